@@ -1,0 +1,64 @@
+package rtmp
+
+import "tmms/media/amf0"
+
+// AcceptPublish lets the peer publish what the last EventPublish asked for.
+// Without such an event it does nothing, as the other decisions do.
+func (c *ServerConn) AcceptPublish() {
+	if !c.asks(PhasePublish) {
+		return
+	}
+	c.admit()
+	if name := c.session.fcPublish; name != "" {
+		c.session.fcPublish = ""
+		c.send(0, "onFCPublish", 0, amf0.Null(), statusObject(levelStatus, "NetStream.Publish.Start", name))
+	}
+	c.status(c.streamID, levelStatus, "NetStream.Publish.Start", "Publishing.")
+}
+
+// RejectPublish refuses with NetStream.Publish.BadName; close after sending Output.
+func (c *ServerConn) RejectPublish(description string) {
+	if c.asks(PhasePublish) {
+		c.reject("NetStream.Publish.BadName", description)
+	}
+}
+
+// AcceptPlay lets the peer play what the last EventPlay asked for. What
+// AppendMedia gives may follow Output, at any message boundary.
+func (c *ServerConn) AcceptPlay() {
+	if !c.asks(PhasePlay) {
+		return
+	}
+	c.admit()
+	c.out.buf = appendUserControl(c.out.buf, userStreamBegin, c.streamID)
+	c.status(c.streamID, levelStatus, "NetStream.Play.Reset", "Playing and resetting.")
+	c.status(c.streamID, levelStatus, "NetStream.Play.Start", "Playing.")
+}
+
+// RejectPlay refuses with a code such as "NetStream.Play.StreamNotFound"; close
+// after sending Output.
+func (c *ServerConn) RejectPlay(code, description string) {
+	if c.asks(PhasePlay) {
+		c.reject(code, description)
+	}
+}
+
+// EndPlay tells a player that the stream has ended. The player may play again
+// on the same connection.
+func (c *ServerConn) EndPlay() {
+	if c.phase != PhasePlay {
+		return
+	}
+	c.out.buf = appendUserControl(c.out.buf, userStreamEOF, c.streamID)
+	c.status(c.streamID, levelStatus, "NetStream.Play.UnpublishNotify", "The stream has ended.")
+	c.leave()
+}
+
+// asks reports whether a request for phase p waits for a decision.
+func (c *ServerConn) asks(p Phase) bool { return c.pending != nil && c.wanted == p }
+
+func (c *ServerConn) reject(code, description string) {
+	id := c.pending.StreamID
+	c.pending = nil
+	c.status(id, levelError, code, description)
+}
