@@ -1,0 +1,90 @@
+package hls
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Index is one version of a stream's list of segments. It is immutable once
+// published, so any number of goroutines may read it; so are the segments,
+// which successive versions share.
+type Index struct {
+	Version uint64 // rises with each index of the epoch
+	Epoch   uint64 // the ownership that published this index
+	// Target is the EXT-X-TARGETDURATION, whole seconds, the same in every
+	// index of the epoch (RFC 8216 section 6.2.1).
+	Target time.Duration
+	// DiscontinuitySequence belongs to the first listed segment: the number of
+	// discontinuities that came before it, its own not counted while it is
+	// listed (RFC 8216 section 6.2.2).
+	DiscontinuitySequence uint64
+	// Segments are in order of MSN without a hole: first those that have left
+	// the playlist but can still be fetched, then the Listed last ones.
+	Segments []*Segment
+	Listed   int
+	// Independent says that every segment of the epoch so far starts with a
+	// frame that decoding can start at. It never turns true again.
+	Independent bool
+	Ended       bool // the stream is over, nothing will follow
+	Variant     Variant
+}
+
+// Segment is one media segment.
+type Segment struct {
+	Epoch, MSN    uint64        // its name; the epoch is the one that made it
+	Duration      time.Duration // of the media; as EXTINF has it
+	ProgramTime   time.Time     // wall clock of its first frame
+	Discontinuity bool          // EXT-X-DISCONTINUITY stands before it
+	Independent   bool          // starts with a frame that decoding can start at
+	Chunks        [][]byte      // its bytes, in order; a chunk never changes
+	Size          int           // of all chunks, in bytes
+}
+
+// Variant describes the stream in a multivariant playlist. Zero values are not
+// known and left out there.
+type Variant struct {
+	VideoCodec string // RFC 6381, such as "avc1.64001f"; "" without video
+	AudioCodec string // RFC 6381, such as "mp4a.40.2"; "" without audio
+	Width      int    // pixels
+	Height     int    // pixels
+	FrameRate  float64
+	PeakBPS    int // bits per second of the densest segment
+	AverageBPS int // bits per second over the listed segments
+}
+
+// Playlist gives the segments that the media playlist lists, oldest first.
+func (x *Index) Playlist() []*Segment {
+	return x.Segments[len(x.Segments)-x.Listed:]
+}
+
+// Lookup finds a segment that can be fetched, listed or not; nil if there is none.
+func (x *Index) Lookup(epoch, msn uint64) *Segment {
+	i, found := slices.BinarySearchFunc(x.Segments, msn, func(s *Segment, msn uint64) int {
+		return cmp.Compare(s.MSN, msn)
+	})
+	if !found || x.Segments[i].Epoch != epoch {
+		return nil
+	}
+	return x.Segments[i]
+}
+
+// LastMSN is the number of the newest segment; ok is false if there is none.
+func (x *Index) LastMSN() (msn uint64, ok bool) {
+	if len(x.Segments) == 0 {
+		return 0, false
+	}
+	return x.Segments[len(x.Segments)-1].MSN, true
+}
+
+// ETag is the strong entity tag of the playlists of this version, quotes
+// included (RFC 9110 section 8.8.3).
+func (x *Index) ETag() string {
+	b := make([]byte, 0, 43)
+	b = append(b, '"')
+	b = strconv.AppendUint(b, x.Epoch, 10)
+	b = append(b, '-')
+	b = strconv.AppendUint(b, x.Version, 10)
+	return string(append(b, '"'))
+}
