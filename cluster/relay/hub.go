@@ -1,0 +1,141 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"tmms/media"
+)
+
+// Errors of the hub.
+var (
+	// ErrPublished refuses a second writer for a stream that has one.
+	ErrPublished = errors.New("stream has a writer")
+	// ErrTooManyStreams refuses a stream beyond [media.MaxStreamsPerNode].
+	ErrTooManyStreams = errors.New("too many streams on this node")
+)
+
+// Hub holds the feeds of one node. It is safe for concurrent use.
+type Hub struct {
+	limit int
+
+	mu    sync.Mutex
+	feeds map[media.StreamKey]*Feed // guarded by mu; an entry lives while it has readers or a writer
+}
+
+// NewHub returns an empty hub for at most [media.MaxStreamsPerNode] streams.
+func NewHub() *Hub {
+	return &Hub{limit: media.MaxStreamsPerNode, feeds: map[media.StreamKey]*Feed{}}
+}
+
+// Feed is one stream as the readers of a node see it, whether or not anybody
+// publishes it now.
+type Feed struct {
+	key  media.StreamKey
+	hub  *Hub
+	live atomic.Pointer[Live]
+
+	refs   int  // guarded by hub.mu: readers
+	writer bool // guarded by hub.mu
+}
+
+// Open returns the feed of key and adds a reference to it; it never blocks.
+// Each Open needs one [Feed.Close].
+func (h *Hub) Open(key media.StreamKey) (*Feed, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f, err := h.feed(key)
+	if err != nil {
+		return nil, err
+	}
+	f.refs++
+	return f, nil
+}
+
+// feed finds or makes the feed of key. h.mu is held.
+func (h *Hub) feed(key media.StreamKey) (*Feed, error) {
+	if f := h.feeds[key]; f != nil {
+		return f, nil
+	}
+	if len(h.feeds) >= h.limit {
+		return nil, fmt.Errorf("relay: %s: %w, the limit is %d", key, ErrTooManyStreams, h.limit)
+	}
+	f := &Feed{key: key, hub: h}
+	h.feeds[key] = f
+	return f, nil
+}
+
+// Key is the stream's key.
+func (f *Feed) Key() media.StreamKey { return f.key }
+
+// Live is the present life of the stream, nil before the first and after the
+// end of the last one. A life that has ended is not given to new readers; those
+// that hold it drain it to its head.
+func (f *Feed) Live() *Live { return f.live.Load() }
+
+// Close gives the reference back. The feed must not be used after it.
+func (f *Feed) Close() {
+	f.hub.mu.Lock()
+	defer f.hub.mu.Unlock()
+	f.refs--
+	f.drop()
+}
+
+// drop forgets a feed that nobody needs. hub.mu is held.
+func (f *Feed) drop() {
+	if f.refs == 0 && !f.writer {
+		delete(f.hub.feeds, f.key)
+	}
+}
+
+// Publish begins a life of the stream and makes it visible to the feed's
+// readers. [ErrPublished] when there is a writer already.
+func (h *Hub) Publish(key media.StreamKey, epoch uint64, opt LiveOptions) (*Writer, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f, err := h.feed(key)
+	if err != nil {
+		return nil, err
+	}
+	if f.writer {
+		return nil, fmt.Errorf("relay: %s: %w", key, ErrPublished)
+	}
+	f.writer = true
+	w := newWriter(f, epoch, opt)
+	f.live.Store(w.live)
+	return w, nil
+}
+
+// end takes the writer's life off the feed.
+func (f *Feed) end() {
+	f.hub.mu.Lock()
+	defer f.hub.mu.Unlock()
+	f.live.Store(nil)
+	f.writer = false
+	f.drop()
+}
+
+// Len is the number of feeds held.
+func (h *Hub) Len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.feeds)
+}
+
+// Lives lists the streams that are published on this node, by key.
+func (h *Hub) Lives() []*Live {
+	h.mu.Lock()
+	lives := make([]*Live, 0, len(h.feeds))
+	for _, f := range h.feeds {
+		if l := f.live.Load(); l != nil {
+			lives = append(lives, l)
+		}
+	}
+	h.mu.Unlock()
+	slices.SortFunc(lives, func(a, b *Live) int { return strings.Compare(a.key.String(), b.key.String()) })
+	return lives
+}

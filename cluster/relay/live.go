@@ -1,0 +1,206 @@
+package relay
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tmms/media"
+	"tmms/media/bytelog"
+	"tmms/media/hls"
+)
+
+// State is where a life of a stream stands.
+type State int32
+
+// The states of a life.
+const (
+	StateLive  State = iota // a publisher is connected
+	StateGrace              // the publisher is gone and may come back
+	StateEnded              // nothing will follow
+)
+
+// String gives "live", "grace" or "ended".
+func (s State) String() string {
+	switch s {
+	case StateLive:
+		return "live"
+	case StateGrace:
+		return "grace"
+	case StateEnded:
+		return "ended"
+	}
+	return "unknown"
+}
+
+// LiveOptions bound what a life keeps. Zero values mean the defaults.
+type LiveOptions struct {
+	// Keep is how much stream time is kept at least, besides the newest group;
+	// default 6 s, twice the default latency target.
+	Keep time.Duration
+	// MaxBytes bounds the log; over it the oldest groups go first, then the
+	// oldest blocks of the only group; default 64 MiB.
+	MaxBytes int64
+	// StartedAt is when this life began, for listings.
+	StartedAt time.Time
+}
+
+func (o LiveOptions) withDefaults() LiveOptions {
+	if o.Keep == 0 {
+		o.Keep = 6 * time.Second
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 64 << 20
+	}
+	return o
+}
+
+// Header is the configuration of one track: an FLV tag body.
+type Header struct {
+	Type  media.Type
+	Track media.TrackID
+	Codec media.Codec
+	Body  []byte
+}
+
+// Configs is what a decoder must have seen before the packets that follow:
+// immutable, a new one is made when anything in it changes.
+type Configs struct {
+	Version  uint32 // rises with each change, from 1
+	Metadata []byte // FLV script tag body, nil before any
+	Headers  []Header
+}
+
+// Header finds the configuration of a track, nil if it has none.
+func (c *Configs) Header(t media.Type, track media.TrackID) *Header {
+	for i := range c.Headers {
+		if h := &c.Headers[i]; h.Type == t && h.Track == track {
+			return h
+		}
+	}
+	return nil
+}
+
+// Join is a place in the log where a reader can start: the first frame of a
+// group, with the configs that are in force there.
+type Join struct {
+	Offset  int64 // of the frame's entry in the log
+	Epoch   uint64
+	Group   uint64
+	DTS     media.Timestamp
+	Configs *Configs
+}
+
+// Live is one life of a stream on a node, from its first packet until it has
+// ended; a publisher that comes back within the grace, and a new owner of the
+// stream, continue it. Its methods are safe for concurrent use and, but for
+// Derive and Drop, take no lock.
+type Live struct {
+	// Set at construction.
+	key   media.StreamKey
+	epoch uint64
+	opt   LiveOptions
+	log   *bytelog.Log
+
+	// Written by the writer.
+	state   atomic.Int32
+	lastDTS atomic.Int64
+	packets atomic.Int64
+	configs atomic.Pointer[Configs]
+	joins   atomic.Pointer[[]Join] // oldest first
+	index   atomic.Pointer[hls.Index]
+
+	mu      sync.Mutex
+	derived map[any]*derivation // guarded by mu
+}
+
+type derivation struct {
+	value any
+	refs  int
+}
+
+// Key is the stream's key.
+func (l *Live) Key() media.StreamKey { return l.key }
+
+// Epoch is the ownership that this life began with.
+func (l *Live) Epoch() uint64 { return l.epoch }
+
+// StartedAt is when this life began.
+func (l *Live) StartedAt() time.Time { return l.opt.StartedAt }
+
+// Log holds the packets as FLV tags.
+func (l *Live) Log() *bytelog.Log { return l.log }
+
+// State is where this life stands.
+func (l *Live) State() State { return State(l.state.Load()) }
+
+// LastDTS is the highest decoding time in the log.
+func (l *Live) LastDTS() media.Timestamp { return media.Timestamp(l.lastDTS.Load()) }
+
+// Packets counts the packets of this life.
+func (l *Live) Packets() int64 { return l.packets.Load() }
+
+// Configs are those in force at the head; nil before the first.
+func (l *Live) Configs() *Configs { return l.configs.Load() }
+
+// Index is the newest segment index; nil before the first, and without HLS.
+func (l *Live) Index() *hls.Index { return l.index.Load() }
+
+// Join finds where a new reader starts: the oldest keyframe that lies at most
+// latency behind the head, else the newest one. ok = false while there is none.
+func (l *Live) Join(latency time.Duration) (j Join, ok bool) {
+	joins := l.joins.Load()
+	if joins == nil {
+		return Join{}, false
+	}
+	oldest := l.LastDTS() - media.Timestamp(latency.Milliseconds())
+	tail := l.log.Tail()
+	for _, j = range *joins {
+		if j.DTS >= oldest && j.Offset >= tail {
+			return j, true
+		}
+	}
+	// None inside the target: the newest, which j holds now, unless it was retired.
+	return j, len(*joins) > 0 && j.Offset >= tail
+}
+
+// NewestGroup is the join point of the newest group; ok = false while there is none.
+func (l *Live) NewestGroup() (j Join, ok bool) {
+	joins := l.joins.Load()
+	if joins == nil || len(*joins) == 0 {
+		return Join{}, false
+	}
+	return (*joins)[len(*joins)-1], true
+}
+
+// Derive returns the value that belongs to this life under key, made by create
+// for the first caller; it is how readers share another format of the log. Each
+// Derive needs one [Live.Drop]. create runs under the life's lock.
+func (l *Live) Derive(key any, create func() any) any {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d := l.derived[key]
+	if d == nil {
+		d = &derivation{value: create()}
+		if l.derived == nil {
+			l.derived = map[any]*derivation{}
+		}
+		l.derived[key] = d
+	}
+	d.refs++
+	return d.value
+}
+
+// Drop gives a value of Derive back; with the last Drop it is forgotten.
+func (l *Live) Drop(key any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d := l.derived[key]
+	if d == nil {
+		return
+	}
+	d.refs--
+	if d.refs == 0 {
+		delete(l.derived, key)
+	}
+}

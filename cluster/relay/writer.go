@@ -1,0 +1,193 @@
+package relay
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"tmms/media"
+	"tmms/media/bytelog"
+	"tmms/media/flv"
+	"tmms/media/hls"
+)
+
+// ErrOrder refuses a packet whose identity does not follow the last one's.
+var ErrOrder = errors.New("packet out of order")
+
+// Bounds on the join points of a life.
+const (
+	// maxJoins bounds the list that a writer publishes anew with each group.
+	maxJoins = 256
+	// minJoinGap spares an entry for groups that follow faster (streams of
+	// nothing but keyframes).
+	minJoinGap media.Timestamp = 100
+)
+
+const (
+	// tagTrailer is PreviousTagSize.
+	tagTrailer = 4
+	// onMetaData is how the script tag starts that describes the stream: an AMF0 string.
+	onMetaData = "\x02\x00\x0aonMetaData"
+)
+
+// Writer feeds one life of a stream. It belongs to one goroutine at a time.
+type Writer struct {
+	feed *Feed
+	live *Live
+
+	last     media.PacketID
+	started  bool // a packet was written
+	newGroup bool // the group's first frame is still to come
+	joins    []Join
+}
+
+func newWriter(f *Feed, epoch uint64, opt LiveOptions) *Writer {
+	live := &Live{key: f.key, epoch: epoch, opt: opt.withDefaults(), log: bytelog.New()}
+	return &Writer{feed: f, live: live}
+}
+
+// Live is the life that this writer feeds.
+func (w *Writer) Live() *Live { return w.live }
+
+// Append copies p.Body into the log, as one FLV tag. Packets come in the order
+// of their identity ([ErrOrder]), which the stream's owner gives; a body is 1
+// to [media.MaxMessageVideo] bytes.
+func (w *Writer) Append(p *media.Packet) error {
+	if len(p.Body) == 0 || len(p.Body) > media.MaxMessageVideo {
+		return fmt.Errorf("relay: %s: packet body of %d bytes, the limits are 1 and %d",
+			w.live.key, len(p.Body), media.MaxMessageVideo)
+	}
+	if w.started && p.ID.Compare(w.last) <= 0 {
+		return fmt.Errorf("relay: %s: %w: %v after %v", w.live.key, ErrOrder, p.ID, w.last)
+	}
+	if !w.started || p.ID.Epoch != w.last.Epoch || p.ID.Group != w.last.Group {
+		w.newGroup = true
+	}
+	w.last, w.started = p.ID, true
+	w.noteConfig(p)
+	e := w.append(p)
+	w.live.packets.Add(1)
+	if p.DTS > w.live.LastDTS() {
+		w.live.lastDTS.Store(int64(p.DTS))
+	}
+	if w.newGroup && isFrame(p.Kind) {
+		w.newGroup = false
+		w.addJoin(e)
+	}
+	w.bound()
+	return nil
+}
+
+// bound keeps a group without an end within MaxBytes: nobody joins at its start
+// then, and who reads there is overtaken.
+func (w *Writer) bound() {
+	log := w.live.log
+	if head := log.Head(); head-log.Tail() > w.live.opt.MaxBytes {
+		log.Retire(head - w.live.opt.MaxBytes)
+	}
+}
+
+func isFrame(k media.Kind) bool {
+	return k == media.KindKey || k == media.KindAudio || k == media.KindDelta
+}
+
+func (w *Writer) append(p *media.Packet) bytelog.Entry {
+	b := w.live.log.Reserve(flv.TagSize(len(p.Body)))
+	flv.AppendTag(b[:0], flv.Tag{Type: p.Type, Timestamp: uint32(p.DTS), Body: p.Body})
+	var version uint32
+	if c := w.live.Configs(); c != nil {
+		version = c.Version
+	}
+	return w.live.log.Commit(bytelog.Entry{
+		ID: p.ID, DTS: p.DTS, Ingested: p.Ingested, Config: version, CTO: p.CTO, Run: p.Run,
+		Head: flv.TagHeaderSize, Tail: tagTrailer,
+		Type: p.Type, Kind: p.Kind, Codec: p.Codec, Track: p.Track,
+	})
+}
+
+// noteConfig publishes new Configs if p is a configuration or metadata.
+func (w *Writer) noteConfig(p *media.Packet) {
+	if p.Kind != media.KindConfig && p.Kind != media.KindData {
+		return
+	}
+	next := Configs{}
+	if old := w.live.Configs(); old != nil {
+		next = *old
+	}
+	next.Version++
+	body := slices.Clone(p.Body)
+	if p.Kind == media.KindData {
+		if p.Type != media.TypeData || !bytes.HasPrefix(body, []byte(onMetaData)) {
+			return
+		}
+		next.Metadata = body
+	} else {
+		next.Headers = setHeader(next.Headers, Header{Type: p.Type, Track: p.Track, Codec: p.Codec, Body: body})
+	}
+	w.live.configs.Store(&next)
+}
+
+// setHeader returns a copy of headers with h in it: audio first, then by track.
+func setHeader(headers []Header, h Header) []Header {
+	cmp := func(a, b Header) int {
+		if a.Type != b.Type {
+			return int(a.Type) - int(b.Type)
+		}
+		return int(a.Track) - int(b.Track)
+	}
+	i, found := slices.BinarySearchFunc(headers, h, cmp)
+	headers = slices.Clone(headers)
+	if found {
+		headers[i] = h
+		return headers
+	}
+	if len(headers) >= 2*media.MaxTracks {
+		return headers
+	}
+	return slices.Insert(headers, i, h)
+}
+
+// addJoin publishes e, the first frame of its group, as a place to start at,
+// and retires what the life need not keep.
+func (w *Writer) addJoin(e bytelog.Entry) {
+	if n := len(w.joins); n > 0 && e.DTS-w.joins[n-1].DTS < minJoinGap && e.ID.Epoch == w.joins[n-1].Epoch {
+		return
+	}
+	configs := w.live.Configs()
+	if configs == nil {
+		configs = &Configs{}
+	}
+	w.joins = append(w.joins, Join{
+		Offset: e.Off, Epoch: e.ID.Epoch, Group: e.ID.Group, DTS: e.DTS, Configs: configs,
+	})
+	w.retire(e.DTS)
+	published := slices.Clone(w.joins)
+	w.live.joins.Store(&published)
+}
+
+// retire drops the groups that neither Keep nor MaxBytes lets stay.
+func (w *Writer) retire(head media.Timestamp) {
+	oldest := head - media.Timestamp(w.live.opt.Keep.Milliseconds())
+	size := w.live.log.Head()
+	n := 0
+	for n+1 < len(w.joins) && (w.joins[n+1].DTS <= oldest ||
+		size-w.joins[n].Offset > w.live.opt.MaxBytes || len(w.joins)-n > maxJoins) {
+		n++
+	}
+	w.joins = slices.Delete(w.joins, 0, n)
+	w.live.log.Retire(w.joins[0].Offset)
+}
+
+// PublishIndex makes x the index that readers see. x is immutable from here on.
+func (w *Writer) PublishIndex(x *hls.Index) { w.live.index.Store(x) }
+
+// SetState tells readers whether a publisher is connected.
+func (w *Writer) SetState(s State) { w.live.state.Store(int32(s)) }
+
+// End ends the life: readers drain it to its head, and the feed has none until
+// the next Publish. The writer must not be used after it.
+func (w *Writer) End() {
+	w.SetState(StateEnded)
+	w.feed.end()
+}
