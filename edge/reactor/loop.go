@@ -1,0 +1,474 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"tmms/edge/timewheel"
+)
+
+const (
+	// scratchSize is the buffer that all connections of a loop are read into.
+	scratchSize = 64 << 10
+	// maxEvents bounds the events of one wait; the rest come with the next.
+	maxEvents = 1024
+)
+
+// Loop is one event loop. Its methods are for its own thread, and for the
+// goroutine that builds the reactor before Run, where they do not say otherwise.
+type Loop struct {
+	// Set at construction.
+	reactor *Reactor
+	index   int
+	cfg     Config
+	log     *slog.Logger
+	engine  engine
+	mailbox *mailbox
+
+	// Shared with other goroutines.
+	conns        atomic.Int64 // connections, those on their way here included
+	oldest       atomic.Int64 // when the oldest unidentified one was accepted
+	stopping     atomic.Pointer[error]
+	mailboxDrops atomic.Uint64
+	published    published
+
+	// Owned by the loop.
+	now       time.Duration
+	wheel     *timewheel.Wheel
+	slab      slab
+	pending   pendingList
+	listeners []*listener
+	hooks     []func(now time.Duration) (busy bool)
+	wanted    bool  // hooks are to be called in the next cell of the grid
+	lastCell  int64 // the last one they were called in
+	more      bool  // messages were left in the mailbox
+	ready     []token
+	spare     []token
+	condemned []*Conn
+	scratch   []byte
+	events    []event
+	reserve   int // descriptor to give up when there is no other; -1: none
+	count     counters
+	failed    error
+}
+
+func newLoop(r *Reactor, index int) (*Loop, error) {
+	e, err := newEngine(maxEvents)
+	if err != nil {
+		return nil, err
+	}
+	reserve, err := openReserve()
+	if err != nil {
+		return nil, errors.Join(err, e.close())
+	}
+	l := &Loop{
+		reactor:  r,
+		index:    index,
+		cfg:      r.cfg,
+		log:      r.cfg.Log.With(slog.Int("loop", index)),
+		engine:   e,
+		mailbox:  newMailbox(r.cfg.MailboxSize, e.wake),
+		wheel:    timewheel.New(r.cfg.Tick, 0),
+		lastCell: -1,
+		more:     true, // look into the mailbox first: it may have been used before Run
+		scratch:  make([]byte, scratchSize),
+		events:   make([]event, maxEvents),
+		reserve:  reserve,
+	}
+	l.publishOldest()
+	return l, nil
+}
+
+// Index is the loop's number, from 0.
+func (l *Loop) Index() int { return l.index }
+
+// Now is the time of the turn, since the reactor was made, monotonic. It is
+// read when the wait ends and again before the hooks.
+func (l *Loop) Now() time.Duration { return l.now }
+
+// Post makes f be called on the loop, soon, without the caller waiting for it.
+// It reports false, and f is not called, if the mailbox is full or the loop has
+// ended; otherwise f is called exactly once, at the latest when the reactor
+// shuts down. Safe from any goroutine; it never blocks.
+func (l *Loop) Post(f func()) bool { return l.put(message{run: f}) }
+
+// OnTick adds a hook, which is called at most once in each cell of the grid of
+// Config.Tick (the cell's number is now / Tick), while there is something to do:
+//   - in the cell that follows, as exactly as the kernel wakes us, as long as
+//     some hook has answered busy;
+//   - in the same turn, or in the next cell if they were called in this one
+//     already, when anything happened on the loop: bytes, a posted function, a
+//     timer, Wake.
+//
+// Cells that were missed, because a turn took longer, are not made up for: the
+// hook sees from now how many there were.
+func (l *Loop) OnTick(hook func(now time.Duration) (busy bool)) { l.hooks = append(l.hooks, hook) }
+
+// Wake makes the hooks be called although nothing else happened.
+func (l *Loop) Wake() { l.wanted = true }
+
+// Conn finds a connection by its ID, nil if it has gone or is about to.
+func (l *Loop) Conn(id ID) *Conn {
+	c := l.slab.find(token(id))
+	if c == nil || c.state != stateOpen {
+		return nil
+	}
+	return c
+}
+
+func (l *Loop) put(m message) bool {
+	if l.mailbox.put(m) {
+		return true
+	}
+	l.mailboxDrops.Add(1)
+	return false
+}
+
+// run is the loop's life, on a thread of its own.
+func (l *Loop) run() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	l.now = l.reactor.clock()
+	for _, ln := range l.listeners {
+		if err := l.engine.watchListener(ln.fd, ln.token()); err != nil {
+			l.fail(err)
+		}
+	}
+	for l.stopping.Load() == nil && l.failed == nil {
+		l.turn()
+	}
+	l.end()
+	if l.failed != nil {
+		return fmt.Errorf("loop %d: %w", l.index, l.failed)
+	}
+	return nil
+}
+
+// turn is what a loop does once it is woken. The order matters: bytes are read
+// before messages and timers, so that a deadline never overtakes data that was
+// there in time; hooks come late, to send what all of these have produced in
+// one go; and connections are closed last, so that no callback of the turn
+// meets one that has gone.
+func (l *Loop) turn() {
+	// 1. Wait, until there is an event or the wheel or the grid is due.
+	planned := l.wanted
+	n, err := l.engine.wait(l.events, l.timeout())
+	if err != nil {
+		l.fail(err)
+		return
+	}
+	// 2. Now, once.
+	start := l.reactor.clock()
+	l.now = start
+	// 3. Readable and writable sockets, then those that had more than their budget.
+	left := l.takeReady()
+	l.dispatch(l.events[:n])
+	l.readReady(left)
+	// 4. Mailbox, at most so many.
+	ran := l.runMessages(l.cfg.MailboxBatch)
+	// 5. Timers.
+	fired := l.wheel.Advance(l.now, l.fire)
+	// 6. Hooks: flush the viewers.
+	l.tick(planned, n+len(left)+ran+fired > 0)
+	// 7. Close the condemned.
+	l.closeCondemned()
+	// 8. Record how long it took.
+	end := l.reactor.clock()
+	l.record(start, end)
+	l.now = end
+}
+
+// timeout is how long the next wait may take; negative is for ever. l.now is
+// the end of the last turn.
+func (l *Loop) timeout() time.Duration {
+	if l.more || len(l.ready) > 0 {
+		return 0
+	}
+	timeout := time.Duration(-1)
+	if at, ok := l.wheel.Next(); ok {
+		timeout = max(0, at-l.now)
+	}
+	if l.wanted {
+		grid := max(0, l.nextCell()-l.now)
+		if timeout < 0 || grid < timeout {
+			timeout = grid
+		}
+	}
+	return timeout
+}
+
+// nextCell is the first moment at which hooks may be called again.
+func (l *Loop) nextCell() time.Duration { return time.Duration(l.lastCell+1) * l.cfg.Tick }
+
+// tick calls the hooks if they are wanted and the grid allows it. planned says
+// that the loop went to sleep in order to call them.
+func (l *Loop) tick(planned, active bool) {
+	l.now = l.reactor.clock()
+	if planned {
+		l.count.windowLateness = max(l.count.windowLateness, l.now-l.nextCell())
+	}
+	l.wanted = l.wanted || active
+	cell := int64(l.now / l.cfg.Tick)
+	if !l.wanted || cell <= l.lastCell {
+		return
+	}
+	l.lastCell, l.wanted = cell, false
+	for _, hook := range l.hooks {
+		if hook(l.now) {
+			l.wanted = true
+		}
+	}
+}
+
+// dispatch serves the events of one wait.
+func (l *Loop) dispatch(events []event) {
+	for i := range events {
+		ev := &events[i]
+		if ev.token.generation() == 0 {
+			if ln := l.listeners[ev.token.place()]; ln.fd >= 0 {
+				l.accept(ln)
+			}
+			continue
+		}
+		c := l.slab.find(ev.token)
+		if c == nil {
+			continue // an event of a connection that has gone
+		}
+		if ev.hangup {
+			c.hangup = true
+		}
+		if ev.writable || c.state == stateFlushing {
+			l.writable(c)
+		}
+		if ev.readable && !c.queued {
+			l.read(c)
+		}
+	}
+}
+
+// writable sends what waits and tells the protocol that there is room.
+func (l *Loop) writable(c *Conn) {
+	c.full = false
+	switch c.state {
+	case stateOpen:
+		if len(c.out) > 0 && (c.flush() != nil || len(c.out) > 0) {
+			return
+		}
+		c.proto.OnWritable(c)
+	case stateFlushing:
+		c.continueClose()
+	default:
+		return
+	}
+	if !c.full {
+		l.arm(c, false)
+	}
+}
+
+// arm asks for writable events, or no longer.
+func (l *Loop) arm(c *Conn, on bool) {
+	if c.armed == on || c.state == stateCondemned || c.closed() {
+		return
+	}
+	if err := l.engine.arm(int(c.fd), c.token(), on); err != nil {
+		l.condemn(c, err)
+		return
+	}
+	c.armed = on
+}
+
+// read passes on what the socket has, up to the budget. A read that comes back
+// short has emptied the socket: what comes later is a new edge.
+func (l *Loop) read(c *Conn) {
+	budget := l.cfg.ReadBudget
+	for c.readable() {
+		b := l.scratch[:min(len(l.scratch), budget)]
+		n, again, err := l.engine.recv(int(c.fd), b)
+		switch {
+		case err != nil:
+			l.condemn(c, err)
+			return
+		case again:
+			return
+		case n == 0:
+			c.peerEnded()
+			return
+		}
+		l.count.received += uint64(n)
+		if c.state == stateOpen {
+			c.proto.OnData(c, b[:n])
+		}
+		if n < len(b) && !c.hangup {
+			return
+		}
+		if budget -= n; budget == 0 {
+			l.readLater(c)
+			return
+		}
+	}
+	if c.paused && c.hangup && c.state == stateOpen {
+		if err := socketError(int(c.fd)); err != nil {
+			l.condemn(c, err)
+		}
+	}
+}
+
+// readLater puts c on the list of those that are read in the next turn
+// whether or not an event comes.
+func (l *Loop) readLater(c *Conn) {
+	if !c.queued {
+		c.queued = true
+		l.ready = append(l.ready, c.token())
+	}
+}
+
+// takeReady gives the connections that the turn before has left on the list;
+// those that come onto it from now on are for the next turn.
+func (l *Loop) takeReady() []token {
+	left := l.ready
+	l.ready, l.spare = l.spare[:0], left
+	return left
+}
+
+func (l *Loop) readReady(left []token) {
+	for _, t := range left {
+		if c := l.slab.find(t); c != nil {
+			c.queued = false
+			l.read(c)
+		}
+	}
+}
+
+// runMessages empties the mailbox, but for what is over the batch.
+func (l *Loop) runMessages(batch int) (ran int) {
+	l.mailbox.open()
+	for ; ran < batch; ran++ {
+		m, ok := l.mailbox.take()
+		if !ok {
+			l.more = false
+			return ran
+		}
+		if m.fresh != nil {
+			l.start(m.fresh)
+			continue
+		}
+		m.run()
+	}
+	l.more = true
+	return ran
+}
+
+// fire is called by the wheel.
+func (l *Loop) fire(e *timewheel.Entry) {
+	switch owner := e.Owner.(type) {
+	case *Conn:
+		if owner.state == stateOpen {
+			owner.proto.OnTimer(owner)
+			return
+		}
+		l.condemn(owner, nil) // CloseAfterFlush took too long
+	case *Timer:
+		owner.fire()
+	case *listener:
+		l.resumeAccept(owner)
+	}
+}
+
+// condemn makes c be closed at the end of the turn. A connection that is
+// closing already keeps its reason.
+func (l *Loop) condemn(c *Conn, reason error) {
+	switch c.state {
+	case stateOpen:
+		c.reason = reason
+	case stateFlushing, stateDraining:
+	default:
+		return
+	}
+	c.state = stateCondemned
+	l.leave(c)
+}
+
+// detach lets go of c without closing its socket.
+func (l *Loop) detach(c *Conn) {
+	c.state = stateDetached
+	l.leave(c)
+	l.conns.Add(-1)
+	l.reactor.addresses.give(c.Remote().Addr())
+}
+
+// leave ends c's part in the loop, up to its place in the slab.
+func (l *Loop) leave(c *Conn) {
+	l.wheel.Cancel(&c.timer)
+	l.identified(c)
+	l.condemned = append(l.condemned, c)
+}
+
+// closeCondemned frees the connections that ended in this turn. OnClose may
+// condemn others, they are closed too.
+func (l *Loop) closeCondemned() {
+	for i := 0; i < len(l.condemned); i++ {
+		c := l.condemned[i]
+		if c.state == stateCondemned {
+			l.close(c)
+		}
+		l.slab.put(c)
+	}
+	clear(l.condemned)
+	l.condemned = l.condemned[:0]
+}
+
+func (l *Loop) close(c *Conn) {
+	if c.proto != nil {
+		c.proto.OnClose(c, c.reason)
+	}
+	closeSocket(int(c.fd))
+	l.conns.Add(-1)
+	l.reactor.addresses.give(c.Remote().Addr())
+}
+
+// fail ends the loop, and with it the reactor: the engine is broken.
+func (l *Loop) fail(err error) {
+	if l.failed == nil {
+		l.failed = err
+	}
+}
+
+// stop makes the loop end after its turn; from any goroutine.
+func (l *Loop) stop(cause error) {
+	if l.stopping.CompareAndSwap(nil, &cause) {
+		l.engine.wake()
+	}
+}
+
+// end closes everything; what was posted before still runs.
+func (l *Loop) end() {
+	l.closeListeners()
+	l.mailbox.close()
+	for l.runMessages(l.cfg.MailboxBatch) > 0 {
+		l.now = l.reactor.clock()
+	}
+	reason := l.failed
+	if cause := l.stopping.Load(); reason == nil && cause != nil {
+		reason = *cause
+	}
+	l.slab.each(func(c *Conn) { l.condemn(c, reason) })
+	l.closeCondemned()
+	l.wheel.Stop()
+	l.record(l.now, l.now)
+	l.free()
+}
+
+// free gives back the loop's own descriptors.
+func (l *Loop) free() {
+	if l.reserve >= 0 {
+		closeSocket(l.reserve)
+		l.reserve = -1
+	}
+	if err := l.engine.close(); err != nil {
+		l.fail(err)
+	}
+}

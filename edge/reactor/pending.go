@@ -1,0 +1,135 @@
+package reactor
+
+import (
+	"math"
+	"net/netip"
+	"sync"
+)
+
+// pendingList is a loop's unidentified connections, oldest first, linked
+// through them.
+type pendingList struct{ oldest, newest *Conn }
+
+func (p *pendingList) push(c *Conn) {
+	c.pending = true
+	c.older = p.newest
+	if p.newest == nil {
+		p.oldest = c
+	} else {
+		p.newest.newer = c
+	}
+	p.newest = c
+}
+
+func (p *pendingList) remove(c *Conn) {
+	if c.older == nil {
+		p.oldest = c.newer
+	} else {
+		c.older.newer = c.newer
+	}
+	if c.newer == nil {
+		p.newest = c.older
+	} else {
+		c.newer.older = c.older
+	}
+	c.pending, c.older, c.newer = false, nil, nil
+}
+
+// addPending puts c, which was counted when it was accepted, on the list.
+func (l *Loop) addPending(c *Conn) {
+	l.pending.push(c)
+	l.publishOldest()
+}
+
+func (l *Loop) identified(c *Conn) {
+	if !c.pending {
+		return
+	}
+	l.pending.remove(c)
+	l.publishOldest()
+	l.reactor.pending.Add(-1)
+}
+
+// publishOldest lets the other loops see who has the oldest connection.
+func (l *Loop) publishOldest() {
+	at := int64(math.MaxInt64)
+	if c := l.pending.oldest; c != nil {
+		at = int64(c.accepted)
+	}
+	l.oldest.Store(at)
+}
+
+// evict closes the oldest unidentified connection of the process, on whichever
+// loop it lives.
+func (l *Loop) evict() {
+	victim := l
+	for _, other := range l.reactor.loops {
+		if other.oldest.Load() < victim.oldest.Load() {
+			victim = other
+		}
+	}
+	if victim == l || !victim.Post(victim.dropOldest) {
+		l.dropOldest()
+	}
+}
+
+func (l *Loop) dropOldest() {
+	if c := l.pending.oldest; c != nil {
+		l.count.evicted++
+		l.condemn(c, ErrEvicted)
+	}
+}
+
+// addressBook counts connections by address, for Config.MaxPerIP. It is used
+// once a connection, from any loop.
+type addressBook struct {
+	limit int // 0: no limit, nothing is counted
+
+	// Guarded by mu.
+	mu    sync.Mutex
+	conns map[netip.Prefix]int
+}
+
+func newAddressBook(limit int) *addressBook {
+	return &addressBook{limit: limit, conns: make(map[netip.Prefix]int)}
+}
+
+// take counts a connection, unless its address has as many as it may.
+func (a *addressBook) take(addr netip.Addr) bool {
+	if a.limit == 0 {
+		return true
+	}
+	p := network(addr)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.conns[p] >= a.limit {
+		return false
+	}
+	a.conns[p]++
+	return true
+}
+
+func (a *addressBook) give(addr netip.Addr) {
+	if a.limit == 0 {
+		return
+	}
+	p := network(addr)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.conns[p]--; a.conns[p] <= 0 {
+		delete(a.conns, p)
+	}
+}
+
+// network is what one customer usually has: an IPv4 address, an IPv6 /64.
+func network(addr netip.Addr) netip.Prefix {
+	bits := 32
+	if addr.Is6() {
+		bits = 64
+	}
+	p, err := addr.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}

@@ -1,0 +1,48 @@
+//go:build !linux
+
+package reactor
+
+import "net/netip"
+
+// What socket_linux.go and epoll_linux.go have, for systems without an engine:
+// New refuses by supported, so none of the others is ever called.
+
+func supported() error { return ErrUnsupportedOS }
+
+func newEngine(int) (engine, error) { return nil, ErrUnsupportedOS }
+
+func listenAll(string, int) ([]int, netip.AddrPort, error) {
+	return nil, netip.AddrPort{}, ErrUnsupportedOS
+}
+
+type acceptOutcome uint8
+
+const (
+	acceptOK acceptOutcome = iota
+	acceptEmpty
+	acceptAborted
+	acceptNoFiles
+	acceptFailed
+)
+
+func acceptSocket(int) (int, netip.AddrPort, acceptOutcome, error) {
+	return -1, netip.AddrPort{}, acceptFailed, ErrUnsupportedOS
+}
+
+func openReserve() (int, error) { return -1, ErrUnsupportedOS }
+
+func closeSocket(int) {}
+
+func closeAll([]int) {}
+
+func shutdownWrite(int) error { return ErrUnsupportedOS }
+
+func setNotSentLowat(int, int) error { return ErrUnsupportedOS }
+
+func setCongestion(int, string) error { return ErrUnsupportedOS }
+
+func unsentBytes(int) (int, error) { return 0, ErrUnsupportedOS }
+
+func socketError(int) error { return ErrUnsupportedOS }
+
+func localAddr(int) (netip.AddrPort, error) { return netip.AddrPort{}, ErrUnsupportedOS }
