@@ -1,0 +1,138 @@
+package play
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tmms/media/rtmp"
+)
+
+const (
+	dialTimeout   = 10 * time.Second
+	receiveBuffer = 1 << 20
+)
+
+// target is where the viewers connect to and how they ask.
+type target struct {
+	address string // host:port
+	request []byte // HTTP only, nil for RTMP
+	rtmp    rtmp.URL
+}
+
+func parseTarget(s string) (target, error) {
+	if strings.HasPrefix(s, "rtmp://") {
+		u, err := rtmp.ParseURL(s)
+		if err != nil {
+			return target{}, err
+		}
+		return target{address: u.Address(), rtmp: u}, nil
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return target{}, fmt.Errorf("play: %w", err)
+	}
+	if u.Scheme != "http" || !strings.HasSuffix(u.Path, ".flv") {
+		return target{}, fmt.Errorf("play: %q is not rtmp:// or http://.../NAME.flv", s)
+	}
+	port := u.Port()
+	if port == "" {
+		port = "80"
+	}
+	// HTTP/1.0, so that no server puts the stream into chunks.
+	head := "GET " + u.RequestURI() + " HTTP/1.0\r\nHost: " + u.Host + "\r\nUser-Agent: tmms-bench\r\n\r\n"
+	return target{address: net.JoinHostPort(u.Hostname(), port), request: []byte(head)}, nil
+}
+
+// viewer is one connection. It belongs to the goroutine that dials, then to the loop.
+type viewer struct {
+	fd     int
+	stream stream             // nil: drain
+	see    func(signalPacket) // of a checked viewer
+	ok     bool               // a drained HTTP viewer: the response was seen to be 200
+	closed bool
+}
+
+// dial connects and asks to play; it returns when an RTMP server has accepted.
+func (t target) dial(ctx context.Context, source int, verify bool) (*viewer, error) {
+	d := net.Dialer{Timeout: dialTimeout}
+	if source > 0 {
+		d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(source+1))}
+	}
+	c, err := d.DialContext(ctx, "tcp", t.address)
+	if err != nil {
+		return nil, fmt.Errorf("play: %w", err)
+	}
+	v := &viewer{}
+	if err := errors.Join(c.SetDeadline(time.Now().Add(dialTimeout)), t.ask(c, v, verify)); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return v, v.take(c)
+}
+
+func (t target) ask(c net.Conn, v *viewer, verify bool) error {
+	if t.request != nil {
+		if verify {
+			v.stream = &flvStream{}
+		}
+		_, err := c.Write(t.request)
+		return err
+	}
+	v.ok = true
+	conn := rtmp.NewClientConn(rtmp.ClientConfig{URL: t.rtmp, Role: rtmp.RolePlay})
+	if verify {
+		v.stream = &rtmpStream{conn: conn}
+	}
+	return ready(c, conn)
+}
+
+// ready runs the handshake and the commands up to the server's acceptance. It
+// reads a little at a time, so that no media is taken in that a check would miss.
+func ready(c net.Conn, conn *rtmp.ClientConn) error {
+	b := make([]byte, 1)
+	for {
+		if out := conn.Output(); len(out) > 0 {
+			if _, err := c.Write(out); err != nil {
+				return fmt.Errorf("play: %w", err)
+			}
+			conn.Sent(len(out))
+		}
+		n, err := c.Read(b)
+		if err != nil {
+			return fmt.Errorf("play: handshake: %w", err)
+		}
+		_, ev, err := conn.Feed(b[:n])
+		switch {
+		case err != nil:
+			return fmt.Errorf("play: %w", err)
+		case ev.Kind == rtmp.EventReady:
+			return nil
+		case ev.Kind == rtmp.EventRefused:
+			return fmt.Errorf("play: refused: %s: %s", ev.Status.Code, ev.Status.Description)
+		}
+	}
+}
+
+// take makes c's socket the viewer's own, non-blocking.
+func (v *viewer) take(c net.Conn) error {
+	defer c.Close()
+	f, err := c.(*net.TCPConn).File()
+	if err != nil {
+		return fmt.Errorf("play: %w", err)
+	}
+	v.fd, err = unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("play: %w", err)
+	}
+	if err = unix.SetNonblock(v.fd, true); err == nil {
+		err = unix.SetsockoptInt(v.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	}
+	return os.NewSyscallError("setsockopt", err)
+}

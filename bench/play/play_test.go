@@ -1,0 +1,201 @@
+package play
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"tmms/bench/signal"
+	"tmms/media/flv"
+	"tmms/media/rtmp"
+)
+
+// flvServer answers with the synthetic stream in real time; skip leaves out
+// every skip-th video frame.
+func flvServer(t *testing.T, skip int) string {
+	t.Helper()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path != "/live/a.flv" {
+			http.NotFound(w, req)
+			return
+		}
+		source, err := signal.NewSource(signal.DefaultConfig())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if _, err := w.Write(flv.AppendHeader(nil, true, true)); err != nil {
+			return
+		}
+		start := time.Now()
+		for n := 1; ; n++ {
+			select {
+			case <-time.After(time.Until(start.Add(source.Due()))):
+			case <-req.Context().Done():
+				return
+			}
+			f := source.Next(time.Now())
+			if skip > 0 && n%skip == 0 {
+				continue
+			}
+			tag := flv.AppendTag(nil, flv.Tag{Type: f.Type, Timestamp: uint32(f.Due.Milliseconds()), Body: f.Body})
+			if _, err := w.Write(tag); err != nil {
+				return
+			}
+			w.(http.Flusher).Flush()
+		}
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+func config(url string) Config {
+	return Config{
+		URL: url, Viewers: 6, Verify: 2, ConnectRate: 1000, Sources: 2,
+		Warmup: 100 * time.Millisecond, Duration: time.Second,
+	}
+}
+
+// Requirement: C8
+func TestRunOverHTTP(t *testing.T) {
+	counting := false
+	r, err := Run(t.Context(), config(flvServer(t, 0)+"/live/a.flv"), func() { counting = true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !counting {
+		t.Error("onCount was not called")
+	}
+	if r.Viewers != 6 || r.Lost != 0 || r.Verified != 3 {
+		t.Errorf("%d viewers, %d lost, %d verified", r.Viewers, r.Lost, r.Verified)
+	}
+	if c := r.Check; c.Frames < 3*25 || c.Gaps+c.Repeats+c.Damaged+c.Back != 0 {
+		t.Errorf("check is %+v", c)
+	}
+	if perViewer := float64(r.Bytes) * 8 / r.Elapsed.Seconds() / 6; perViewer < 1.2e6 || perViewer > 3e6 {
+		t.Errorf("%.0f bit/s for each viewer", perViewer)
+	}
+	if r.Delay.Count() != r.Check.Frames || r.Delay.Quantile(0.99) < r.Delay.Quantile(0.5) || r.Delay.Max() > time.Second {
+		t.Errorf("%d delays: p50 %v, p99 %v, max %v", r.Delay.Count(), r.Delay.Quantile(0.5), r.Delay.Quantile(0.99), r.Delay.Max())
+	}
+}
+
+func TestRunSeesFaults(t *testing.T) {
+	r, err := Run(t.Context(), config(flvServer(t, 10)+"/live/a.flv"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Check.Gaps == 0 {
+		t.Error("missing frames were not seen")
+	}
+	if r, err := Run(t.Context(), config(flvServer(t, 0)+"/live/none.flv"), nil); err == nil || r.Lost == 0 && r.Viewers > 0 {
+		t.Errorf("a stream that is not there: %+v, %v", r, err)
+	}
+	if _, err := Run(t.Context(), config("ftp://127.0.0.1/x"), nil); err == nil {
+		t.Error("an ftp URL was accepted")
+	}
+}
+
+// rtmpServer accepts players with rtmp.ServerConn and sends the synthetic stream.
+func rtmpServer(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go serveRTMP(t, c)
+		}
+	}()
+	return "rtmp://" + ln.Addr().String() + "/live/a"
+}
+
+func serveRTMP(t *testing.T, c net.Conn) {
+	defer c.Close()
+	conn := rtmp.NewServerConn(rtmp.ServerConfig{})
+	b := make([]byte, 4096)
+	for playing := false; !playing; {
+		n, err := c.Read(b)
+		if err != nil {
+			return
+		}
+		for rest := b[:n]; ; {
+			used, ev, err := conn.Feed(rest)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			rest = rest[used:]
+			if ev.Kind == rtmp.EventPlay {
+				conn.AcceptPlay()
+				playing = true
+			}
+			if ev.Kind == rtmp.EventNone {
+				break
+			}
+		}
+		out := conn.Output()
+		if _, err := c.Write(out); err != nil {
+			return
+		}
+		conn.Sent(len(out))
+	}
+	go func() { _, _ = io.Copy(io.Discard, c) }()
+	source, err := signal.NewSource(signal.DefaultConfig())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	start := time.Now()
+	for {
+		<-time.After(time.Until(start.Add(source.Due())))
+		f := source.Next(time.Now())
+		m := rtmp.Message{Type: f.Type, Timestamp: uint32(f.Due.Milliseconds()), Body: f.Body}
+		if _, err := c.Write(rtmp.AppendMedia(nil, m)); err != nil {
+			return
+		}
+	}
+}
+
+func TestRunOverRTMP(t *testing.T) {
+	r, err := Run(t.Context(), config(rtmpServer(t)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Viewers != 6 || r.Lost != 0 {
+		t.Errorf("%d viewers, %d lost", r.Viewers, r.Lost)
+	}
+	if c := r.Check; c.Frames < 3*25 || c.Gaps+c.Repeats+c.Damaged+c.Back != 0 {
+		t.Errorf("check is %+v", c)
+	}
+}
+
+func TestConfigValidate(t *testing.T) {
+	good := config("http://x/a.flv")
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+	for _, change := range []func(*Config){
+		func(c *Config) { c.Viewers = 0 },
+		func(c *Config) { c.Viewers = 20_000 },
+		func(c *Config) { c.Verify = 7 },
+		func(c *Config) { c.Sources = 0 },
+		func(c *Config) { c.ConnectRate = 0 },
+		func(c *Config) { c.Duration = 0 },
+	} {
+		c := good
+		change(&c)
+		if c.Validate() == nil {
+			t.Errorf("%+v was accepted", c)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package publish
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"tmms/bench/signal"
+	"tmms/media"
+	"tmms/media/rtmp"
+)
+
+// accept takes one publisher and reports what it sends.
+func accept(t *testing.T, ln net.Listener, refuse bool, got chan<- rtmp.Message) {
+	c, err := ln.Accept()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	conn := rtmp.NewServerConn(rtmp.ServerConfig{})
+	b := make([]byte, 64<<10)
+	for {
+		n, err := c.Read(b)
+		if err != nil {
+			close(got)
+			return
+		}
+		for rest := b[:n]; ; {
+			used, ev, err := conn.Feed(rest)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			rest = rest[used:]
+			switch ev.Kind {
+			case rtmp.EventPublish:
+				if refuse {
+					conn.RejectPublish("not today")
+				} else {
+					conn.AcceptPublish()
+				}
+			case rtmp.EventMessage:
+				ev.Message.Body = append([]byte(nil), ev.Message.Body...)
+				got <- ev.Message
+			default:
+			}
+			if ev.Kind == rtmp.EventNone {
+				break
+			}
+		}
+		if _, err := c.Write(conn.Output()); err != nil {
+			return
+		}
+		conn.Sent(len(conn.Output()))
+	}
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln
+}
+
+// Requirement: C8
+func TestRunPushesInRealTime(t *testing.T) {
+	ln := listen(t)
+	got := make(chan rtmp.Message, 1000)
+	go accept(t, ln, false, got)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	ready := false
+	cfg := Config{URL: "rtmp://" + ln.Addr().String() + "/live/a", Signal: signal.DefaultConfig()}
+	if err := Run(ctx, cfg, func() { ready = true }); err != nil {
+		t.Fatal(err)
+	}
+	if !ready {
+		t.Error("onReady was not called")
+	}
+	var check signal.Check
+	headers, bytes := 0, 0
+	for m := range got {
+		bytes += len(m.Body)
+		if m.Type == media.TypeVideo && m.Body[1] == 0 || m.Type == media.TypeAudio && m.Body[1] == 0 {
+			headers++
+			continue
+		}
+		check.See(m.Type, m.Timestamp, m.Body, time.Now())
+	}
+	if headers != 2 || check.Frames < 25 || check.Gaps+check.Damaged+check.Back+check.Repeats != 0 {
+		t.Errorf("%d headers, check %+v", headers, check)
+	}
+	if bytes < 150_000 || bytes > 300_000 {
+		t.Errorf("%d bytes in a second of 2 Mbit/s", bytes)
+	}
+}
+
+func TestRunIsRefused(t *testing.T) {
+	ln := listen(t)
+	go accept(t, ln, true, make(chan rtmp.Message, 1))
+	cfg := Config{URL: "rtmp://" + ln.Addr().String() + "/live/a", Signal: signal.DefaultConfig()}
+	if err := Run(t.Context(), cfg, nil); err == nil {
+		t.Error("a refused publisher ended without an error")
+	}
+}

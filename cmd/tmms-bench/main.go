@@ -1,0 +1,70 @@
+// Command tmms-bench is the load generator of tmms: publishers and viewers that
+// know nothing of the server but its protocols.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+const usage = `usage: tmms-bench COMMAND [flags]
+
+  publish   push synthetic streams by RTMP
+  play      open many viewers of a stream and check what they get
+  compare   1,000 viewers of a 2 Mbit/s stream: tmms beside the C floor
+
+"tmms-bench COMMAND -h" lists the flags.
+`
+
+// errUsage marks a mistake in the command line; what was wrong is printed already.
+var errUsage = errors.New("usage")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "tmms-bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out, errOut io.Writer) error {
+	commands := map[string]func(context.Context, *flag.FlagSet, []string, io.Writer) error{
+		"publish": publishCommand,
+		"play":    playCommand,
+		"compare": compareCommand,
+	}
+	if len(args) == 0 || commands[args[0]] == nil {
+		fmt.Fprint(errOut, usage)
+		return errUsage
+	}
+	flags := flag.NewFlagSet("tmms-bench "+args[0], flag.ContinueOnError)
+	flags.SetOutput(errOut)
+	return commands[args[0]](ctx, flags, args[1:], out)
+}
+
+// parse parses flags and refuses what is left over.
+func parse(flags *flag.FlagSet, args []string) error {
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err //nolint:wrapcheck // the sentinel itself is wanted
+		}
+		return errUsage
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(flags.Output(), "%s: unexpected argument %q\n", flags.Name(), flags.Arg(0))
+		return errUsage
+	}
+	return nil
+}
