@@ -1,0 +1,136 @@
+import { get, setToken, Refused } from './api.js';
+import { el, table, state } from './dom.js';
+import { bitrate, bytes, since, span } from './format.js';
+import { watch } from './links.js';
+
+const period = 2000; // ms between two refreshes
+const shown = 200; // rows of a list
+const box = (id) => document.getElementById(id);
+let viewersOf = ''; // key of the stream whose viewers are open
+let timer = 0;
+
+function count(viewers) {
+  return Object.values(viewers ?? {}).reduce((sum, n) => sum + n, 0);
+}
+
+function picture(s) {
+  const size = s.width ? `${s.width}×${s.height}` : '';
+  const rate = s.fps ? `${Number(s.fps.toFixed(2))} fps` : '';
+  return [(s.codecs ?? []).join(' + '), size, rate].filter(Boolean).join(', ') || '–';
+}
+
+function viewerCell(s) {
+  const parts = Object.entries(s.viewers ?? {}).filter(([, n]) => n > 0).map(([proto, n]) => `${proto} ${n}`);
+  return el('button', {
+    type: 'button', title: parts.join(', ') || 'no viewers',
+    onclick: () => {
+      viewersOf = s.key;
+      refresh();
+    },
+  }, count(s.viewers));
+}
+
+function showStreams(reply, domains, node) {
+  const apps = new Map();
+  for (const d of domains) for (const a of d.apps) apps.set(`${d.name}/${a.name}`, a);
+  const appOf = (s) => apps.get(s.key.slice(0, s.key.lastIndexOf('/')));
+  table(box('streams'), [
+    { title: 'Stream', className: 'key', cell: (s) => s.key },
+    { title: 'State', cell: (s) => state(s.state) },
+    { title: 'Bitrate', num: true, cell: (s) => bitrate(s.publisher?.bitrate_bps) },
+    { title: 'Content', cell: picture },
+    { title: 'Viewers', num: true, cell: viewerCell },
+    { title: 'Since', num: true, cell: (s) => span(s.uptime_seconds) },
+    { title: 'Publisher', cell: (s) => [s.publisher?.remote, s.publisher?.encoder].filter(Boolean).join(', ') || '–' },
+    { title: 'Watch', cell: (s) => watch(s, appOf(s), node) },
+  ], reply.streams, 'Nobody publishes.');
+}
+
+function showNodes(nodes) {
+  const addresses = (n) => Object.entries(n.addresses ?? {}).sort().map(([k, v]) => `${k} ${v}`).join(', ');
+  table(box('nodes'), [
+    { title: 'Node', className: 'key', cell: (n) => n.name || n.id },
+    { title: 'State', cell: (n) => state(n.state) },
+    { title: 'Roles', cell: (n) => (n.roles ?? []).join(', ') },
+    { title: 'Place', cell: (n) => [n.region, n.zone].filter(Boolean).join(' / ') || '–' },
+    { title: 'Raft', cell: (n) => (n.leader ? 'leader' : '–') },
+    { title: 'Addresses', className: 'dim', cell: (n) => addresses(n) || '–' },
+    { title: 'Version', className: 'dim', cell: (n) => n.version || '–' },
+  ], nodes, 'No nodes.');
+}
+
+function showDomains(reply) {
+  const rows = reply.domains.flatMap((d) => d.apps.map((a) => ({ d, a })));
+  table(box('domains'), [
+    { title: 'Domain', className: 'key', cell: ({ d }) => d.name },
+    { title: 'Also', cell: ({ d }) => d.aliases.join(', ') || '–' },
+    { title: 'App', cell: ({ a }) => a.name },
+    { title: 'Publishing', cell: ({ a }) => (a.open ? 'open to everyone' : `with a key (${a.publish_keys})`) },
+    { title: 'Playing', cell: ({ a }) => ['rtmp', 'flv', 'hls'].filter((p) => a[p]).join(', ') || 'off' },
+    { title: 'Latency', num: true, cell: ({ a }) => a.latency },
+    { title: 'Grace', num: true, cell: ({ a }) => a.grace },
+  ], rows, 'No domains.');
+}
+
+async function showViewers() {
+  box('viewers-section').hidden = viewersOf === '';
+  if (viewersOf === '') return;
+  box('viewers-of').textContent = viewersOf;
+  const reply = await get(`/api/v1/viewers?limit=${shown}&stream=${encodeURIComponent(viewersOf)}`);
+  table(box('viewers'), [
+    { title: 'Viewer', cell: (v) => v.id },
+    { title: 'Protocol', cell: (v) => v.proto },
+    { title: 'From', cell: (v) => v.remote },
+    { title: 'Since', num: true, cell: (v) => since(v.since) },
+    { title: 'Sent', num: true, cell: (v) => bytes(v.sent_bytes) },
+    { title: 'Lag', num: true, cell: (v) => `${v.lag_ms} ms` },
+  ], reply.viewers, 'No viewers.');
+}
+
+function showStatus(text, bad) {
+  box('status').textContent = text;
+  box('status').className = bad ? 'bad' : '';
+}
+
+async function load() {
+  const [streams, nodes, domains] = await Promise.all([
+    get(`/api/v1/streams?limit=${shown}`), get('/api/v1/nodes'), get('/api/v1/domains'),
+  ]);
+  const self = nodes.nodes.find((n) => n.self);
+  showStreams(streams, domains.domains, self);
+  showNodes(nodes.nodes);
+  showDomains(domains);
+  await showViewers();
+  const all = streams.streams.reduce((sum, s) => sum + count(s.viewers), 0);
+  box('summary').textContent = [
+    self?.name, `${streams.total} streams`, `${all} viewers`, `config revision ${domains.revision}`,
+  ].filter(Boolean).join(' · ');
+  box('login').hidden = true;
+}
+
+async function refresh() {
+  clearTimeout(timer);
+  try {
+    await load();
+    showStatus(new Date().toLocaleTimeString(), false);
+  } catch (e) {
+    if (e instanceof Refused && e.status === 401) box('login').hidden = false;
+    showStatus(e instanceof Refused ? e.message : `no answer: ${e.message}`, true);
+  }
+  clearTimeout(timer);
+  timer = setTimeout(refresh, document.hidden ? 5 * period : period);
+}
+
+box('enter').addEventListener('click', () => {
+  setToken(box('token').value);
+  box('token').value = '';
+  refresh();
+});
+box('viewers-close').addEventListener('click', () => {
+  viewersOf = '';
+  refresh();
+});
+document.addEventListener('visibilitychange', () => {
+  if (!document.hidden) refresh();
+});
+refresh();

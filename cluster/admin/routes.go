@@ -1,0 +1,153 @@
+package admin
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// route is one operation of the API. The mux and the OpenAPI document are both
+// made from the list of them.
+type route struct {
+	method  string
+	path    string
+	need    role
+	summary string
+	query   []string // names of query parameters
+	request any      // zero value of the JSON body; nil: none
+	reply   any      // zero value of the JSON answer; nil: not JSON
+	handle  func(w http.ResponseWriter, r *http.Request, by caller) error
+}
+
+func (s *Server) routes() []route {
+	apply := route{
+		path: "/api/v1/config", need: roleAdmin, summary: "Put domains and apps in force in the whole cluster",
+		request: applyRequest{}, reply: applyReply{}, handle: s.applyConfig,
+	}
+	put, post := apply, apply
+	put.method, post.method = http.MethodPut, http.MethodPost
+	return []route{
+		{
+			method: http.MethodGet, path: "/healthz", summary: "The process lives",
+			reply: healthReply{}, handle: s.health,
+		},
+		{
+			method: http.MethodGet, path: "/readyz", summary: "The node can serve; 503 with the reason if not",
+			reply: healthReply{}, handle: s.readiness,
+		},
+		{
+			method: http.MethodGet, path: "/metrics", need: roleRead, summary: "Prometheus metrics",
+			handle: s.metrics(),
+		},
+		{
+			method: http.MethodGet, path: "/api/v1/streams", need: roleRead, summary: "Streams on this node",
+			query: []string{"limit"}, reply: streamsReply{}, handle: s.listStreams,
+		},
+		{
+			method: http.MethodGet, path: "/api/v1/viewers", need: roleRead, summary: "Viewers on this node",
+			query: []string{"stream", "limit"}, reply: viewersReply{}, handle: s.listViewers,
+		},
+		{
+			method: http.MethodGet, path: "/api/v1/nodes", need: roleRead, summary: "Nodes of the cluster",
+			reply: nodesReply{}, handle: s.listNodes,
+		},
+		{
+			method: http.MethodGet, path: "/api/v1/domains", need: roleRead, summary: "Domains and apps in force",
+			reply: domainsReply{}, handle: s.listDomains,
+		},
+		{
+			method: http.MethodGet, path: "/api/v1/config", need: roleRead,
+			summary: "The config as a document; publish keys as hashes, for the read role not at all",
+			reply:   configReply{}, handle: s.showConfig,
+		},
+		put, post,
+		{
+			method: http.MethodGet, path: "/api/v1/history", need: roleRead, summary: "Config revisions that are kept",
+			reply: historyReply{}, handle: s.showHistory,
+		},
+		{
+			method: http.MethodGet, path: "/api/v1/log/level", need: roleRead, summary: "The level of the log",
+			reply: levelBody{}, handle: s.showLevel,
+		},
+		{
+			method: http.MethodPut, path: "/api/v1/log/level", need: roleAdmin, summary: "Change the level of the log",
+			request: levelBody{}, reply: levelBody{}, handle: s.setLevel,
+		},
+		{
+			method: http.MethodGet, path: "/api/v1/openapi.json", summary: "This API as an OpenAPI 3.1 document",
+			handle: s.showOpenAPI,
+		},
+	}
+}
+
+// handler puts the routes and the console behind the guard.
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	byPath := map[string][]route{}
+	for _, r := range s.routes() {
+		byPath[r.path] = append(byPath[r.path], r)
+	}
+	for path, routes := range byPath {
+		mux.Handle(path, s.dispatch(routes))
+	}
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, refuse(http.StatusNotFound, "not_found", "no such path %.128q", r.URL.Path))
+	})
+	mux.Handle("/", s.console())
+	return s.guard(mux)
+}
+
+// dispatch picks the route of a path by method, and checks the caller's role.
+func (s *Server) dispatch(routes []route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		i := slices.IndexFunc(routes, func(rt route) bool { return rt.method == method })
+		if i < 0 {
+			w.Header().Set("Allow", allowed(routes))
+			writeError(w, refuse(http.StatusMethodNotAllowed, "method", "%.32s is not allowed here", r.Method))
+			return
+		}
+		by := s.caller(r)
+		if err := permit(by.role, routes[i].need); err != nil {
+			writeError(w, err)
+			return
+		}
+		if err := routes[i].handle(w, r, by); err != nil {
+			writeError(w, err)
+		}
+	})
+}
+
+func permit(has, need role) error {
+	switch {
+	case has >= need:
+		return nil
+	case has == roleNone:
+		return refuse(http.StatusUnauthorized, "token", "a bearer token is required")
+	}
+	return refuse(http.StatusForbidden, "role", "this token may only read")
+}
+
+func allowed(routes []route) string {
+	var methods []string
+	for _, r := range routes {
+		methods = append(methods, r.method)
+		if r.method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+	}
+	return strings.Join(methods, ", ")
+}
+
+func (s *Server) metrics() func(http.ResponseWriter, *http.Request, caller) error {
+	h := promhttp.HandlerFor(s.deps.Gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+	return func(w http.ResponseWriter, r *http.Request, _ caller) error {
+		h.ServeHTTP(w, r)
+		return nil
+	}
+}

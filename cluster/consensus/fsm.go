@@ -1,0 +1,89 @@
+package consensus
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/hashicorp/raft"
+
+	"tmms/cluster/state"
+)
+
+// fsm is the node as raft sees it; raft calls it from one goroutine.
+type fsm struct{ n *Node }
+
+// Apply implements raft.FSM.
+func (f fsm) Apply(l *raft.Log) any { return f.n.applyEntry(l) }
+
+// Snapshot implements raft.FSM.
+func (f fsm) Snapshot() (raft.FSMSnapshot, error) { return f.n.snapshotState() }
+
+// Restore implements raft.FSM.
+func (f fsm) Restore(r io.ReadCloser) error { return f.n.restoreState(r) }
+
+func (n *Node) applyEntry(l *raft.Log) any {
+	n.mu.Lock()
+	result, err := n.state.Apply(l.Index, l.Data)
+	n.publishLocked()
+	n.mu.Unlock()
+	if err != nil {
+		n.fail(err)
+		return err
+	}
+	return result
+}
+
+// fail makes Run end with err; the first one counts.
+func (n *Node) fail(err error) {
+	select {
+	case n.failed <- err:
+	default:
+	}
+}
+
+// publishLocked shows a new config to readers and wakes those who watch.
+func (n *Node) publishLocked() {
+	old := n.current.Load()
+	if cfg := n.state.Config(); cfg != old.config {
+		n.current.Store(&revision{config: cfg, next: make(chan struct{})})
+		close(old.next)
+	}
+}
+
+func (n *Node) snapshotState() (raft.FSMSnapshot, error) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	b, err := n.state.Snapshot()
+	return snapshot(b), err
+}
+
+func (n *Node) restoreState(r io.ReadCloser) error {
+	b, err := readSnapshot(r)
+	if err != nil {
+		return fmt.Errorf("consensus: read snapshot: %w", err)
+	}
+	restored := state.New()
+	if err := restored.Restore(b); err != nil {
+		return fmt.Errorf("consensus: restore: %w", err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.state = restored
+	n.publishLocked()
+	return nil
+}
+
+// snapshot is the state's image on its way to a store.
+type snapshot []byte
+
+// Persist implements raft.FSMSnapshot.
+func (s snapshot) Persist(sink raft.SnapshotSink) error {
+	if _, err := sink.Write(s); err != nil {
+		_ = sink.Cancel() // the write's error says more
+		return fmt.Errorf("consensus: write snapshot %s: %w", sink.ID(), err)
+	}
+	return sink.Close()
+}
+
+// Release implements raft.FSMSnapshot.
+func (s snapshot) Release() {}

@@ -1,0 +1,40 @@
+package consensus
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// register adds the metrics, all of which are read at scrape time.
+func (n *Node) register(reg prometheus.Registerer) error {
+	gauges := []struct {
+		name, help string
+		value      func() float64
+	}{
+		{"tmms_cluster_leader", "1 if this node leads the raft group, else 0.", func() float64 {
+			if n.IsLeader() {
+				return 1
+			}
+			return 0
+		}},
+		{"tmms_cluster_applied_index", "Raft index that the local state has reached.", func() float64 {
+			return float64(n.AppliedIndex())
+		}},
+		{"tmms_cluster_config_revision", "Revision of the domain config in force on this node.", func() float64 {
+			return float64(n.Config().Revision())
+		}},
+		{"tmms_cluster_placements", "Streams that have an owner.", func() float64 {
+			n.mu.RLock()
+			defer n.mu.RUnlock()
+			return float64(n.state.PlacementCount())
+		}},
+	}
+	for _, g := range gauges {
+		c := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, g.value)
+		if err := reg.Register(c); err != nil {
+			return fmt.Errorf("consensus: register %s: %w", g.name, err)
+		}
+	}
+	return nil
+}

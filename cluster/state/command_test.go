@@ -1,0 +1,70 @@
+package state
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+)
+
+func TestCommandsAreReadBack(t *testing.T) {
+	base := uint64(3)
+	for _, c := range []Command{
+		Init{UnixSeconds: 1, ClusterID: "c"},
+		SetConfig{BaseRevision: &base, AtUnixMS: 2, By: "ops", Document: *docOf("a.example")},
+		Claim{Key: Key{"d", "a", "s"}, Node: "n", AtUnixMS: 3},
+		Release{Key: Key{"d", "a", "s"}, Epoch: 4},
+		UpsertNode{Node{ID: "n", Name: "x", Roles: []string{"edge"}, Addresses: map[string]string{"rtmp": ":1"}}},
+	} {
+		got, err := decodeCommand(mustEncode(t, c))
+		if err != nil || !reflect.DeepEqual(got, c) {
+			t.Errorf("%T: got %+v, %v", c, got, err)
+		}
+	}
+}
+
+// FuzzApply: whatever bytes are committed, Apply does not panic, and it either
+// gives a result or stops with ErrUnknownCommand.
+func FuzzApply(f *testing.F) {
+	for _, c := range []Command{
+		Init{UnixSeconds: -1}, SetConfig{Document: *docOf("a.example")}, Claim{Node: "n"}, Release{}, UpsertNode{},
+	} {
+		f.Add(mustEncode(f, c))
+	}
+	f.Add([]byte(`{"v":1,"type":"claim","data":null}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := initialized(t)
+		if _, err := s.Apply(2, b); err != nil {
+			if !errors.Is(err, ErrUnknownCommand) {
+				t.Fatal(err)
+			}
+			return
+		}
+		snap, err := s.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := New().Restore(snap); err != nil {
+			t.Fatalf("the snapshot is not restored: %v", err)
+		}
+	})
+}
+
+// FuzzRestore: neither damaged bytes nor a well-sealed image of anything panics.
+func FuzzRestore(f *testing.F) {
+	s := initialized(f)
+	run(f, s, SetConfig{Document: *docOf("a.example")}, Claim{Node: "n"}, UpsertNode{Node{ID: "n"}})
+	b, err := s.Snapshot()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add(b[:60])
+	f.Add(b[snapshotHead:])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, snap := range [][]byte{b, sealSnapshot(b)} {
+			if err := New().Restore(snap); err != nil && !errors.Is(err, ErrSnapshot) {
+				t.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,133 @@
+package state
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"tmms/media"
+)
+
+// ErrSnapshot is wrapped by every error that refuses a snapshot.
+var ErrSnapshot = errors.New("bad snapshot")
+
+// A snapshot:
+//
+//	offset  bytes
+//	0       8   "TMMSSNAP"
+//	8       4   version, big endian
+//	12      8   length of the image, big endian
+//	20      32  SHA-256 of the image
+//	52          the image: JSON with everything in a fixed order
+const (
+	snapshotMagic   = "TMMSSNAP"
+	snapshotVersion = 1
+	snapshotHead    = 52
+)
+
+// image is the state as JSON; lists are sorted, so equal states have equal bytes.
+type image struct {
+	Index      uint64        `json:"index"`
+	ClusterID  string        `json:"cluster_id"`
+	Epoch      uint64        `json:"epoch"`
+	History    []Revision    `json:"history"`
+	Placements []placedImage `json:"placements"`
+	Nodes      []Node        `json:"nodes"`
+}
+
+type placedImage struct {
+	Key Key `json:"key"`
+	Placement
+}
+
+func (s *State) image() image {
+	im := image{Index: s.index, ClusterID: s.clusterID, Epoch: s.epoch, History: s.History(), Nodes: s.Nodes()}
+	for _, p := range s.Placements() {
+		im.Placements = append(im.Placements, placedImage{Key: Key(p.Key), Placement: p.Placement})
+	}
+	return im
+}
+
+// Snapshot gives the whole state as bytes that [State.Restore] takes. Equal
+// states give equal bytes. A stopped state has no snapshot: it would hide the
+// command that stopped it.
+func (s *State) Snapshot() ([]byte, error) {
+	if s.stopped != nil {
+		return nil, s.stopped
+	}
+	body, err := json.Marshal(s.image())
+	if err != nil {
+		return nil, fmt.Errorf("state: snapshot: %w", err)
+	}
+	return sealSnapshot(body), nil
+}
+
+func sealSnapshot(body []byte) []byte {
+	sum := sha256.Sum256(body)
+	b := make([]byte, 0, snapshotHead+len(body))
+	b = append(b, snapshotMagic...)
+	b = binary.BigEndian.AppendUint32(b, snapshotVersion)
+	b = binary.BigEndian.AppendUint64(b, uint64(len(body)))
+	b = append(b, sum[:]...)
+	return append(b, body...)
+}
+
+// Restore replaces the state by a snapshot, or leaves it unchanged and returns
+// an error that wraps [ErrSnapshot].
+func (s *State) Restore(b []byte) error {
+	body, err := checkSnapshot(b)
+	if err != nil {
+		return err
+	}
+	var im image
+	if err = strictJSON(body, &im); err != nil {
+		return fmt.Errorf("%w: %w", ErrSnapshot, err)
+	}
+	restored, err := im.state()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrSnapshot, err)
+	}
+	*s = *restored
+	return nil
+}
+
+func checkSnapshot(b []byte) (body []byte, err error) {
+	if len(b) < snapshotHead || !bytes.HasPrefix(b, []byte(snapshotMagic)) {
+		return nil, fmt.Errorf("%w: %d bytes that do not start with %s", ErrSnapshot, len(b), snapshotMagic)
+	}
+	if v := binary.BigEndian.Uint32(b[8:]); v != snapshotVersion {
+		return nil, fmt.Errorf("%w: version %d, this node knows %d", ErrSnapshot, v, snapshotVersion)
+	}
+	body = b[snapshotHead:]
+	if n := binary.BigEndian.Uint64(b[12:]); n != uint64(len(body)) {
+		return nil, fmt.Errorf("%w: says %d bytes, has %d", ErrSnapshot, n, len(body))
+	}
+	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], b[20:snapshotHead]) {
+		return nil, fmt.Errorf("%w: the checksum does not match", ErrSnapshot)
+	}
+	return body, nil
+}
+
+func (im image) state() (*State, error) {
+	s := New()
+	s.index, s.clusterID, s.epoch, s.history = im.Index, im.ClusterID, im.Epoch, im.History
+	for _, p := range im.Placements {
+		s.placements[media.StreamKey(p.Key)] = p.Placement
+	}
+	for _, n := range im.Nodes {
+		s.nodes[n.ID] = n
+	}
+	if len(s.history) == 0 {
+		return s, nil
+	}
+	last := s.history[len(s.history)-1]
+	doc, err := last.Document()
+	if err != nil {
+		return nil, err
+	}
+	s.config, err = NewConfig(last.Number, doc)
+	return s, err
+}
