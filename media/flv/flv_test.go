@@ -17,19 +17,23 @@ func TestAppendTag(t *testing.T) {
 	}{
 		{"empty", Tag{Type: media.TypeData}, "\x12\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0b"},
 		{
-			"24+8", Tag{Type: media.TypeVideo, Timestamp: 0x87654321, Body: []byte("ab")},
+			"24+8",
+			Tag{Type: media.TypeVideo, Timestamp: 0x87654321, Body: []byte("ab")},
 			"\x09\x00\x00\x02\x65\x43\x21\x87\x00\x00\x00ab\x00\x00\x00\x0d",
 		},
 		{
-			"2^24-1", Tag{Type: media.TypeAudio, Timestamp: 0xFFFFFF, Body: []byte("a")},
+			"2^24-1",
+			Tag{Type: media.TypeAudio, Timestamp: 0xFFFFFF, Body: []byte("a")},
 			"\x08\x00\x00\x01\xff\xff\xff\x00\x00\x00\x00a\x00\x00\x00\x0c",
 		},
 		{
-			"2^24", Tag{Type: media.TypeAudio, Timestamp: 0x1000000, Body: []byte("a")},
+			"2^24",
+			Tag{Type: media.TypeAudio, Timestamp: 0x1000000, Body: []byte("a")},
 			"\x08\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00a\x00\x00\x00\x0c",
 		},
 		{
-			"64KiB", Tag{Type: media.TypeVideo, Body: make([]byte, 0x10203)},
+			"64KiB",
+			Tag{Type: media.TypeVideo, Body: make([]byte, 0x10203)},
 			"\x09\x01\x02\x03\x00\x00\x00\x00\x00\x00\x00" + string(make([]byte, 0x10203)) + "\x00\x01\x02\x0e",
 		},
 	} {

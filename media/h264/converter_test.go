@@ -57,12 +57,14 @@ func TestConverter(t *testing.T) {
 		{"sps-pps-each-idr/none", [][]byte{testIDR}, true, [][]byte{testAUD, testSPS, testPPS, testIDR}},
 		{
 			"sps-pps-each-idr/in-band",
-			[][]byte{testAUD, testSPS, testPPS, testSEI, testIDR}, true,
+			[][]byte{testAUD, testSPS, testPPS, testSEI, testIDR},
+			true,
 			[][]byte{testAUD, testSPS, testPPS, testSEI, testIDR},
 		},
 		{
 			"sps-pps-each-idr/in-band-twice-behind-sei",
-			[][]byte{testSEI, testSPS, testPPS, testSPS, testPPS, testIDR, testIDR}, true,
+			[][]byte{testSEI, testSPS, testPPS, testSPS, testPPS, testIDR, testIDR},
+			true,
 			[][]byte{testAUD, testSPS, testPPS, testSEI, testIDR, testIDR},
 		},
 		{"sps-pps-each-idr/only-pps", [][]byte{testPPS, testIDR}, true, [][]byte{testAUD, testSPS, testPPS, testIDR}},

@@ -60,8 +60,10 @@ func TestAppendMedia(t *testing.T) {
 	}{
 		{"live", func(*Index) {}, "", golden},
 		{"suffix", func(*Index) {}, "?token=a%26b", strings.ReplaceAll(golden, ".ts\n", ".ts?token=a%26b\n")},
-		{"huge-gop", func(x *Index) { x.Independent = false }, "",
-			strings.Replace(golden, "#EXT-X-INDEPENDENT-SEGMENTS\n", "", 1)},
+		{
+			"huge-gop", func(x *Index) { x.Independent = false }, "",
+			strings.Replace(golden, "#EXT-X-INDEPENDENT-SEGMENTS\n", "", 1),
+		},
 		{"ENDLIST", func(x *Index) { x.Ended = true }, "", golden + "#EXT-X-ENDLIST\n"},
 		{"largest numbers", func(x *Index) {
 			x.Segments, x.Listed = x.Segments[3:], 1
@@ -116,8 +118,11 @@ func TestAppendMultivariant(t *testing.T) {
 	}{
 		{"all known", "test", "?token=x", full, `BANDWIDTH=2500000,AVERAGE-BANDWIDTH=2000000,` +
 			`CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=29.970` + "\ntest/live.m3u8?token=x\n"},
-		{"audio-only", "radio", "", Variant{AudioCodec: "mp4a.40.34", PeakBPS: 128_000, AverageBPS: 127_000},
-			`BANDWIDTH=128000,AVERAGE-BANDWIDTH=127000,CODECS="mp4a.40.34"` + "\nradio/live.m3u8\n"},
+		{
+			"audio-only", "radio", "",
+			Variant{AudioCodec: "mp4a.40.34", PeakBPS: 128_000, AverageBPS: 127_000},
+			`BANDWIDTH=128000,AVERAGE-BANDWIDTH=127000,CODECS="mp4a.40.34"` + "\nradio/live.m3u8\n",
+		},
 		{"video-only", "a", "", Variant{VideoCodec: "avc1.42c01e", PeakBPS: 1}, `BANDWIDTH=1,CODECS="avc1.42c01e"` + "\na/live.m3u8\n"},
 		{"nothing known", "a", "", Variant{}, "BANDWIDTH=1\na/live.m3u8\n"},
 		{"colon is no scheme", "http:x", "", Variant{}, "BANDWIDTH=1\n./http:x/live.m3u8\n"},

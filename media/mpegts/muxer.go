@@ -1,0 +1,276 @@
+package mpegts
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"tmms/media"
+)
+
+// Clock is the rate of timestamps, in Hz.
+const Clock = 90000
+
+// TicksPerMS is one millisecond of timestamps.
+const TicksPerMS = Clock / 1000
+
+// TimeOffset is added to every timestamp, in ticks, so that at the start of a
+// stream clock references and early presentation times stay above zero.
+const TimeOffset = 1400 * TicksPerMS
+
+// keepScratch is the largest work buffer in bytes that outlives an access
+// unit; more is only needed by a rare huge one.
+const keepScratch = 1 << 20
+
+var (
+	// ErrUnsupported is wrapped by the error that refuses a codec, or a form of
+	// it, that MPEG-TS cannot carry here.
+	ErrUnsupported = errors.New("mpegts: cannot carry")
+	// ErrNoTrack is wrapped where a frame comes for a track that was not configured.
+	ErrNoTrack = errors.New("mpegts: no such track")
+	// ErrNotFlushed says that audio is still gathered where there must be none.
+	ErrNotFlushed = errors.New("mpegts: gathered audio was not flushed")
+)
+
+// Track is one elementary stream.
+type Track struct {
+	Codec media.Codec // CodecUnknown: there is no such track
+	// Config is the payload of the sequence header: for H.264 an
+	// AVCDecoderConfigurationRecord, for AAC an AudioSpecificConfig, for MP3 any
+	// frame of the stream or nil. The muxer keeps no reference to it.
+	Config []byte
+}
+
+// Config is what a program consists of.
+type Config struct {
+	Video, Audio Track // one of them at least
+	// Resume continues the counters of an earlier muxer of the same stream.
+	Resume *Counters
+}
+
+// Counters are what a receiver may check across muxers, all modulo their width.
+type Counters struct {
+	PAT, PMT, Video, Audio uint8 // next continuity counter
+	Version                uint8 // of the PMT
+}
+
+// Muxer writes one program. It has one owner and does not allocate in steady
+// state but for the growth of dst.
+type Muxer struct {
+	// Set by NewMuxer and Reconfigure.
+	video, audio stream
+	tables       tables
+
+	clock   clock
+	gather  gather // audio frames of the open PES packet
+	scratch []byte // the PES packet being written
+}
+
+// NewMuxer makes a muxer. The error wraps [ErrUnsupported], or is the parser's
+// for a bad configuration.
+func NewMuxer(cfg Config) (*Muxer, error) {
+	m := &Muxer{video: stream{pid: pid{id: videoPID}}, audio: stream{pid: pid{id: audioPID}}}
+	m.tables.pat.id, m.tables.pmt.id = patPID, pmtPID
+	if r := cfg.Resume; r != nil {
+		m.tables.pat.next, m.tables.pmt.next, m.video.pid.next, m.audio.pid.next = r.PAT, r.PMT, r.Video, r.Audio
+		m.tables.version = r.Version // the first tables differ from none: it is raised
+	} else {
+		m.tables.version = maxVersion // raised to 0
+	}
+	return m, m.Reconfigure(cfg)
+}
+
+// Reconfigure changes the tracks, at a cut: after Flush and before WriteTables.
+// The version of the PMT rises if the PMT changed; counters and clock go on.
+// On error nothing has changed. Resume is ignored here.
+func (m *Muxer) Reconfigure(cfg Config) error {
+	if len(m.gather.unit) > 0 {
+		return ErrNotFlushed
+	}
+	if cfg.Video.Codec == media.CodecUnknown && cfg.Audio.Codec == media.CodecUnknown {
+		return fmt.Errorf("%w a program without tracks", ErrUnsupported)
+	}
+	video, err := open(media.TypeVideo, cfg.Video)
+	if err != nil {
+		return err
+	}
+	audio, err := open(media.TypeAudio, cfg.Audio)
+	if err != nil {
+		return err
+	}
+	m.video.reset(video)
+	m.audio.reset(audio)
+	m.renderTables()
+	return nil
+}
+
+// CheckTrack says whether a track of the type can be carried, as NewMuxer would.
+func CheckTrack(typ media.Type, t Track) error {
+	_, err := open(typ, t)
+	return err
+}
+
+// Counters gives what another muxer needs to continue this one.
+func (m *Muxer) Counters() Counters {
+	return Counters{
+		PAT: m.tables.pat.next, PMT: m.tables.pmt.next,
+		Video: m.video.pid.next, Audio: m.audio.pid.next, Version: m.tables.version,
+	}
+}
+
+// Dropped counts the parts of video access units that were left out, such as
+// empty NAL units, since the last Reconfigure.
+func (m *Muxer) Dropped() uint64 {
+	if m.video.es == nil {
+		return 0
+	}
+	return m.video.es.dropped()
+}
+
+// WriteTables appends PAT and PMT, as each segment starts with. In between the
+// muxer repeats them by itself.
+func (m *Muxer) WriteTables(dst []byte) []byte {
+	m.clock.tablesWritten()
+	return m.tables.append(dst)
+}
+
+// WriteVideo appends one access unit: payload as FLV carries it (H.264: AVCC),
+// key says that decoding can start here. On error dst is returned as it was and
+// the muxer can go on; the error wraps [ErrNoTrack] or is the codec's.
+func (m *Muxer) WriteVideo(dst []byte, pts, dts int64, payload []byte, key bool) ([]byte, error) {
+	v := &m.video
+	if v.es == nil {
+		return dst, fmt.Errorf("%w: video", ErrNoTrack)
+	}
+	unit, err := v.es.append(pesRoom(m.scratch), payload, key)
+	if err != nil {
+		return dst, err
+	}
+	m.scratch = unit
+	pts, dts, err = v.order(pts, dts)
+	if err != nil {
+		return dst, err
+	}
+	if m.gather.late(dts) {
+		dst = m.Flush(dst)
+	}
+	t := m.clock.at(dts)
+	dst = m.appendUnit(dst, &v.pid, finishPES(unit, v.streamID, pts, dts), t, key)
+	if cap(m.scratch) > keepScratch {
+		m.scratch = nil
+	}
+	return dst, nil
+}
+
+// WriteAudio takes one frame as FLV carries it (AAC: raw). Frames are gathered
+// into PES packets of at most [MaxGather]; dst grows when one is full. An empty
+// frame is ignored. Errors are as for WriteVideo.
+func (m *Muxer) WriteAudio(dst []byte, pts int64, frame []byte) ([]byte, error) {
+	a := &m.audio
+	if a.es == nil {
+		return dst, fmt.Errorf("%w: audio", ErrNoTrack)
+	}
+	if len(frame) == 0 {
+		return dst, nil
+	}
+	unit, err := a.es.append(pesRoom(m.scratch), frame, false)
+	if err != nil {
+		return dst, err
+	}
+	m.scratch = unit
+	if es := len(unit) - pesHeaderRoom; es > maxAudioES {
+		m.scratch = nil // it may be as large as a message
+		return dst, fmt.Errorf("%w an audio frame of %d bytes, a PES packet has at most %d", ErrUnsupported, es, maxAudioES)
+	}
+	if a.streamType != a.es.streamType() { // MP3 that goes from MPEG-1 to MPEG-2 rates
+		dst = m.Flush(dst)
+		a.streamType = a.es.streamType()
+		m.renderTables()
+	}
+	if !m.gather.fits(pts, len(unit)-pesHeaderRoom) {
+		dst = m.Flush(dst)
+	}
+	m.gather.add(pts, a.es.ticks(frame), unit[pesHeaderRoom:])
+	if m.gather.full() {
+		dst = m.Flush(dst)
+	}
+	return dst, nil
+}
+
+// Flush appends the audio that is still gathered; call it before a cut.
+func (m *Muxer) Flush(dst []byte) []byte {
+	if len(m.gather.unit) == 0 {
+		return dst
+	}
+	pts := m.audio.grow(m.gather.pts)
+	unit := finishPES(m.gather.unit, m.audio.streamID, pts, pts)
+	t := m.clock.at(pts)
+	if m.video.es == nil {
+		dst = m.appendUnit(dst, &m.audio.pid, unit, t, true)
+	} else {
+		t -= m.video.lag + audioAhead
+		dst = m.advance(dst, t)
+		dst = m.audio.pid.appendPackets(dst, unit)
+	}
+	m.gather.reset()
+	return dst
+}
+
+// advance moves the clock with packets that carry nothing else, so that neither
+// it nor the tables are overdue at the time t.
+func (m *Muxer) advance(dst []byte, t int64) []byte {
+	m.clock.start(t + audioAhead) // as if video were there at the same time
+	for n := m.clock.due(t); n > 1; n-- {
+		dst = m.appendClock(dst, m.clock.next(n, t))
+	}
+	return m.clock.appendTables(dst, t, &m.tables)
+}
+
+// appendClock appends a packet that has only the clock reference t. It is not
+// counted (ISO/IEC 13818-1 section 2.4.3.3).
+func (m *Muxer) appendClock(dst []byte, t int64) []byte {
+	dst = m.clock.appendTables(dst, t, &m.tables)
+	return m.pcrPID().appendPacket(dst, nil, false, m.clock.reference(t))
+}
+
+// appendUnit appends a PES packet of the track that carries the clock. The
+// references that are due up to t ride on its packets; where there are many the
+// packets are kept short, so that each has a payload and is counted: some
+// analysers take the others for lost ones. Only what the unit is too small for
+// goes in front, in packets without payload.
+func (m *Muxer) appendUnit(dst []byte, p *pid, unit []byte, t int64, random bool) []byte {
+	c := &m.clock
+	n := 1 // the first one
+	if c.given {
+		n = c.due(t)
+	}
+	for ; n > 1 && n > len(unit)-pesHeaderRoom; n-- {
+		dst = m.appendClock(dst, c.next(n, t))
+	}
+	dst = slices.Grow(dst, (len(unit)/(packetSize-headerSize)+n+3)*packetSize)
+	if n == 0 {
+		dst = c.appendTables(dst, t, &m.tables)
+	}
+	for first := true; len(unit) > 0; first = false {
+		var af adaptation
+		if n > 0 {
+			at := c.next(n, t)
+			dst = c.appendTables(dst, at, &m.tables)
+			af = c.reference(at)
+			n--
+		}
+		af.random = first && random
+		k := min(packetSize-headerSize-af.size(), len(unit)-n)
+		dst = p.appendPacket(dst, unit[:k], first, af)
+		unit = unit[k:]
+	}
+	return dst
+}
+
+// pcrPID is where clock references go: video, else audio.
+func (m *Muxer) pcrPID() *pid {
+	if m.video.es != nil {
+		return &m.video.pid
+	}
+	return &m.audio.pid
+}
