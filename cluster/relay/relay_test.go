@@ -100,7 +100,7 @@ func TestJoin(t *testing.T) {
 	if _, ok := live.Join(time.Second); ok {
 		t.Error("a join point before the first packet")
 	}
-	f.put(media.Packet{Type: media.TypeData, Kind: media.KindData, Body: []byte(onMetaData + "...")})
+	f.put(media.Packet{Type: media.TypeData, Kind: media.KindData, Body: []byte("\x02\x00\x0aonMetaData...")})
 	f.config(media.TypeVideo, "sps 1")
 	f.config(media.TypeAudio, "asc")
 	if _, ok := live.Join(time.Second); ok {

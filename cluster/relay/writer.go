@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,12 +23,8 @@ const (
 	minJoinGap media.Timestamp = 100
 )
 
-const (
-	// tagTrailer is PreviousTagSize.
-	tagTrailer = 4
-	// onMetaData is how the script tag starts that describes the stream: an AMF0 string.
-	onMetaData = "\x02\x00\x0aonMetaData"
-)
+// tagTrailer is the length of PreviousTagSize.
+const tagTrailer = 4
 
 // Writer feeds one life of a stream. It belongs to one goroutine at a time.
 type Writer struct {
@@ -118,7 +113,7 @@ func (w *Writer) noteConfig(p *media.Packet) {
 	next.Version++
 	body := slices.Clone(p.Body)
 	if p.Kind == media.KindData {
-		if p.Type != media.TypeData || !bytes.HasPrefix(body, []byte(onMetaData)) {
+		if p.Type != media.TypeData || !flv.IsMetadata(body) {
 			return
 		}
 		next.Metadata = body

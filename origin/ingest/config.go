@@ -1,0 +1,80 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"tmms/cluster/state"
+	"tmms/media"
+	"tmms/media/rtmp"
+	"tmms/origin/session"
+)
+
+// Config bounds the publisher connections of a node.
+type Config struct {
+	// MaxConns bounds the connections, those that have not yet published included.
+	MaxConns int
+	// KeyChecks is how many publish keys are checked at a time; a check costs
+	// some milliseconds of one core.
+	KeyChecks int
+	// WriteTimeout bounds one write of replies; a peer that does not read them is closed.
+	WriteTimeout time.Duration
+	// PublishTimeout bounds the time from the request to publish until it is
+	// accepted: the check of the key and the claim.
+	PublishTimeout time.Duration
+}
+
+// DefaultConfig gives the defaults.
+func DefaultConfig() Config {
+	return Config{
+		MaxConns: media.MaxPublisherConns, KeyChecks: 1,
+		WriteTimeout: media.StallTimeout, PublishTimeout: media.IdentifyTimeout,
+	}
+}
+
+// Validate gives every fault of c.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(name string, value any, rule string) {
+		errs = append(errs, fmt.Errorf("ingest: %s is %v, it must be %s", name, value, rule))
+	}
+	if c.MaxConns < 1 || c.MaxConns > media.MaxPublisherConns {
+		bad("MaxConns", c.MaxConns, fmt.Sprintf("1 to %d", media.MaxPublisherConns))
+	}
+	if c.KeyChecks < 1 {
+		bad("KeyChecks", c.KeyChecks, "positive")
+	}
+	if c.WriteTimeout <= 0 {
+		bad("WriteTimeout", c.WriteTimeout, "positive")
+	}
+	if c.PublishTimeout <= 0 {
+		bad("PublishTimeout", c.PublishTimeout, "positive")
+	}
+	return errors.Join(errs...)
+}
+
+// Apps gives the config of domains and apps in force.
+type Apps interface {
+	Config() *state.Config
+}
+
+// Deps are what a server works with; all fields are needed.
+type Deps struct {
+	Sessions *session.Registry
+	Apps     Apps
+	Budget   *rtmp.Budget // shared with the other RTMP connections of the process
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Handover is a connection that asked to publish, as an edge's loop gives it
+// away. The receiver owns all of it.
+type Handover struct {
+	Conn    net.Conn
+	RTMP    *rtmp.ServerConn
+	Request *rtmp.Request // the request that RTMP waits for a decision on
+	Unread  []byte        // read from Conn, not yet fed to RTMP
+}

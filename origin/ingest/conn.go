@@ -1,0 +1,349 @@
+package ingest
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"tmms/cluster/state"
+	"tmms/media"
+	"tmms/media/rtmp"
+	"tmms/origin/session"
+)
+
+// What ends a connection, besides the peer and the session.
+var (
+	errIdle      = errors.New("publisher sent no byte")
+	errHandshake = errors.New("no handshake")
+	errIdentify  = errors.New("no request to publish")
+	errRefused   = errors.New("publish refused")
+	errPlay      = errors.New("play refused: this node only takes publishers")
+	errUnpublish = errors.New("unpublished")
+	errPeer      = errors.New("closed by the peer")
+	errBudget    = errors.New("no room for the message")
+)
+
+// conn is one publisher connection. Its goroutine owns it, but for what is
+// marked otherwise.
+type conn struct {
+	// Set at construction.
+	srv     *Server
+	nc      net.Conn
+	rtmp    *rtmp.ServerConn
+	remote  string
+	started time.Time
+	cancel  context.CancelFunc // set before the goroutine starts
+
+	cause   atomic.Pointer[error] // why somebody else closed it
+	pending *list.Element         // guarded by srv.mu
+
+	// Owned by the connection's goroutine.
+	buf      *[readSize]byte // from the pool once the peer may publish, else nil
+	small    []byte
+	last     time.Time       // of the last byte
+	pinged   bool            // since the last byte
+	deadline time.Time       // to publish
+	key      media.StreamKey // of what was published last, as the next three
+	app      *state.App
+	epoch    uint64
+	run      uint32
+	pub      *session.Publisher // while publishing
+	bytes    int64
+}
+
+func newConn(s *Server, nc net.Conn, rc *rtmp.ServerConn) *conn {
+	now := s.deps.Now()
+	c := &conn{srv: s, nc: nc, rtmp: rc, started: now, last: now, deadline: now.Add(media.IdentifyTimeout)}
+	if a := nc.RemoteAddr(); a != nil {
+		c.remote = a.String()
+	}
+	return c
+}
+
+// close ends the connection from outside; only the first cause counts.
+func (c *conn) close(cause error) {
+	c.cause.CompareAndSwap(nil, &cause)
+	c.cancel()
+	c.nc.Close()
+}
+
+// refuse closes a connection that has no goroutine.
+func (c *conn) refuse(cause error) {
+	c.nc.Close()
+	c.rtmp.Close()
+	c.srv.deps.Log.Debug("connection refused", slog.String("remote", c.remote), slog.Any("err", cause))
+}
+
+// work serves the connection to its end.
+func (c *conn) work(ctx context.Context, req *rtmp.Request, unread []byte) {
+	err := c.serve(ctx, req, unread)
+	if errors.Is(err, errRefused) {
+		c.linger()
+	}
+	if p := c.cause.Load(); p != nil {
+		err = *p
+	}
+	c.nc.Close()
+	c.rtmp.Close()
+	c.srv.leave(c)
+	c.releaseBuffer()
+	c.detach(err)
+	log := c.srv.deps.Log.With(slog.String("remote", c.remote), slog.Int64("bytes", c.bytes),
+		slog.Duration("lasted", c.srv.deps.Now().Sub(c.started)), slog.Any("err", err))
+	if c.key == (media.StreamKey{}) {
+		log.Debug("connection closed")
+		return
+	}
+	log.Info("publisher closed", slog.String("stream", c.key.String()),
+		slog.Uint64("epoch", c.epoch), slog.Uint64("run", uint64(c.run)))
+}
+
+// linger lets the peer read its refusal: closing a socket that has unread bytes
+// resets it, and the peer would lose what is on the way.
+func (c *conn) linger() {
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || c.nc.SetReadDeadline(c.srv.deps.Now().Add(media.LingerTimeout)) != nil {
+		return
+	}
+	io.Copy(io.Discard, io.LimitReader(c.nc, media.MaxPreAuthBytes)) //nolint:errcheck // what comes has no reader
+}
+
+// serve decides on the request that came with the connection, if any, feeds
+// what was read already, and goes on from the socket.
+func (c *conn) serve(ctx context.Context, req *rtmp.Request, unread []byte) error {
+	if req != nil {
+		if err := c.publish(ctx, req); err != nil {
+			return err
+		}
+	}
+	if err := c.feed(ctx, unread); err != nil {
+		return err
+	}
+	for {
+		n, err := c.read()
+		if err == nil {
+			err = c.feed(ctx, c.buffer()[:n])
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// feed gives bytes to the parser and handles what comes out.
+func (c *conn) feed(ctx context.Context, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	c.last, c.pinged = c.srv.deps.Now(), false
+	c.bytes += int64(len(b))
+	c.srv.bytes.Add(int64(len(b)))
+	if c.pub != nil {
+		c.pub.Alive(c.last)
+	}
+	for len(b) > 0 {
+		n, ev, err := c.rtmp.Feed(b)
+		b = b[n:]
+		if err == nil {
+			err = c.handle(ctx, ev)
+		} else if errors.Is(err, rtmp.ErrHTTP) {
+			c.write([]byte(httpAnswer)) //nolint:errcheck // the connection is over
+		}
+		if err != nil {
+			c.flush() //nolint:errcheck // the connection is over; err says why
+			return err
+		}
+	}
+	return c.flush()
+}
+
+// httpAnswer is for those who speak HTTP on the RTMP port.
+const httpAnswer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+func (c *conn) handle(ctx context.Context, ev rtmp.Event) error {
+	switch ev.Kind {
+	case rtmp.EventMessage:
+		if c.pub == nil {
+			return nil // on its way when the peer unpublished
+		}
+		return c.pub.Write(ev.Message, c.last)
+	case rtmp.EventPublish:
+		return c.publish(ctx, ev.Request)
+	case rtmp.EventUnpublish:
+		c.detach(errUnpublish)
+		c.deadline = c.last.Add(c.app.IdleTimeout)
+	case rtmp.EventPlay:
+		c.rtmp.RejectPlay("NetStream.Play.Failed", errPlay.Error())
+		return errPlay
+	case rtmp.EventOverBudget:
+		return c.waitBudget(ctx)
+	default:
+	}
+	return nil
+}
+
+// waitBudget pauses a publisher while the process has no room for its message;
+// the bytes are fed again afterwards. The rest of the idle timeout bounds it.
+func (c *conn) waitBudget(ctx context.Context) error {
+	if c.srv.deps.Now().Sub(c.last) >= c.idleTimeout() {
+		return fmt.Errorf("ingest: %w for %v", errBudget, c.idleTimeout())
+	}
+	select {
+	case <-time.After(media.BudgetRetry):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *conn) idleTimeout() time.Duration {
+	if c.app == nil {
+		return media.IdentifyTimeout
+	}
+	return c.app.IdleTimeout
+}
+
+// publish decides on a request to publish. An error ends the connection.
+func (c *conn) publish(ctx context.Context, req *rtmp.Request) error {
+	c.srv.identified(c)
+	err := c.attach(ctx, req)
+	if err != nil {
+		c.rtmp.RejectPublish(reason(err))
+		c.flush() //nolint:errcheck // the connection is over; err says why
+		return fmt.Errorf("%w: %w", errRefused, err)
+	}
+	c.srv.publishers.Add(1)
+	c.rtmp.AcceptPublish()
+	c.last = c.srv.deps.Now()
+	return c.flush()
+}
+
+// attach makes this connection the publisher of the stream that req names.
+func (c *conn) attach(ctx context.Context, req *rtmp.Request) error {
+	if c.pub != nil {
+		return fmt.Errorf("%w: this connection publishes %s", session.ErrBusy, c.key)
+	}
+	key, app, err := route(c.srv.deps.Apps.Config(), req)
+	if err != nil {
+		return err
+	}
+	c.key, c.app = key, app
+	ctx, cancel := context.WithTimeout(ctx, c.srv.cfg.PublishTimeout)
+	defer cancel()
+	token := publishToken(req)
+	if err = c.srv.authorize(ctx, app, token); err != nil {
+		return err
+	}
+	c.pub, err = c.srv.deps.Sessions.Attach(ctx, key, app, session.PublisherInfo{
+		Remote: c.remote, Token: token, Close: c.close,
+	})
+	if err != nil {
+		return err
+	}
+	c.epoch, c.run = c.pub.Epoch(), c.pub.Run()
+	return nil
+}
+
+// detach gives the stream up.
+func (c *conn) detach(cause error) {
+	if c.pub == nil {
+		return
+	}
+	c.srv.publishers.Add(-1)
+	c.pub.Detach(cause)
+	c.pub = nil
+}
+
+// read waits for bytes. It pings a publisher that is silent for half of its
+// idle timeout, since answers count as bytes.
+func (c *conn) read() (int, error) {
+	for {
+		until, cause := c.patience()
+		if err := c.nc.SetReadDeadline(until); err != nil {
+			return 0, err
+		}
+		n, err := c.nc.Read(c.buffer())
+		switch {
+		case err == nil || n > 0:
+			return n, nil
+		case errors.Is(err, io.EOF):
+			return 0, errPeer
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return 0, fmt.Errorf("ingest: read: %w", err)
+		case cause != nil:
+			return 0, cause
+		}
+		c.pinged = true
+		c.rtmp.Ping(uint32(c.srv.deps.Now().Sub(c.started).Milliseconds())) //nolint:gosec // wraps, as timestamps do
+		if err := c.flush(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// patience is how long to wait for the next byte, and what it means if none
+// comes; nil: time for a ping.
+func (c *conn) patience() (until time.Time, cause error) {
+	switch {
+	case c.pub != nil && !c.pinged:
+		return c.last.Add(c.app.IdleTimeout / 2), nil
+	case c.pub != nil:
+		return c.last.Add(c.app.IdleTimeout), fmt.Errorf("ingest: %w for %v", errIdle, c.app.IdleTimeout)
+	case c.rtmp.Phase() == rtmp.PhaseHandshake:
+		return c.started.Add(media.HandshakeTimeout),
+			fmt.Errorf("ingest: %w within %v", errHandshake, media.HandshakeTimeout)
+	}
+	return c.deadline, fmt.Errorf("ingest: %w in time", errIdentify)
+}
+
+// flush sends the parser's replies.
+func (c *conn) flush() error {
+	out := c.rtmp.Output()
+	if len(out) == 0 {
+		return nil
+	}
+	n, err := c.write(out)
+	c.rtmp.Sent(n)
+	return err
+}
+
+func (c *conn) write(b []byte) (int, error) {
+	if err := c.nc.SetWriteDeadline(c.srv.deps.Now().Add(c.srv.cfg.WriteTimeout)); err != nil {
+		return 0, err
+	}
+	n, err := c.nc.Write(b)
+	if err != nil {
+		return n, fmt.Errorf("ingest: write: %w", err)
+	}
+	return n, nil
+}
+
+// buffer is what the socket is read into: a small one until the peer may publish.
+func (c *conn) buffer() []byte {
+	if c.buf != nil {
+		return c.buf[:]
+	}
+	if c.pub != nil {
+		c.small = nil
+		c.buf, _ = c.srv.buffers.Get().(*[readSize]byte)
+		return c.buf[:]
+	}
+	if c.small == nil {
+		c.small = make([]byte, smallReadSize)
+	}
+	return c.small
+}
+
+func (c *conn) releaseBuffer() {
+	if c.buf != nil {
+		c.srv.buffers.Put(c.buf)
+		c.buf = nil
+	}
+}

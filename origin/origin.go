@@ -1,0 +1,116 @@
+package origin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tmms/cluster/relay"
+	"tmms/media"
+	"tmms/media/rtmp"
+	"tmms/origin/ingest"
+	"tmms/origin/session"
+)
+
+// Handover is a connection that asked to publish, as an edge's loop gives it away.
+type Handover = ingest.Handover
+
+// Deps are what an origin works with; all fields but Registerer are needed.
+type Deps struct {
+	Hub        *relay.Hub
+	Claims     session.Claimer
+	Apps       ingest.Apps
+	Budget     *rtmp.Budget // shared with the other RTMP connections of the process
+	Log        *slog.Logger
+	Registerer prometheus.Registerer // nil: no metrics
+	Now        func() time.Time
+}
+
+// errDeps refuses Deps with holes.
+var errDeps = errors.New("origin: Hub, Claims, Apps, Budget, Log and Now are needed")
+
+// Origin takes publishers and owns their streams. It is safe for concurrent use.
+type Origin struct {
+	cfg      Config
+	sessions *session.Registry
+	server   *ingest.Server
+}
+
+// New returns an origin without publishers.
+func New(cfg Config, deps Deps) (*Origin, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.Hub == nil || deps.Claims == nil || deps.Apps == nil || deps.Budget == nil ||
+		deps.Log == nil || deps.Now == nil {
+		return nil, errDeps
+	}
+	sessions, err := session.New(cfg.Session, session.Deps{
+		Hub: deps.Hub, Claims: deps.Claims, Log: deps.Log, Now: deps.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	server, err := ingest.New(cfg.Ingest, ingest.Deps{
+		Sessions: sessions, Apps: deps.Apps, Budget: deps.Budget, Log: deps.Log, Now: deps.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	o := &Origin{cfg: cfg, sessions: sessions, server: server}
+	if deps.Registerer != nil {
+		if err := o.register(deps.Registerer); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// Run waits for ctx, then ends every publisher and every stream. When it
+// returns, all goroutines of the origin have ended, all placements have been
+// released (or given up, which is logged), and Accept refuses.
+func (o *Origin) Run(ctx context.Context) error {
+	<-ctx.Done()
+	o.server.Close(ingest.ErrClosed)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.cfg.StopTimeout)
+	defer cancel()
+	o.sessions.Close(ctx)
+	return nil
+}
+
+// Accept takes over a connection that asked to publish. It never blocks; when
+// there are too many, the connection is closed. It may be called from any
+// goroutine, before, during and after Run.
+func (o *Origin) Accept(h Handover) { o.server.Accept(h) }
+
+// Serve accepts publisher connections from ln, which it closes, until ctx is
+// done, Drain or Run ends; then it returns nil. For nodes without an edge.
+func (o *Origin) Serve(ctx context.Context, ln net.Listener) error { return o.server.Serve(ctx, ln) }
+
+// Drain stops to accept and closes the publishers, whose streams go to their
+// grace. It returns when they are closed, or with ctx's error.
+func (o *Origin) Drain(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		o.server.Close(ingest.ErrDraining)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Streams lists what is published on this node, by key.
+func (o *Origin) Streams() []session.Info { return o.sessions.Streams() }
+
+// Stream describes one stream; ok = false if it is not published here.
+func (o *Origin) Stream(key media.StreamKey) (info session.Info, ok bool) {
+	return o.sessions.Stream(key)
+}

@@ -1,0 +1,53 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config says how one stream is cut in one epoch.
+type Config struct {
+	Epoch uint64 // of the ownership; part of every segment's name
+	// FirstMSN is the number of the first segment: the unix second of the claim.
+	FirstMSN uint64
+	// Segment is the target: a cut comes at the first keyframe at or after it.
+	Segment time.Duration
+	// MinSegment is the shortest segment but for the last, at least one second,
+	// so that a later claim starts at a higher number. A forced cut may come
+	// earlier only as long as segments last a second on average.
+	MinSegment time.Duration
+	// Window is how many segments a playlist lists.
+	Window int
+}
+
+// Bounds of a configuration.
+const (
+	minSegment = time.Second
+	maxSegment = 60 * time.Second
+	minWindow  = 3 // RFC 8216 section 6.2.2: a playlist has three target durations
+	maxWindow  = 60
+)
+
+// DefaultConfig gives the defaults for an epoch that begins at the unix second.
+func DefaultConfig(epoch, unixSecond uint64) Config {
+	return Config{Epoch: epoch, FirstMSN: unixSecond, Segment: 2 * time.Second, MinSegment: minSegment, Window: 6}
+}
+
+// Validate gives every fault of c.
+func (c Config) Validate() error {
+	var errs []error
+	if c.MinSegment < minSegment || c.MinSegment > maxSegment {
+		errs = append(errs, fmt.Errorf("pipeline: MinSegment is %v, the limits are %v and %v",
+			c.MinSegment, minSegment, maxSegment))
+	}
+	if c.Segment < c.MinSegment || c.Segment > maxSegment {
+		errs = append(errs, fmt.Errorf("pipeline: Segment is %v, the limits are MinSegment (%v) and %v",
+			c.Segment, c.MinSegment, maxSegment))
+	}
+	if c.Window < minWindow || c.Window > maxWindow {
+		errs = append(errs, fmt.Errorf("pipeline: Window is %d, the limits are %d and %d",
+			c.Window, minWindow, maxWindow))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,224 @@
+package pipeline
+
+import (
+	"time"
+
+	"tmms/media"
+	"tmms/media/mpegts"
+)
+
+// verdict is what becomes of a frame.
+type verdict uint8
+
+const (
+	keep    verdict = iota // into the open segment
+	drop                   // nowhere
+	join                   // into the open segment, after the program was changed in it
+	cut                    // into a new segment
+	hole                   // into a new segment, after a hole in the stream
+	restart                // into a new segment that replaces the open one
+)
+
+const (
+	// earlyCut is how much before the target a keyframe may come: timestamps are
+	// rounded, and a group of just the target is the usual case.
+	earlyCut media.Timestamp = 100
+	// trackSkew is how far audio may be ahead of video in the log: video is
+	// cut by so much earlier, so that a forced cut comes before a video frame.
+	trackSkew media.Timestamp = 250
+	// shortest is the shortest segment that is worth a name.
+	shortest media.Timestamp = 100
+	// roundUp is what a duration may exceed whole seconds by and still be
+	// rounded down (RFC 8216 section 4.3.3.1).
+	roundUp media.Timestamp = 499
+)
+
+// ms converts a whole number of milliseconds.
+func ms(d time.Duration) media.Timestamp { return media.Timestamp(d.Milliseconds()) }
+
+// decide says where a frame goes.
+func (p *Pipeline) decide(tr *track, f *frame) verdict {
+	if p.open == nil {
+		if tr.typ == media.TypeAudio && p.wants(&p.video).Codec != media.CodecUnknown {
+			return drop // the segment starts with the keyframe to come
+		}
+		return cut
+	}
+	d := f.dts - p.open.start
+	switch {
+	case p.limit > 0 && d > p.limit:
+		return hole
+	case !tr.active.same(p.wants(tr).Track):
+		return p.decideChange(tr, d)
+	case p.due(tr, f, d), p.overdue(tr, d):
+		return cut
+	case p.open.size+len(f.payload) > media.MaxHLSSegmentBytes:
+		return p.force(d)
+	}
+	return keep
+}
+
+// decideChange is for a frame of a track that the muxer does not have, or not
+// in this configuration.
+func (p *Pipeline) decideChange(tr *track, d media.Timestamp) verdict {
+	switch {
+	case tr.typ == media.TypeAudio && tr.active.Codec == media.CodecUnknown:
+		return drop // late audio waits for the next cut
+	case p.open.discontinuity && tr.inSegment == 0:
+		return join // the same splice: its other header came later
+	}
+	return p.force(d)
+}
+
+// force cuts, or starts the open segment anew if a cut would make segments
+// shorter than a second on average.
+func (p *Pipeline) force(d media.Timestamp) verdict {
+	passed := p.open.start + d - p.firstDTS
+	if d >= ms(p.cfg.MinSegment) || d >= shortest && media.Timestamp(p.msn+1-p.cfg.FirstMSN)*1000 <= passed {
+		return cut
+	}
+	return restart
+}
+
+// due says that the regular cut comes before f.
+func (p *Pipeline) due(tr *track, f *frame, d media.Timestamp) bool {
+	if !p.hasVideo() {
+		return d >= ms(p.cfg.Segment)
+	}
+	return tr.typ == media.TypeVideo && f.key && d >= max(ms(p.cfg.Segment)-earlyCut, ms(p.cfg.MinSegment))
+}
+
+// overdue says that the segment would be too long with this frame and the next
+// one's distance.
+func (p *Pipeline) overdue(tr *track, d media.Timestamp) bool {
+	limit := p.limit
+	if limit == 0 {
+		limit = 2*ms(p.cfg.Segment) + roundUp
+	}
+	if tr.typ == media.TypeVideo && p.audio.active.Codec != media.CodecUnknown {
+		limit -= trackSkew
+	}
+	return d >= ms(p.cfg.MinSegment) && d+tr.step() > limit
+}
+
+func (p *Pipeline) hasVideo() bool { return p.video.active.Codec != media.CodecUnknown }
+
+// wants is how a track is to be in the program from the next cut on. A track
+// that the last run had and this one does not have is left out.
+func (p *Pipeline) wants(tr *track) program {
+	last := max(p.video.last, p.audio.last)
+	if !tr.seen || !tr.seenRun && last-p.run.first >= ms(p.cfg.MinSegment) {
+		return program{}
+	}
+	return tr.next
+}
+
+// mediaEnd is where the media of the open segment ends, within its limit.
+func (p *Pipeline) mediaEnd() media.Timestamp {
+	end := max(p.open.end, p.open.start+1)
+	if p.limit > 0 {
+		end = min(end, p.open.start+p.limit)
+	}
+	return end
+}
+
+// cut ends the open segment, if there is one, at the time end and begins the
+// next with f.
+func (p *Pipeline) cut(f *frame, end media.Timestamp) {
+	if p.open != nil {
+		p.close(end)
+	} else {
+		p.firstDTS = f.dts
+	}
+	p.begin(f.dts, false)
+}
+
+// restart gives up what the open segment has and begins it anew with f.
+func (p *Pipeline) restart(f *frame) {
+	p.dropped += uint64(p.open.frames())
+	p.scratch = p.mux.Flush(p.scratch[:0])
+	p.begin(max(f.dts, p.open.start), p.msn != p.cfg.FirstMSN)
+}
+
+// close publishes the open segment.
+func (p *Pipeline) close(end media.Timestamp) {
+	p.scratch = p.mux.Flush(p.scratch[:0])
+	p.open.append(p.scratch)
+	s := p.open.seal(p.cfg.Epoch, p.msn, end-p.open.start, !p.hasVideo())
+	p.list.add(s, p.open.videoFrames)
+	p.limit = ms(p.list.target) + roundUp
+	p.msn++
+}
+
+// begin opens a segment with PAT and PMT; start is the DTS of its first frame,
+// or the end of the segment before if that is later.
+func (p *Pipeline) begin(start media.Timestamp, discontinuity bool) {
+	changed := p.apply()
+	if p.err != nil {
+		return
+	}
+	p.open = &segment{
+		start: start, end: start, program: p.clock.at(start),
+		discontinuity: discontinuity || changed && p.msn != p.cfg.FirstMSN,
+	}
+	p.video.inSegment, p.audio.inSegment = 0, 0
+	p.scratch = p.mux.WriteTables(p.scratch[:0])
+	p.open.append(p.scratch)
+}
+
+// join changes the program within the open segment.
+func (p *Pipeline) join() {
+	p.scratch = p.mux.Flush(p.scratch[:0])
+	if p.apply(); p.err != nil {
+		return
+	}
+	p.scratch = p.mux.WriteTables(p.scratch)
+	p.open.append(p.scratch)
+}
+
+// apply gives the muxer the program that is wanted; changed says that it had
+// another.
+func (p *Pipeline) apply() (changed bool) {
+	video, audio := p.wants(&p.video), p.wants(&p.audio)
+	if p.mux != nil && p.video.active.same(video.Track) && p.audio.active.same(audio.Track) {
+		return false
+	}
+	cfg := mpegts.Config{Video: video.Track, Audio: audio.Track}
+	if p.mux == nil {
+		p.mux, p.err = mpegts.NewMuxer(cfg)
+	} else {
+		p.err = p.mux.Reconfigure(cfg)
+	}
+	p.video.active, p.audio.active = video, audio
+	p.list.describe(cfg)
+	return true
+}
+
+// mux1 muxes one frame into the open segment.
+func (p *Pipeline) mux1(tr *track, f *frame) {
+	var err error
+	at := ticks(f.dts)
+	if tr.typ == media.TypeVideo {
+		p.scratch, err = p.mux.WriteVideo(p.scratch[:0], at+int64(f.cto)*mpegts.TicksPerMS, at, f.payload, f.key)
+	} else {
+		p.scratch, err = p.mux.WriteAudio(p.scratch[:0], at, f.payload)
+	}
+	if err != nil {
+		p.dropped++
+		return
+	}
+	s := p.open
+	s.append(p.scratch)
+	if tr.typ == media.TypeVideo {
+		if s.videoFrames == 0 {
+			s.startsWithKey = f.key
+		}
+		s.videoFrames++
+	} else {
+		s.audioFrames++
+	}
+	tr.inSegment++
+	s.end = max(s.end, f.dts+tr.step())
+}
+
+func ticks(t media.Timestamp) int64 { return int64(t) * mpegts.TicksPerMS }

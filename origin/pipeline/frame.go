@@ -1,0 +1,41 @@
+package pipeline
+
+import (
+	"bytes"
+	"time"
+
+	"tmms/media"
+)
+
+// frame is one audio or video frame.
+type frame struct {
+	typ     media.Type
+	key     bool
+	codec   media.Codec
+	dts     media.Timestamp
+	cto     int32 // ms
+	payload []byte
+	wall    time.Time // when it came
+}
+
+// probe holds the first frames of a stream until it is known which tracks
+// there are, so that the first segment already has them all. It costs no
+// delay: nothing is published before a whole segment anyway.
+type probe struct {
+	done   bool
+	frames []frame
+	size   int // of the payloads, in bytes
+}
+
+// hold keeps a copy of f; full says that it was long enough.
+func (p *probe) hold(f frame, span time.Duration) (full bool) {
+	f.payload = bytes.Clone(f.payload)
+	p.frames = append(p.frames, f)
+	p.size += len(f.payload)
+	return (f.dts-p.frames[0].dts).Duration() >= span || p.size > media.MaxHLSSegmentBytes ||
+		len(p.frames) >= maxHeld
+}
+
+// maxHeld bounds the frames of the start, whatever their time: more than 4 s of
+// 60 fps and the shortest audio frames.
+const maxHeld = 4096

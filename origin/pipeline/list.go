@@ -1,0 +1,124 @@
+package pipeline
+
+import (
+	"math"
+	"time"
+
+	"tmms/media"
+	"tmms/media/hls"
+	"tmms/media/mpegts"
+)
+
+// list is the window of segments, and publishes it.
+type list struct {
+	// Set at construction.
+	epoch   uint64
+	window  int
+	segment time.Duration
+	publish func(*hls.Index)
+
+	version       uint64
+	target        time.Duration // 0 until the first segment
+	entries       []entry       // in order of MSN: look-back, then listed
+	listed        int
+	bytes         int // of all entries
+	total         time.Duration
+	discontinuous uint64 // discontinuities that have left the playlist
+	dependent     bool   // a segment did not start with a keyframe
+	variant       hls.Variant
+	peakBPS       int
+	rateKnown     bool
+	ended         bool
+}
+
+// entry is a segment that can be fetched.
+type entry struct {
+	*hls.Segment
+	longest time.Duration // of the playlists that it was in
+	left    time.Duration // total when it left the playlist
+}
+
+func newList(cfg Config, publish func(*hls.Index)) *list {
+	return &list{epoch: cfg.Epoch, window: cfg.Window, segment: cfg.Segment, publish: publish}
+}
+
+// describe takes the program of the segments to come.
+func (l *list) describe(cfg mpegts.Config) {
+	l.variant = describe(cfg)
+	l.rateKnown = false
+}
+
+// add appends a segment with that many video frames and publishes the index.
+func (l *list) add(s *hls.Segment, videoFrames int) {
+	if l.target == 0 {
+		l.target = targetDuration(max(s.Duration, l.segment))
+	}
+	l.entries = append(l.entries, entry{Segment: s})
+	l.listed++
+	l.bytes += s.Size
+	l.total += s.Duration
+	l.dependent = l.dependent || !s.Independent
+	l.measure(s, videoFrames)
+	l.slide()
+	l.show()
+}
+
+// targetDuration is half as much again as what was seen, in whole seconds:
+// room for longer groups.
+func targetDuration(seen time.Duration) time.Duration {
+	return time.Duration(math.Round(1.5*seen.Seconds())) * time.Second
+}
+
+// end publishes the end mark, unless nothing was published.
+func (l *list) end() {
+	if l.version == 0 || l.ended {
+		return
+	}
+	l.ended = true
+	l.show()
+}
+
+// slide moves segments out of the playlist, and after one more playlist
+// duration and their own out of reach (RFC 8216 section 6.2.2).
+func (l *list) slide() {
+	for l.listed > l.window {
+		e := &l.entries[len(l.entries)-l.listed]
+		e.left = l.total
+		l.listed--
+		if e.Discontinuity {
+			l.discontinuous++
+		}
+	}
+	lookBack := len(l.entries) - l.listed
+	var duration time.Duration
+	for _, e := range l.entries[lookBack:] {
+		duration += e.Duration
+	}
+	for i := lookBack; i < len(l.entries); i++ {
+		l.entries[i].longest = max(l.entries[i].longest, duration)
+	}
+	for ; lookBack > 0; lookBack-- {
+		e := l.entries[0]
+		if l.total-e.left < e.longest+e.Duration && l.bytes <= media.MaxHLSStreamBytes {
+			return
+		}
+		l.bytes -= e.Size
+		l.entries[0] = entry{}
+		l.entries = l.entries[1:]
+	}
+}
+
+// show publishes the next version.
+func (l *list) show() {
+	l.version++
+	x := &hls.Index{
+		Version: l.version, Epoch: l.epoch, Target: l.target, DiscontinuitySequence: l.discontinuous,
+		Segments: make([]*hls.Segment, len(l.entries)), Listed: l.listed,
+		Independent: !l.dependent, Ended: l.ended, Variant: l.variant,
+	}
+	for i, e := range l.entries {
+		x.Segments[i] = e.Segment
+	}
+	x.Variant.PeakBPS, x.Variant.AverageBPS = l.peakBPS, l.averageBPS()
+	l.publish(x)
+}

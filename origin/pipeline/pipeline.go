@@ -1,0 +1,264 @@
+// Package pipeline makes HLS of a stream: it muxes the packets that a publisher
+// sent into MPEG-TS, cuts them into segments and publishes a new segment index
+// after each.
+//
+// Where it cuts, the first rule that holds:
+//
+//   - A changed codec configuration cuts before the first frame that needs it
+//     and marks one discontinuity. So does a track that comes or goes; audio
+//     that comes late waits for the next cut to come. Repeated configurations
+//     change nothing, in a new run of the publisher neither.
+//   - A hole in the stream that is longer than a segment may be ends the
+//     segment with its last frame and marks a discontinuity.
+//   - With video: the first keyframe at or after the target. Audio only: the
+//     first frame at or after the target.
+//   - A group of pictures longer than a segment may be is cut before a delta
+//     frame; from then on the index is not Independent.
+//   - A segment of media.MaxHLSSegmentBytes is cut wherever it is.
+//
+// A segment may last twice the target until the first one is published. That
+// fixes the target duration for the epoch at 1.5 times the longer of target and
+// first segment; later segments end so early that they round to no more.
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"tmms/media"
+	"tmms/media/flv"
+	"tmms/media/hls"
+	"tmms/media/mpegts"
+)
+
+var (
+	// ErrUnsupported is wrapped by the error for a codec that MPEG-TS cannot
+	// carry, which the message names. It is final: no HLS for this stream.
+	ErrUnsupported = mpegts.ErrUnsupported
+	// ErrEnded refuses packets after End.
+	ErrEnded = errors.New("pipeline: ended")
+)
+
+// Pipeline makes the segments of one stream in one epoch. It has one owner and
+// is not safe for concurrent use; publish is called within Write and End.
+type Pipeline struct {
+	// Set at construction.
+	cfg  Config
+	list *list
+
+	clock        wallClock
+	video, audio track
+	mux          *mpegts.Muxer // nil until the first segment begins
+	open         *segment      // nil before the first keyframe
+	msn          uint64        // of the open segment
+	limit        media.Timestamp
+	firstDTS     media.Timestamp // of the first segment
+	probe        probe
+	run          run
+	scratch      []byte // TS packets on their way to the segment
+	dropped      uint64
+	err          error // final
+}
+
+// run is one publisher connection.
+type run struct {
+	begun bool            // it had a frame
+	first media.Timestamp // of that frame
+}
+
+// New returns a pipeline that waits for the first packet. publish gets each
+// version of the index and must not block. The first has one whole segment.
+func New(cfg Config, publish func(*hls.Index)) (*Pipeline, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return &Pipeline{
+		cfg: cfg, list: newList(cfg, publish), msn: cfg.FirstMSN,
+		video: track{typ: media.TypeVideo, needKey: true}, audio: track{typ: media.TypeAudio},
+	}, nil
+}
+
+// StartRun says that the next packet is the first of a new publisher
+// connection, at the wall clock time wall or later. PROGRAM-DATE-TIME jumps
+// forward to it, or stays as it is where it would go back.
+func (p *Pipeline) StartRun(wall time.Time) {
+	p.settle()
+	p.run = run{}
+	p.clock.startRun(wall)
+	p.video.seenRun, p.audio.seenRun = false, false
+	p.video.needKey = true
+}
+
+// Write takes the next packet of the log, with corrected DTS, and the wall
+// clock time at which it came. Its body is only used during the call. Metadata
+// and tracks other than the first are ignored, frames that cannot be used are
+// dropped and counted. An error wraps [ErrUnsupported] and is final, or is
+// [ErrEnded].
+func (p *Pipeline) Write(pkt *media.Packet, wall time.Time) error {
+	if p.err != nil {
+		return p.err
+	}
+	if pkt.Track != 0 || pkt.Type != media.TypeVideo && pkt.Type != media.TypeAudio {
+		return nil
+	}
+	info, err := flv.Describe(pkt.Type, pkt.Body)
+	if err != nil {
+		p.dropped++
+		return nil //nolint:nilerr // one bad packet does not end the stream
+	}
+	switch info.Kind {
+	case media.KindConfig:
+		p.configure(p.track(pkt.Type), mpegts.Track{Codec: info.Codec, Config: info.Payload})
+	case media.KindKey, media.KindDelta, media.KindAudio:
+		p.frame(frame{
+			typ: pkt.Type, key: info.Kind == media.KindKey, codec: info.Codec,
+			dts: pkt.DTS, cto: info.CTO, payload: info.Payload, wall: wall,
+		})
+	case media.KindData, media.KindEnd: // nothing to mux
+	}
+	return p.err
+}
+
+// End closes the last segment and publishes the index with its end mark, if
+// there was a segment at all.
+func (p *Pipeline) End() {
+	if errors.Is(p.err, ErrEnded) {
+		return
+	}
+	p.settle()
+	if p.open != nil && p.open.frames() > 0 {
+		p.close(p.mediaEnd())
+	}
+	p.open, p.err = nil, ErrEnded
+	p.list.end()
+}
+
+// Dropped counts the packets that could not be used: malformed, without the
+// configuration or the keyframe that they need.
+func (p *Pipeline) Dropped() uint64 { return p.dropped }
+
+func (p *Pipeline) track(typ media.Type) *track {
+	if typ == media.TypeVideo {
+		return &p.video
+	}
+	return &p.audio
+}
+
+// configure takes a sequence header.
+func (p *Pipeline) configure(tr *track, t mpegts.Track) {
+	if tr.next.same(t) {
+		return
+	}
+	if !p.supported(tr, t) {
+		return
+	}
+	if tr.seen {
+		p.settle() // what is held belongs to the old one
+	}
+	tr.announce(t)
+}
+
+// supported says whether the track can be muxed. A codec that cannot ends the
+// pipeline, a bad configuration counts as dropped.
+func (p *Pipeline) supported(tr *track, t mpegts.Track) bool {
+	err := mpegts.CheckTrack(tr.typ, t)
+	if t.Codec == media.CodecUnknown {
+		err = fmt.Errorf("%w an unknown %s codec", ErrUnsupported, tr.typ)
+	}
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, ErrUnsupported):
+		p.err = fmt.Errorf("pipeline: HLS: %w", err)
+	default:
+		p.dropped++
+	}
+	return false
+}
+
+// frame takes an audio or video frame.
+func (p *Pipeline) frame(f frame) {
+	tr := p.track(f.typ)
+	if !p.configured(tr, &f) {
+		return
+	}
+	switch {
+	case p.probe.done:
+		p.take(&f)
+	case f.typ == media.TypeVideo && tr.needKey && !f.key:
+		p.dropped++
+	default:
+		tr.needKey, tr.seen, tr.seenRun = false, true, true
+		if p.probe.hold(f, p.cfg.Segment) || p.video.seen && p.audio.seen {
+			p.settle()
+		}
+	}
+}
+
+// configured says that the frame has the configuration that was announced.
+// MP3 has none but its frame header.
+func (p *Pipeline) configured(tr *track, f *frame) bool {
+	if f.codec == media.CodecMP3 {
+		t, ok := mp3Track(f.payload)
+		if !ok {
+			p.dropped++
+			return false
+		}
+		p.configure(tr, t)
+		return p.err == nil
+	}
+	if tr.next.Codec == f.codec && f.codec != media.CodecUnknown {
+		return true
+	}
+	// It came before its configuration, and is counted as dropped, or is of a
+	// codec that is not carried, which ends the pipeline.
+	p.supported(tr, mpegts.Track{Codec: f.codec})
+	return false
+}
+
+// settle ends the start, in which frames are held until it is known which
+// tracks there are.
+func (p *Pipeline) settle() {
+	if p.probe.done || len(p.probe.frames) == 0 {
+		return
+	}
+	p.probe.done = true
+	for i := range p.probe.frames {
+		p.take(&p.probe.frames[i])
+	}
+	p.probe.frames = nil
+}
+
+// take puts a frame into the segment that it belongs to.
+func (p *Pipeline) take(f *frame) {
+	tr := p.track(f.typ)
+	if tr.typ == media.TypeVideo && tr.needKey && !f.key {
+		p.dropped++
+		return
+	}
+	tr.needKey = false
+	tr.observe(f.dts)
+	p.clock.observe(f.dts, f.wall)
+	if !p.run.begun {
+		p.run = run{begun: true, first: f.dts}
+	}
+	switch p.decide(tr, f) {
+	case keep:
+	case drop:
+		p.dropped++
+		return
+	case join:
+		p.join()
+	case cut:
+		p.cut(f, f.dts)
+	case hole:
+		p.cut(f, p.mediaEnd())
+		p.open.discontinuity = true
+	case restart:
+		p.restart(f)
+	}
+	if p.err == nil {
+		p.mux1(tr, f)
+	}
+}

@@ -1,0 +1,64 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"tmms/cluster/relay"
+	"tmms/cluster/state"
+	"tmms/media"
+)
+
+// Config bounds the streams of a node.
+type Config struct {
+	// MaxStreams bounds the streams published here at once, those in the grace included.
+	MaxStreams int
+	// ClaimTimeout bounds one claim of a stream.
+	ClaimTimeout time.Duration
+	// ReleaseTimeout bounds one attempt to give a placement back.
+	ReleaseTimeout time.Duration
+}
+
+// DefaultConfig gives the defaults.
+func DefaultConfig() Config {
+	return Config{
+		MaxStreams:     media.MaxStreamsPerNode,
+		ClaimTimeout:   5 * time.Second,
+		ReleaseTimeout: 5 * time.Second,
+	}
+}
+
+// Validate gives every fault of c.
+func (c Config) Validate() error {
+	var errs []error
+	if c.MaxStreams < 1 || c.MaxStreams > media.MaxStreamsPerNode {
+		errs = append(errs, fmt.Errorf("session: MaxStreams is %d, the limits are 1 and %d",
+			c.MaxStreams, media.MaxStreamsPerNode))
+	}
+	if c.ClaimTimeout <= 0 {
+		errs = append(errs, fmt.Errorf("session: ClaimTimeout is %v, it must be positive", c.ClaimTimeout))
+	}
+	if c.ReleaseTimeout <= 0 {
+		errs = append(errs, fmt.Errorf("session: ReleaseTimeout is %v, it must be positive", c.ReleaseTimeout))
+	}
+	return errors.Join(errs...)
+}
+
+// Claimer decides in the cluster who owns a stream.
+type Claimer interface {
+	// Claim makes this node the owner of key, in a new epoch.
+	Claim(ctx context.Context, key media.StreamKey) (state.Placement, error)
+	// Release ends the ownership with that epoch; a later one is left alone.
+	Release(ctx context.Context, key media.StreamKey, epoch uint64) error
+}
+
+// Deps are what a registry works with; all fields are needed.
+type Deps struct {
+	Hub    *relay.Hub
+	Claims Claimer
+	Log    *slog.Logger
+	Now    func() time.Time
+}

@@ -1,0 +1,230 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"tmms/cluster/relay"
+	"tmms/cluster/state"
+	"tmms/media"
+	"tmms/media/bytelog"
+	"tmms/media/rtmp"
+)
+
+// cluster is a Claimer in memory.
+type cluster struct {
+	mu      sync.Mutex
+	epoch   uint64
+	held    map[media.StreamKey]uint64
+	err     error         // what Claim answers
+	refuse  int           // releases that fail
+	waiting chan struct{} // Claim waits for it to be closed
+}
+
+func newCluster() *cluster { return &cluster{held: map[media.StreamKey]uint64{}, epoch: 100} }
+
+func (c *cluster) Claim(ctx context.Context, key media.StreamKey) (state.Placement, error) {
+	if c.waiting != nil {
+		select {
+		case <-c.waiting:
+		case <-ctx.Done():
+			return state.Placement{}, ctx.Err()
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return state.Placement{}, c.err
+	}
+	c.epoch++
+	c.held[key] = c.epoch
+	return state.Placement{Epoch: c.epoch}, nil
+}
+
+func (c *cluster) Release(_ context.Context, key media.StreamKey, epoch uint64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refuse > 0 {
+		c.refuse--
+		return context.DeadlineExceeded
+	}
+	if c.held[key] == epoch {
+		delete(c.held, key)
+	}
+	return nil
+}
+
+func (c *cluster) placements() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.held)
+}
+
+// rig is a registry with what it stands on.
+type rig struct {
+	*Registry
+
+	t       *testing.T
+	hub     *relay.Hub
+	cluster *cluster
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	g := &rig{t: t, hub: relay.NewHub(), cluster: newCluster()}
+	r, err := New(DefaultConfig(), Deps{
+		Hub: g.hub, Claims: g.cluster, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Registry = r
+	return g
+}
+
+// empty fails the test unless nothing is left of any stream.
+func (g *rig) empty() {
+	g.t.Helper()
+	if n, h, p := g.Len(), g.hub.Len(), g.cluster.placements(); n+h+p != 0 {
+		g.t.Errorf("%d streams, %d feeds, %d placements are left", n, h, p)
+	}
+}
+
+func testKey() media.StreamKey {
+	return media.StreamKey{Domain: "default", App: "live", Stream: "test"}
+}
+
+// testApp is an app with the usual numbers and HLS off.
+func testApp() *state.App {
+	return &state.App{
+		Domain: "default", Name: "live", RTMP: true, FLV: true, Latency: 3 * time.Second,
+		HLS:      state.HLS{Segment: 2 * time.Second, Window: 6},
+		GOPCache: state.GOPCache{Bytes: 32 << 20, Time: 60 * time.Second},
+		Grace:    20 * time.Second, IdleTimeout: 30 * time.Second, BusyPolicy: state.BusyReplaceSameToken,
+	}
+}
+
+// closer remembers why a connection was closed.
+type closer struct {
+	mu    sync.Mutex
+	cause error
+}
+
+func (c *closer) close(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cause == nil {
+		c.cause = err
+	}
+}
+
+func (c *closer) err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
+}
+
+func (g *rig) attach(app *state.App, token string) (*Publisher, *closer) {
+	g.t.Helper()
+	c := &closer{}
+	p, err := g.Attach(g.t.Context(), testKey(), app, PublisherInfo{Remote: "192.0.2.1:1", Token: token, Close: c.close})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return p, c
+}
+
+func (g *rig) live() *relay.Live {
+	g.t.Helper()
+	for _, l := range g.hub.Lives() {
+		if l.Key() == testKey() {
+			return l
+		}
+	}
+	g.t.Fatal("the hub has no life of the stream")
+	return nil
+}
+
+// logged is a packet as it lies in the log.
+type logged struct {
+	bytelog.Entry
+
+	body string
+}
+
+func entries(t *testing.T, l *relay.Live) []logged {
+	t.Helper()
+	var list []logged
+	r := l.Log().Reader(l.Log().Tail())
+	for {
+		e, raw, ok := r.Next()
+		if !ok {
+			return list
+		}
+		list = append(list, logged{e, string(e.Body(raw))})
+	}
+}
+
+// Bodies of messages.
+const (
+	videoConfig  = "\x17\x00\x00\x00\x00"
+	videoKey     = "\x17\x01\x00\x00\x00\x00\x00\x00\x02\x65\x88"
+	videoDelta   = "\x27\x01\x00\x00\x00\x00\x00\x00\x02\x41\x9a"
+	audioConfig  = "\xaf\x00\x12\x10" // AAC LC, 44.1 kHz, stereo
+	audioConfig2 = "\xaf\x00\x11\x90" // AAC LC, 48 kHz, stereo
+	audioFrame   = "\xaf\x01\x21\x10"
+	onMetaData   = "\x02\x00\x0aonMetaData\x03\x00\x05width\x00\x40\x94\x00\x00\x00\x00\x00\x00\x00\x00\x09"
+	onCuePoint   = "\x02\x00\x0aonCuePoint\x05"
+)
+
+func (p *Publisher) video(t *testing.T, ts uint32, body string) {
+	t.Helper()
+	p.send(t, media.TypeVideo, ts, body)
+}
+
+func (p *Publisher) audio(t *testing.T, ts uint32, body string) {
+	t.Helper()
+	p.send(t, media.TypeAudio, ts, body)
+}
+
+func (p *Publisher) send(t *testing.T, typ media.Type, ts uint32, body string) {
+	t.Helper()
+	if err := p.Write(rtmp.Message{Type: typ, Timestamp: ts, Body: []byte(body)}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// headers sends what an encoder sends first.
+func (p *Publisher) headers(t *testing.T, ts uint32) {
+	t.Helper()
+	p.send(t, media.TypeData, ts, onMetaData)
+	p.video(t, ts, videoConfig)
+	p.audio(t, ts, audioConfig)
+}
+
+// Clip is what publish sends: 25 pictures a second with a keyframe each second,
+// and 50 audio frames a second.
+const (
+	videoStep = 40
+	audioStep = 20
+	gop       = 25
+)
+
+// publish sends ms of audio and video, headers first, with timestamps from start.
+func (p *Publisher) publish(t *testing.T, start uint32, ms int) {
+	t.Helper()
+	p.headers(t, start)
+	for at := 0; at < ms; at += audioStep {
+		if at%videoStep == 0 {
+			body := videoDelta
+			if at/videoStep%gop == 0 {
+				body = videoKey
+			}
+			p.video(t, start+uint32(at), body)
+		}
+		p.audio(t, start+uint32(at), audioFrame)
+	}
+}

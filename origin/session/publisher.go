@@ -1,0 +1,79 @@
+package session
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"tmms/media/rtmp"
+)
+
+// PublisherInfo says who publishes.
+type PublisherInfo struct {
+	Remote string // address, for logs and listings
+	Token  string // key or token of the request, "" without; only a digest is kept
+	// Close ends the connection for a reason. It must not block, nor call back
+	// into the session; it may be called from any goroutine, and more than once.
+	Close func(reason error)
+}
+
+// Publisher is one publisher connection's hold on a stream, until Detach or
+// until another takes its place.
+type Publisher struct {
+	// Set at construction.
+	stream *stream
+	run    uint32
+	info   PublisherInfo
+	token  token
+	since  time.Time
+
+	alive atomic.Int64 // unix nanoseconds of the last byte
+
+	// Guarded by stream.mu.
+	meter meter
+	bytes int64
+}
+
+func newPublisher(s *stream, run uint32, info PublisherInfo, now time.Time) *Publisher {
+	p := &Publisher{stream: s, run: run, info: info, token: newToken(info.Token), since: now}
+	p.info.Token = ""
+	p.Alive(now)
+	return p
+}
+
+// Epoch is the ownership that the stream is published in.
+func (p *Publisher) Epoch() uint64 { return p.stream.epoch }
+
+// Run is the number of this connection within the epoch, from 0.
+func (p *Publisher) Run() uint32 { return p.run }
+
+// Alive notes that the connection sent some byte; a publisher that stays silent
+// may lose its stream to another (see state.BusyReplaceSameToken).
+func (p *Publisher) Alive(now time.Time) { p.alive.Store(now.UnixNano()) }
+
+func (p *Publisher) lastAlive() time.Time { return time.Unix(0, p.alive.Load()) }
+
+// Write gives a message to the stream. What the stream can't use is dropped and
+// counted. An error is final: [ErrReplaced] or [ErrClosed] once the stream is
+// not this publisher's any more, or the log's. The body is copied.
+func (p *Publisher) Write(m rtmp.Message, now time.Time) error {
+	s := p.stream
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pub != p {
+		s.reg.counters.drops[DropLate].Add(1)
+		if s.phase == ended {
+			return fmt.Errorf("session: %s: %w", s.key, ErrClosed)
+		}
+		return fmt.Errorf("session: %s: run %d: %w", s.key, p.run, ErrReplaced)
+	}
+	p.bytes += int64(len(m.Body))
+	p.meter.add(now, len(m.Body))
+	return s.seq.write(m, now)
+}
+
+// Detach gives the stream up, which then waits out the app's grace for another
+// publisher; the reason is for the log. It may block for as long as a placement
+// takes to be released; after the first call, and after the publisher has been
+// replaced, it does nothing.
+func (p *Publisher) Detach(reason error) { p.stream.detach(p, reason) }

@@ -1,0 +1,166 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"tmms/cluster/state"
+	"tmms/media"
+)
+
+// What ends or refuses a publisher.
+var (
+	// ErrClosed refuses publishers of a registry that was closed.
+	ErrClosed = errors.New("the node is shutting down")
+	// ErrTooManyStreams refuses a stream beyond Config.MaxStreams.
+	ErrTooManyStreams = errors.New("too many published streams on this node")
+	// ErrBusy refuses a publisher of a stream that has one, by the app's busy policy.
+	ErrBusy = errors.New("the stream has a publisher")
+	// ErrReplaced ends a publisher whose stream another connection has taken over.
+	ErrReplaced = errors.New("replaced by another publisher")
+)
+
+// closeWorkers is how many streams Close ends at a time: each costs the cluster
+// a round trip.
+const closeWorkers = 64
+
+// Registry holds the streams published on this node. It is safe for concurrent use.
+type Registry struct {
+	// Set at construction.
+	cfg      Config
+	deps     Deps
+	counters Counters
+
+	mu      sync.Mutex
+	streams map[media.StreamKey]*stream // guarded by mu; from the claim until the placement is released
+	closed  bool                        // guarded by mu
+}
+
+// New returns an empty registry.
+func New(cfg Config, deps Deps) (*Registry, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return &Registry{cfg: cfg, deps: deps, streams: map[media.StreamKey]*stream{}}, nil
+}
+
+// Attach makes pub the publisher of key. A new stream is claimed first, one in
+// the grace is continued, one with a publisher follows the app's busy policy.
+// ctx bounds the wait for a claim or an end of the stream that is under way.
+// The errors wrap [ErrBusy], [ErrClosed], [ErrTooManyStreams], or are those of
+// the claim and of the hub.
+func (r *Registry) Attach(
+	ctx context.Context, key media.StreamKey, app *state.App, pub PublisherInfo,
+) (*Publisher, error) {
+	for {
+		s, created, err := r.enter(key)
+		if err != nil {
+			return nil, err
+		}
+		if created {
+			return s.claim(ctx, app, pub)
+		}
+		p, wait, err := s.join(app, pub)
+		if wait == nil {
+			return p, err
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("session: %s: %w", key, ctx.Err())
+		}
+	}
+}
+
+// enter finds the stream of key, or makes one that its caller has to claim.
+func (r *Registry) enter(key media.StreamKey) (s *stream, created bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s = r.streams[key]; s != nil {
+		return s, false, nil
+	}
+	switch {
+	case r.closed:
+		return nil, false, fmt.Errorf("session: %s: %w", key, ErrClosed)
+	case len(r.streams) >= r.cfg.MaxStreams:
+		return nil, false, fmt.Errorf("session: %s: %w, the limit is %d", key, ErrTooManyStreams, r.cfg.MaxStreams)
+	}
+	s = newStream(r, key)
+	r.streams[key] = s
+	return s, true, nil
+}
+
+// leave forgets s.
+func (r *Registry) leave(s *stream) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.streams, s.key)
+}
+
+// all lists the streams held.
+func (r *Registry) all() []*stream {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]*stream, 0, len(r.streams))
+	for _, s := range r.streams {
+		list = append(list, s)
+	}
+	return list
+}
+
+// Len is the number of streams held, from their claim until their release.
+func (r *Registry) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.streams)
+}
+
+// Counters are those of all streams since New.
+func (r *Registry) Counters() *Counters { return &r.counters }
+
+// Streams lists what is published here, by key.
+func (r *Registry) Streams() []Info {
+	now := r.deps.Now()
+	list := make([]Info, 0, r.Len())
+	for _, s := range r.all() {
+		list = append(list, s.info(now))
+	}
+	slices.SortFunc(list, func(a, b Info) int { return strings.Compare(a.Key.String(), b.Key.String()) })
+	return list
+}
+
+// Stream describes one stream; ok = false if it is not published here.
+func (r *Registry) Stream(key media.StreamKey) (info Info, ok bool) {
+	r.mu.Lock()
+	s := r.streams[key]
+	r.mu.Unlock()
+	if s == nil {
+		return Info{}, false
+	}
+	return s.info(r.deps.Now()), true
+}
+
+// Close refuses new streams and ends all there are, without a grace: their
+// publishers are closed and their placements released. It returns when the
+// registry is empty; ctx bounds the releases, not the wait for those under way,
+// which have bounds of their own.
+func (r *Registry) Close(ctx context.Context) {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	slots := make(chan struct{}, closeWorkers)
+	for _, s := range r.all() {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			s.shutdown(ctx)
+		})
+	}
+}

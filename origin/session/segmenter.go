@@ -1,0 +1,97 @@
+package session
+
+import (
+	"log/slog"
+	"time"
+
+	"tmms/cluster/relay"
+	"tmms/cluster/state"
+	"tmms/media"
+	"tmms/origin/pipeline"
+)
+
+// segmenter feeds the HLS pipeline of a stream, where the app has HLS on and
+// MPEG-TS can carry the codecs. The versions of an epoch's index must rise, so
+// there is no second pipeline in an epoch once one has published an index.
+type segmenter struct {
+	// Set at construction.
+	key    media.StreamKey
+	epoch  uint64
+	log    *slog.Logger
+	writer *relay.Writer
+
+	pipe   *pipeline.Pipeline // nil: no HLS
+	err    error              // why there is none although the app has it on
+	logged bool
+}
+
+// startRun begins, continues or ends HLS as the app wants it now.
+func (s *segmenter) startRun(run uint32, app *state.App, now time.Time) {
+	if !app.HLS.Enabled {
+		s.end()
+		s.err = nil
+		return
+	}
+	switch {
+	case s.pipe != nil:
+		s.pipe.StartRun(now)
+	case s.writer.Live().Index() == nil:
+		s.err = nil
+		if err := s.open(run, app, now); err != nil {
+			s.fail(err)
+		}
+	}
+}
+
+// open makes a pipeline and tells it the configurations in force.
+func (s *segmenter) open(run uint32, app *state.App, now time.Time) error {
+	cfg := pipeline.DefaultConfig(s.epoch, uint64(max(now.Unix(), 0)))
+	cfg.Segment, cfg.Window = app.HLS.Segment, app.HLS.Window
+	p, err := pipeline.New(cfg, s.writer.PublishIndex)
+	if err != nil {
+		return err
+	}
+	s.pipe = p
+	p.StartRun(now)
+	c := s.writer.Live().Configs()
+	if c == nil {
+		return nil
+	}
+	for _, h := range c.Headers {
+		s.write(&media.Packet{
+			Run: run, Type: h.Type, Kind: media.KindConfig, Codec: h.Codec, Track: h.Track,
+			DTS: s.writer.Live().LastDTS(), Ingested: now.UnixMicro(), Body: h.Body,
+		})
+	}
+	return nil
+}
+
+// write gives a packet of the log to the pipeline. A codec that MPEG-TS can't
+// carry turns HLS off; RTMP and FLV go on.
+func (s *segmenter) write(p *media.Packet) {
+	if s.pipe == nil {
+		return
+	}
+	if err := s.pipe.Write(p, time.UnixMicro(p.Ingested)); err != nil {
+		s.fail(err)
+	}
+}
+
+// fail turns HLS off; that is logged once.
+func (s *segmenter) fail(err error) {
+	s.end()
+	s.err = err
+	if !s.logged {
+		s.logged = true
+		s.log.Warn("stream has no HLS", slog.String("stream", s.key.String()), slog.Uint64("epoch", s.epoch),
+			slog.Any("err", err))
+	}
+}
+
+// end closes the last segment and marks the index as ended.
+func (s *segmenter) end() {
+	if s.pipe != nil {
+		s.pipe.End()
+		s.pipe = nil
+	}
+}
