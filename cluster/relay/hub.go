@@ -23,11 +23,15 @@ var (
 type Hub struct {
 	limit int
 
-	mu    sync.Mutex
-	feeds map[media.StreamKey]*Feed // guarded by mu; an entry lives while it has readers or a writer
+	mu sync.Mutex
+	// Guarded by mu.
+	feeds   map[media.StreamKey]*Feed // an entry lives while it has readers or a writer
+	waiting int                       // feeds without a writer
 }
 
-// NewHub returns an empty hub for at most [media.MaxStreamsPerNode] streams.
+// NewHub returns an empty hub for at most [media.MaxStreamsPerNode] streams that
+// are published, besides half as many names that readers wait for: those can't
+// keep publishers out.
 func NewHub() *Hub {
 	return &Hub{limit: media.MaxStreamsPerNode, feeds: map[media.StreamKey]*Feed{}}
 }
@@ -48,25 +52,23 @@ type Feed struct {
 func (h *Hub) Open(key media.StreamKey) (*Feed, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f, err := h.feed(key)
-	if err != nil {
-		return nil, err
+	f := h.feeds[key]
+	if f == nil {
+		if limit := h.limit / 2; h.waiting >= limit {
+			return nil, fmt.Errorf("relay: %s: %w that nobody publishes, the limit is %d", key, ErrTooManyStreams, limit)
+		}
+		f = h.add(key)
 	}
 	f.refs++
 	return f, nil
 }
 
-// feed finds or makes the feed of key. h.mu is held.
-func (h *Hub) feed(key media.StreamKey) (*Feed, error) {
-	if f := h.feeds[key]; f != nil {
-		return f, nil
-	}
-	if len(h.feeds) >= h.limit {
-		return nil, fmt.Errorf("relay: %s: %w, the limit is %d", key, ErrTooManyStreams, h.limit)
-	}
+// add makes the feed of key, without readers and writer. h.mu is held.
+func (h *Hub) add(key media.StreamKey) *Feed {
 	f := &Feed{key: key, hub: h}
 	h.feeds[key] = f
-	return f, nil
+	h.waiting++
+	return f
 }
 
 // Key is the stream's key.
@@ -89,6 +91,7 @@ func (f *Feed) Close() {
 func (f *Feed) drop() {
 	if f.refs == 0 && !f.writer {
 		delete(f.hub.feeds, f.key)
+		f.hub.waiting--
 	}
 }
 
@@ -97,14 +100,17 @@ func (f *Feed) drop() {
 func (h *Hub) Publish(key media.StreamKey, epoch uint64, opt LiveOptions) (*Writer, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f, err := h.feed(key)
-	if err != nil {
-		return nil, err
-	}
-	if f.writer {
+	f := h.feeds[key]
+	switch {
+	case f != nil && f.writer:
 		return nil, fmt.Errorf("relay: %s: %w", key, ErrPublished)
+	case len(h.feeds)-h.waiting >= h.limit:
+		return nil, fmt.Errorf("relay: %s: %w, the limit is %d", key, ErrTooManyStreams, h.limit)
+	case f == nil:
+		f = h.add(key)
 	}
 	f.writer = true
+	h.waiting--
 	w := newWriter(f, epoch, opt)
 	f.live.Store(w.live)
 	return w, nil
@@ -116,6 +122,7 @@ func (f *Feed) end() {
 	defer f.hub.mu.Unlock()
 	f.live.Store(nil)
 	f.writer = false
+	f.hub.waiting++
 	f.drop()
 }
 

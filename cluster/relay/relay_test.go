@@ -246,16 +246,25 @@ func TestFeedLife(t *testing.T) {
 
 func TestHubIsBounded(t *testing.T) {
 	h := NewHub()
-	h.limit = 2
-	for i := range 2 {
-		if _, err := h.Open(key(strconv.Itoa(i))); err != nil {
-			t.Fatal(err)
-		}
+	h.limit = 4
+	open := func(i int) error {
+		_, err := h.Open(key(strconv.Itoa(i)))
+		return err
 	}
-	if _, err := h.Open(key("2")); !errors.Is(err, ErrTooManyStreams) {
-		t.Errorf("one stream over the limit: %v", err)
+	write := func(i int) error {
+		_, err := h.Publish(key(strconv.Itoa(i)), 1, LiveOptions{})
+		return err
 	}
-	if _, err := h.Publish(key("3"), 1, LiveOptions{}); !errors.Is(err, ErrTooManyStreams) {
+	if err := errors.Join(open(0), open(1), open(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(2); !errors.Is(err, ErrTooManyStreams) {
+		t.Errorf("one name that nobody publishes over the limit: %v", err)
+	}
+	if err := errors.Join(write(2), open(2), write(0), open(3), write(3), write(4)); err != nil {
+		t.Fatalf("within the limits: %v", err)
+	}
+	if err := write(5); !errors.Is(err, ErrTooManyStreams) {
 		t.Errorf("one writer over the limit: %v", err)
 	}
 }

@@ -1,0 +1,221 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tmms/cluster/relay"
+	"tmms/edge/fanout"
+	"tmms/edge/reactor"
+	"tmms/edge/viewer"
+	"tmms/edge/viewer/rtmp"
+	"tmms/edge/viewer/web"
+	"tmms/media"
+	wire "tmms/media/rtmp"
+)
+
+// Handover is a connection that asked to publish.
+type Handover = rtmp.Handover
+
+// Info describes one viewer.
+type Info = viewer.Info
+
+// Deps is what an edge works with.
+type Deps struct {
+	Hub  *relay.Hub  // the node's streams
+	Apps viewer.Apps // domains and apps
+	// Publish takes connections that want to publish, on any goroutine; nil
+	// refuses them.
+	Publish func(Handover)
+	// Budget bounds the unfinished RTMP messages of the process; nil: one of
+	// media.MaxPartialBytesProcess for this edge.
+	Budget     *wire.Budget
+	Log        *slog.Logger          // nil: no logs
+	Registerer prometheus.Registerer // nil: no metrics
+}
+
+// Edge is the edge role of a node.
+type Edge struct {
+	// Set at construction.
+	reactor *reactor.Reactor
+	gate    *viewer.Gate
+	rtmp    *rtmp.Server
+	web     *web.Server
+	engines []*fanout.Engine // by loop
+	started time.Time
+	addrs   Addrs
+}
+
+// Addrs are the addresses that an edge listens at; nil where it doesn't.
+type Addrs struct {
+	RTMP, HTTP net.Addr
+}
+
+// New validates the config and opens the listeners; nothing is served before
+// Run. An edge that is not run must be closed.
+func New(cfg Config, deps Deps) (*Edge, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("edge: %w", err)
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Budget == nil {
+		deps.Budget = wire.NewBudget(media.MaxPartialBytesProcess)
+	}
+	rc := reactor.DefaultConfig()
+	rc.Loops, rc.MaxPerIP, rc.Log = cfg.Loops, cfg.Limits.ConnsPerIP, deps.Log
+	r, err := reactor.New(rc)
+	if err != nil {
+		return nil, fmt.Errorf("edge: %w", err)
+	}
+	e := &Edge{reactor: r, gate: viewer.NewGate(cfg.Limits.Viewers), started: time.Now()}
+	if err = e.build(cfg, deps); err != nil {
+		return nil, errors.Join(fmt.Errorf("edge: %w", err), r.Close())
+	}
+	return e, nil
+}
+
+// build wires the protocols to the loops and opens the listeners.
+func (e *Edge) build(cfg Config, deps Deps) (err error) {
+	e.rtmp = rtmp.NewServer(rtmp.Config{
+		Apps: deps.Apps, Gate: e.gate, Budget: deps.Budget, Flush: cfg.Flush, Publish: deps.Publish, Log: deps.Log,
+	})
+	e.web, err = web.NewServer(web.Config{
+		Hub: deps.Hub, Apps: deps.Apps, Gate: e.gate, Flush: cfg.Flush, Log: deps.Log,
+	})
+	if err != nil {
+		return err
+	}
+	m := newMetrics(e)
+	var rtmpLoops []*rtmp.Loop
+	var webLoops []*web.Loop
+	for _, l := range e.reactor.Loops() {
+		engine := fanout.New(fanout.Config{Hub: deps.Hub, OnFlush: m.observeFlush})
+		e.engines = append(e.engines, engine)
+		rtmpLoops = append(rtmpLoops, e.rtmp.Loop(l, engine))
+		w := e.web.Loop(l, engine)
+		webLoops = append(webLoops, w)
+		l.OnTick(engine.OnTick)
+		l.OnTick(w.OnTick)
+	}
+	e.addrs.RTMP, err = e.listen(cfg.RTMP, func(c *reactor.Conn) reactor.Protocol {
+		return rtmpLoops[c.Loop().Index()].Open(c)
+	})
+	if err != nil {
+		return err
+	}
+	e.addrs.HTTP, err = e.listen(cfg.HTTP, func(c *reactor.Conn) reactor.Protocol {
+		return webLoops[c.Loop().Index()].Open(c)
+	})
+	if err != nil || deps.Registerer == nil {
+		return err
+	}
+	return deps.Registerer.Register(m)
+}
+
+func (e *Edge) listen(addr string, open func(*reactor.Conn) reactor.Protocol) (net.Addr, error) {
+	if addr == "" {
+		return nil, nil //nolint:nilnil // no address is asked for, so none is bound: no fault
+	}
+	return e.reactor.Listen(addr, open)
+}
+
+// Addrs are the addresses that are listened at.
+func (e *Edge) Addrs() Addrs { return e.addrs }
+
+// Run serves until ctx ends, and returns when every goroutine and connection of
+// the edge has ended.
+func (e *Edge) Run(ctx context.Context) error {
+	err := e.reactor.Run(ctx)
+	e.rtmp.Wait()
+	e.web.Close()
+	if err != nil {
+		return fmt.Errorf("edge: %w", err)
+	}
+	return nil
+}
+
+// Close frees an edge that was never run.
+func (e *Edge) Close() error {
+	e.web.Close()
+	return e.reactor.Close()
+}
+
+// drainPoll is how often Drain looks for what is left.
+const drainPoll = 20 * time.Millisecond
+
+// Drain stops accepting and asks every viewer to leave, each where a message
+// ends; HLS viewers are told to come by another connection. It returns when the
+// streaming viewers are gone, or with ctx's error.
+func (e *Edge) Drain(ctx context.Context) error {
+	e.gate.Drain()
+	ticker := time.NewTicker(drainPoll)
+	defer ticker.Stop()
+	asked := make([]bool, len(e.engines))
+	listening := true
+	for {
+		if listening {
+			listening = !e.reactor.StopListening()
+		}
+		for i, l := range e.reactor.Loops() {
+			asked[i] = asked[i] || l.Post(e.engines[i].StopAll)
+		}
+		if !listening && e.gate.Viewers() == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("edge: %d viewers left: %w", e.gate.Viewers(), context.Cause(ctx))
+		case <-ticker.C:
+		}
+	}
+}
+
+// Viewers lists the viewers of the node, at most limit of each loop and of HLS.
+// It waits for the loops' answers, or for ctx.
+func (e *Edge) Viewers(ctx context.Context, limit int) ([]Info, error) {
+	loops := e.reactor.Loops()
+	answers := make(chan []Info, len(loops))
+	asked := 0
+	for i, l := range loops {
+		if l.Post(func() { answers <- listViewers(e.engines[i], l.Now(), limit) }) {
+			asked++
+		}
+	}
+	all := e.web.HLSInfo(time.Since(e.started), limit)
+	for range asked {
+		select {
+		case infos := <-answers:
+			all = append(all, infos...)
+		case <-ctx.Done():
+			return nil, fmt.Errorf("edge: list viewers: %w", context.Cause(ctx))
+		}
+	}
+	return all, nil
+}
+
+// listViewers runs on the engine's loop.
+func listViewers(e *fanout.Engine, now time.Duration, limit int) []Info {
+	infos := make([]Info, 0, min(limit, e.Len()))
+	e.Each(func(v *fanout.Viewer) {
+		c, ok := v.Conn().(*reactor.Conn)
+		if !ok || len(infos) >= limit {
+			return
+		}
+		state := "waiting"
+		if v.Joined() {
+			state = "playing"
+		}
+		infos = append(infos, Info{
+			Key: v.Key(), Proto: v.Format().String(), Remote: c.Remote(), Since: now - v.Since(), Sent: v.Sent(), State: state,
+		})
+	})
+	return infos
+}

@@ -1,0 +1,182 @@
+package fanout
+
+import (
+	"fmt"
+	"time"
+
+	"tmms/cluster/relay"
+	"tmms/media"
+)
+
+// Tick is the step of the flush: T is a multiple of it.
+const Tick = 5 * time.Millisecond
+
+// Budgets of the work beyond the slots that are due.
+const (
+	// viewerBudget bounds the bytes of one viewer's turn.
+	viewerBudget = 256 << 10
+	// backlogBudget bounds the bytes that joins and wake-ups get in a tick.
+	backlogBudget = 4 << 20
+)
+
+// Config of an engine.
+type Config struct {
+	Hub *relay.Hub
+	// MaxWaiting bounds the viewers that wait for a publisher; 0 means
+	// media.MaxWaitingViewers.
+	MaxWaiting int
+	// OnFlush, if set, is told how long the flush of a tick took.
+	OnFlush func(time.Duration)
+}
+
+// Engine is the fan-out of one reactor loop, which owns it: all its methods but
+// Stats are called on that loop.
+type Engine struct {
+	// Set at construction.
+	hub     *relay.Hub
+	max     int
+	observe func(time.Duration)
+
+	// Owned by the loop.
+	streams map[media.StreamKey]*stream
+	classes []*class
+	viewers int
+	waiting int
+	now     time.Duration
+	backlog []*Viewer // viewers that have more to get before their slot comes
+	swap    []*Viewer // the backlog's other half
+	pass    pass
+
+	stats Stats
+}
+
+// New returns an engine without viewers.
+func New(cfg Config) *Engine {
+	e := &Engine{
+		hub: cfg.Hub, max: cfg.MaxWaiting, observe: cfg.OnFlush,
+		streams: map[media.StreamKey]*stream{},
+	}
+	if e.max == 0 {
+		e.max = media.MaxWaitingViewers
+	}
+	return e
+}
+
+// Stats are the engine's counters, for any goroutine.
+func (e *Engine) Stats() *Stats { return &e.stats }
+
+// Options of a viewer.
+type Options struct {
+	Key     media.StreamKey
+	Format  Format
+	Latency time.Duration // the app's latency target
+	Flush   time.Duration // the app's T, a multiple of Tick
+}
+
+// Attach puts the viewer into the stream. If the stream has a keyframe the
+// viewer joins there and gets its first bytes within this tick; else it waits.
+// now is the loop's time. v must not be attached.
+func (e *Engine) Attach(v *Viewer, conn Conn, sink Sink, opt Options, now time.Duration) error {
+	s, err := e.open(opt.Key)
+	if err != nil {
+		return err
+	}
+	e.now = max(e.now, now)
+	s.latency = opt.Latency
+	live, j, ok := s.join()
+	if !ok && e.waiting >= e.max {
+		s.closeIfUnused()
+		return fmt.Errorf("fanout: %s: %w, the limit is %d", opt.Key, ErrTooManyWaiting, e.max)
+	}
+	queued := v.flags & flagQueued
+	*v = Viewer{conn: conn, sink: sink, engine: e, flags: queued, progress: e.now, since: e.now}
+	c := e.class(opt.Flush)
+	s.channel(nil, opt.Format, c).add(v, c.next())
+	if ok {
+		v.join(live, j)
+	}
+	return nil
+}
+
+// class returns the class of viewers that are flushed every t.
+func (e *Engine) class(t time.Duration) *class {
+	for _, c := range e.classes {
+		if c.interval == t {
+			return c
+		}
+	}
+	c := newClass(t, e.now)
+	e.classes = append(e.classes, c)
+	return c
+}
+
+// Len is the number of viewers attached.
+func (e *Engine) Len() int { return e.viewers }
+
+// Each calls f for every viewer; f must not attach or detach any.
+func (e *Engine) Each(f func(*Viewer)) {
+	for _, s := range e.streams {
+		s.each(f)
+	}
+}
+
+// StopAll asks every viewer to leave, see [Viewer.Stop].
+func (e *Engine) StopAll() {
+	all := make([]*Viewer, 0, e.viewers)
+	e.Each(func(v *Viewer) { all = append(all, v) })
+	for _, v := range all {
+		v.Stop()
+	}
+}
+
+// OnTick flushes the slots that are due at now, then joins and wake-ups under
+// their budget. busy = false: there is nobody to tick for.
+func (e *Engine) OnTick(now time.Duration) (busy bool) {
+	e.now = now
+	if e.viewers == 0 {
+		return false
+	}
+	start := time.Now()
+	worked := false
+	for _, c := range e.classes {
+		worked = c.tick(e, now) || worked
+	}
+	worked = e.flushBacklog() || worked
+	if worked && e.observe != nil {
+		e.observe(time.Since(start))
+	}
+	return e.viewers > 0
+}
+
+// enqueue gives v a turn in this tick or the next.
+func (e *Engine) enqueue(v *Viewer) {
+	if v.flags&flagQueued == 0 {
+		v.flags |= flagQueued
+		e.backlog = append(e.backlog, v)
+	}
+}
+
+// flushBacklog gives joins and wake-ups their turn, in order, until the tick's
+// budget is used up; the rest comes first in the next tick.
+func (e *Engine) flushBacklog() (worked bool) {
+	if len(e.backlog) == 0 {
+		return false
+	}
+	e.backlog, e.swap = e.swap[:0], e.backlog
+	budget := int64(backlogBudget)
+	for _, v := range e.swap {
+		v.flags &^= flagQueued
+		switch {
+		case v.bucket == nil:
+		case budget <= 0:
+			e.enqueue(v)
+		default:
+			e.pass.begin(v.bucket.channel, e.now)
+			v.turn(&e.pass)
+			budget -= e.pass.end(&e.stats)
+		}
+	}
+	clear(e.swap)
+	e.swap = e.swap[:0]
+	return true
+}

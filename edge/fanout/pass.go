@@ -1,0 +1,210 @@
+package fanout
+
+import (
+	"time"
+
+	"tmms/cluster/relay"
+	"tmms/media"
+)
+
+// pass is what the viewers of one channel share while a slot is flushed: the
+// stream is looked at once, not once per viewer.
+type pass struct {
+	now    time.Duration
+	view   *view
+	final  bool  // nothing will follow what is in the log
+	head   int64 // of the view's log
+	from   int64 // offset of bytes
+	bytes  []byte
+	sent   int64           // bytes, by all viewers of the pass
+	lagMax media.Timestamp // a viewer further behind is late
+}
+
+// begin looks at the channel's stream.
+func (p *pass) begin(ch *channel, now time.Duration) {
+	*p = pass{now: now, view: ch.view}
+	if ch.live == nil {
+		return
+	}
+	// The state goes first: once it says ended the log's head is the last.
+	ended := ch.live.State() == relay.StateEnded
+	p.final = ch.view.advance() && ended
+	p.head = ch.view.log.Head()
+	p.lagMax = media.Timestamp(2 * ch.stream.latency.Milliseconds())
+	if n := ch.view.resets.Load(); n != ch.resets {
+		ch.stream.engine.stats.skips.Add((n - ch.resets) * int64(ch.viewers))
+		ch.resets = n
+	}
+}
+
+// end adds the pass up; it returns the bytes that were sent.
+func (p *pass) end(s *Stats) int64 {
+	sent := p.sent
+	if sent > 0 {
+		s.sent[p.view.format].Add(sent)
+	}
+	*p = pass{}
+	return sent
+}
+
+// at returns the log's bytes from off to the end of a message, none at the
+// head; most viewers of a slot stand at the same place.
+func (p *pass) at(off int64) (b []byte, ok bool) {
+	if i := off - p.from; i >= 0 && i < int64(len(p.bytes)) {
+		return p.bytes[i:], true
+	}
+	if off >= p.head {
+		return nil, true
+	}
+	b, ok = p.view.log.Bytes(off)
+	if ok {
+		p.from, p.bytes = off, b
+	}
+	return b, ok
+}
+
+// turn gives the viewer what it lacks, within its budget.
+func (v *Viewer) turn(p *pass) {
+	if v.flags&flagBlocked != 0 {
+		v.check(p)
+		return
+	}
+	for budget := viewerBudget; v.due(); {
+		b, ok := v.next(p)
+		switch {
+		case !ok:
+			v.leave(ErrOvertaken)
+			return
+		case len(b) == 0:
+			v.idle(p)
+			return
+		case budget <= 0:
+			v.engine.enqueue(v)
+			return
+		}
+		n, err := v.send(p, b, budget)
+		if err != nil {
+			v.leave(err)
+			return
+		}
+		budget -= n
+	}
+}
+
+// due does what had to wait for the end of a message: the sink's own bytes, and
+// leaving. It tells whether the viewer can be sent to after that.
+func (v *Viewer) due() bool {
+	if v.flags&(flagControl|flagLeaving) != 0 && v.flags&flagMid == 0 {
+		if v.flags&flagLeaving != 0 {
+			v.leave(ErrStopped)
+			return false
+		}
+		if !v.control() {
+			return false
+		}
+	}
+	return v.flags&(flagJoined|flagBlocked) == flagJoined
+}
+
+// control gives the sink its turn; false when the viewer's turn is over.
+func (v *Viewer) control() bool {
+	done, err := v.sink.SendControl()
+	switch {
+	case v.bucket == nil:
+		return false
+	case err != nil:
+		v.leave(err)
+		return false
+	case !done:
+		v.flags |= flagBlocked
+		v.progress = v.engine.now
+		return false
+	}
+	v.flags &^= flagControl
+	return true
+}
+
+// next is what the viewer gets next: the rest of its prefix, else from the log
+// up to the head or the end of a block, or only to the end of the message in
+// hand if something waits for that.
+func (v *Viewer) next(p *pass) (b []byte, ok bool) {
+	if v.prefix != nil {
+		if b = v.prefix.bytes[v.prefixOff:]; len(b) > 0 {
+			return b, true
+		}
+		v.prefix = nil
+	}
+	b, ok = p.at(v.cursor)
+	if ok && len(b) > 0 && v.flags&flagMid != 0 && v.flags&(flagControl|flagLeaving) != 0 {
+		e, found := p.view.log.At(v.cursor)
+		if !found {
+			return nil, false
+		}
+		b = b[:e.End()-v.cursor]
+	}
+	return b, ok
+}
+
+// send passes b, which begins at the viewer's place and ends with a message, to
+// the socket: at most limit bytes of it.
+func (v *Viewer) send(p *pass, b []byte, limit int) (n int, err error) {
+	if v.flags&flagIdle != 0 {
+		v.flags &^= flagIdle
+		v.progress = p.now
+	}
+	piece := b[:min(len(b), limit)]
+	n, err = v.conn.Send(piece)
+	if n < len(piece) {
+		v.flags |= flagBlocked
+	}
+	if n == 0 {
+		return 0, err
+	}
+	v.progress = p.now
+	v.sent += int64(n)
+	p.sent += int64(n)
+	if v.prefix != nil {
+		v.prefixOff += uint32(n)
+	} else {
+		v.cursor += int64(n)
+	}
+	if n < len(b) {
+		v.flags |= flagMid
+	} else {
+		v.flags &^= flagMid
+	}
+	return n, err
+}
+
+// idle notes that the viewer has everything; at the end of the stream it leaves.
+func (v *Viewer) idle(p *pass) {
+	v.flags |= flagIdle
+	v.excused = 0
+	if p.final {
+		v.leave(ErrEnded)
+	}
+}
+
+// check condemns a viewer that waits for its socket for too long.
+func (v *Viewer) check(p *pass) {
+	switch {
+	case p.now-v.progress >= media.StallTimeout:
+		v.leave(ErrStalled)
+	case v.flags&flagJoined == 0:
+	case v.cursor < p.view.log.Tail():
+		v.leave(ErrOvertaken)
+	case p.now >= v.excused && v.lags(p):
+		v.leave(ErrLag)
+	}
+}
+
+// lags tells that the viewer is more than twice the latency target behind,
+// though there is a newer group to be in. A viewer whose only choice is a long
+// group is not late.
+func (v *Viewer) lags(p *pass) bool {
+	if v.cursor >= p.view.newest() {
+		return false
+	}
+	e, ok := p.view.log.At(v.cursor)
+	return ok && p.view.live.LastDTS()-e.DTS > p.lagMax
+}

@@ -1,0 +1,194 @@
+package fanout
+
+import (
+	"slices"
+	"time"
+
+	"tmms/cluster/relay"
+	"tmms/media"
+)
+
+// stream is a loop's share of a stream: it holds the feed while it has channels.
+type stream struct {
+	engine   *Engine
+	key      media.StreamKey
+	feed     *relay.Feed
+	latency  time.Duration // of the newest viewer's app config
+	channels []*channel
+}
+
+// open returns the loop's share of a stream. One that gets no channel must be
+// given to closeIfUnused.
+func (e *Engine) open(key media.StreamKey) (*stream, error) {
+	if s := e.streams[key]; s != nil {
+		return s, nil
+	}
+	feed, err := e.hub.Open(key)
+	if err != nil {
+		return nil, err
+	}
+	s := &stream{engine: e, key: key, feed: feed}
+	e.streams[key] = s
+	return s, nil
+}
+
+func (s *stream) closeIfUnused() {
+	if len(s.channels) == 0 {
+		s.feed.Close()
+		delete(s.engine.streams, s.key)
+	}
+}
+
+// join is where a new viewer starts; ok = false while there is no keyframe.
+func (s *stream) join() (live *relay.Live, j relay.Join, ok bool) {
+	live = s.feed.Live()
+	if live == nil {
+		return nil, relay.Join{}, false
+	}
+	j, ok = live.Join(s.latency)
+	return live, j, ok
+}
+
+// channel finds or makes the channel of a life (nil: of those that wait for
+// one), a format and a class. One that gets no viewer must be given to
+// closeIfUnused.
+func (s *stream) channel(live *relay.Live, f Format, c *class) *channel {
+	for _, ch := range s.channels {
+		if ch.live == live && ch.format == f && ch.class == c {
+			return ch
+		}
+	}
+	ch := &channel{stream: s, class: c, live: live, format: f, buckets: make([]*bucket, len(c.slots))}
+	s.channels = append(s.channels, ch)
+	return ch
+}
+
+// channel is the viewers of a loop that get the same bytes at the same pace, or
+// wait for them.
+type channel struct {
+	stream  *stream
+	class   *class
+	live    *relay.Live // nil: the viewers wait
+	view    *view       // nil: not opened; opened by the first viewer's place
+	format  Format
+	buckets []*bucket // by slot; nil where there is no viewer
+	viewers int
+	resets  int64 // of view, as last seen
+}
+
+// place opens the view if need be and finds a place for a viewer in it.
+func (ch *channel) place(j relay.Join) (int64, relay.Join, bool) {
+	if ch.view == nil {
+		ch.view = openView(ch.live, ch.format, j)
+		ch.resets = ch.view.resets.Load()
+	}
+	ch.view.advance()
+	return ch.view.place(j)
+}
+
+// add puts a viewer into a slot.
+func (ch *channel) add(v *Viewer, slot int) {
+	b := ch.buckets[slot]
+	if b == nil {
+		b = &bucket{channel: ch, slot: slot}
+		ch.buckets[slot] = b
+		ch.class.slots[slot] = append(ch.class.slots[slot], b)
+	}
+	v.bucket, v.index = b, uint32(len(b.viewers))
+	b.viewers = append(b.viewers, v)
+	ch.count(1)
+}
+
+func (ch *channel) count(n int) {
+	e := ch.stream.engine
+	ch.viewers += n
+	e.viewers += n
+	if ch.live == nil {
+		e.waiting += n
+	}
+	e.stats.viewers[ch.format].Add(int64(n))
+}
+
+// closeIfUnused gives back what a channel without viewers holds.
+func (ch *channel) closeIfUnused() {
+	if ch.viewers > 0 {
+		return
+	}
+	if ch.view != nil {
+		ch.live.Drop(viewKey{ch.format})
+		ch.view = nil
+	}
+	s := ch.stream
+	if i := slices.Index(s.channels, ch); i >= 0 {
+		s.channels = slices.Delete(s.channels, i, i+1)
+	}
+	s.closeIfUnused()
+}
+
+// bucket is the viewers of a channel in one slot.
+type bucket struct {
+	channel *channel
+	viewers []*Viewer
+	slot    int
+}
+
+// remove takes a viewer out, and the bucket with its last one.
+func (b *bucket) remove(v *Viewer) {
+	last := len(b.viewers) - 1
+	b.viewers[v.index] = b.viewers[last]
+	b.viewers[v.index].index = v.index
+	b.viewers[last] = nil
+	b.viewers = b.viewers[:last]
+	ch := b.channel
+	ch.count(-1)
+	if last == 0 {
+		ch.buckets[b.slot] = nil
+		slot := ch.class.slots[b.slot]
+		i := slices.Index(slot, b)
+		slot[i] = slot[len(slot)-1]
+		slot[len(slot)-1] = nil
+		ch.class.slots[b.slot] = slot[:len(slot)-1]
+	}
+	ch.closeIfUnused()
+}
+
+// flush gives each viewer its turn, or looks for a place for those that wait.
+func (b *bucket) flush(e *Engine) {
+	if b.channel.live == nil {
+		b.wake()
+		return
+	}
+	e.pass.begin(b.channel, e.now)
+	for _, v := range slices.Backward(b.viewers) { // a viewer may leave: the last takes its place
+		if v != nil {
+			v.turn(&e.pass)
+		}
+	}
+	e.pass.end(&e.stats)
+}
+
+// wake lets waiting viewers join if there is something to join now.
+func (b *bucket) wake() {
+	live, j, ok := b.channel.stream.join()
+	if !ok {
+		return
+	}
+	for _, v := range slices.Backward(b.viewers) {
+		if v != nil {
+			v.join(live, j)
+		}
+	}
+}
+
+func (s *stream) each(f func(*Viewer)) {
+	for _, ch := range s.channels {
+		for _, b := range ch.buckets {
+			if b == nil {
+				continue
+			}
+			for _, v := range b.viewers {
+				f(v)
+			}
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package edge
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tmms/edge/fanout"
+	"tmms/edge/viewer"
+)
+
+// metrics collects the loops' counters when they are scraped.
+type metrics struct {
+	edge *Edge
+
+	flush   prometheus.Histogram
+	viewers *prometheus.Desc
+	sent    *prometheus.Desc
+	busy    *prometheus.Desc
+	late    *prometheus.Desc
+	conns   *prometheus.Desc
+	pending *prometheus.Desc
+	skips   *prometheus.Desc
+	closed  *prometheus.Desc
+}
+
+func newMetrics(e *Edge) *metrics {
+	return &metrics{
+		edge: e,
+		flush: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "tmms_edge_flush_seconds", Help: "Time that the flush of one tick took on a loop.",
+			Buckets: prometheus.ExponentialBuckets(50e-6, 2, 12),
+		}),
+		viewers: prometheus.NewDesc("tmms_edge_viewers", "Viewers now, those that wait for a publisher included.",
+			[]string{"proto"}, nil),
+		sent: prometheus.NewDesc("tmms_edge_sent_bytes_total", "Bytes of streams that viewers' sockets took.",
+			[]string{"proto"}, nil),
+		busy: prometheus.NewDesc("tmms_edge_loop_busy_ratio", "Share of time that a loop worked, over the last seconds.",
+			[]string{"loop"}, nil),
+		late: prometheus.NewDesc("tmms_edge_loop_lateness_seconds", "How late a loop's tick was at worst, lately.",
+			[]string{"loop"}, nil),
+		conns: prometheus.NewDesc("tmms_edge_connections", "Connections on a loop.", []string{"loop"}, nil),
+		pending: prometheus.NewDesc("tmms_edge_pending_connections",
+			"Connections that have not asked to publish, play or GET yet.", nil, nil),
+		skips: prometheus.NewDesc("tmms_edge_viewer_skips_total", "Times that a viewer was moved on to a newer keyframe.",
+			nil, nil),
+		closed: prometheus.NewDesc("tmms_edge_closed_total", "Connections that ended, by reason.", []string{"reason"}, nil),
+	}
+}
+
+func (m *metrics) observeFlush(d time.Duration) { m.flush.Observe(d.Seconds()) }
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	m.flush.Describe(ch)
+	for _, d := range []*prometheus.Desc{
+		m.viewers, m.sent, m.busy, m.late, m.conns, m.pending, m.skips, m.closed,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
+	m.flush.Collect(ch)
+	for _, f := range []fanout.Format{fanout.FLV, fanout.RTMP, fanout.WebSocket} {
+		var viewers, sent int64
+		for _, e := range m.edge.engines {
+			viewers += e.Stats().Viewers(f)
+			sent += e.Stats().Sent(f)
+		}
+		gauge(m.viewers, float64(viewers), f.String())
+		counter(m.sent, float64(sent), f.String())
+	}
+	gauge(m.viewers, float64(m.edge.web.HLSViewers()), "hls")
+	counter(m.sent, float64(m.edge.web.HLSSent()), "hls")
+	var skips int64
+	for i, l := range m.edge.reactor.Loops() {
+		s := l.Stats()
+		loop := strconv.Itoa(i)
+		gauge(m.busy, s.BusyRatio, loop)
+		gauge(m.late, s.MaxLateness.Seconds(), loop)
+		gauge(m.conns, float64(s.Conns), loop)
+		skips += m.edge.engines[i].Stats().Skips()
+	}
+	gauge(m.pending, float64(m.edge.reactor.Pending()))
+	counter(m.skips, float64(skips))
+	for r := range viewer.NumReasons {
+		counter(m.closed, float64(m.edge.gate.EndedBy(r)), r.String())
+	}
+}

@@ -1,0 +1,18 @@
+package viewer
+
+import (
+	"net/netip"
+	"time"
+
+	"tmms/media"
+)
+
+// Info describes one viewer for listings.
+type Info struct {
+	Key    media.StreamKey
+	Proto  string // "rtmp", "flv", "ws-flv" or "hls"
+	Remote netip.AddrPort
+	Since  time.Duration // how long it has been here
+	Sent   int64         // bytes of the stream; 0 for HLS, where no connection is a viewer's own
+	State  string        // "waiting", "playing" or "paused"
+}

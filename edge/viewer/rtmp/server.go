@@ -1,0 +1,90 @@
+package rtmp
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"tmms/edge/fanout"
+	"tmms/edge/reactor"
+	"tmms/edge/viewer"
+	"tmms/media"
+	wire "tmms/media/rtmp"
+)
+
+// Handover is a connection that asked to publish, with all that is known of it:
+// the publisher is never asked to begin anew.
+type Handover struct {
+	Conn    net.Conn
+	RTMP    *wire.ServerConn // its Output may hold bytes to send
+	Request *wire.Request    // to be accepted or rejected
+	Unread  []byte           // received, and not yet fed
+}
+
+// Config is what a Server needs.
+type Config struct {
+	Apps   viewer.Apps
+	Gate   *viewer.Gate
+	Budget *wire.Budget // of unfinished messages; nil: no bound
+	// Flush overrides the apps' flush interval; 0: it doesn't.
+	Flush time.Duration
+	// Publish takes over a connection that wants to publish; nil refuses those.
+	// It is called on a goroutine of its own.
+	Publish func(Handover)
+	Log     *slog.Logger
+}
+
+// Server serves RTMP on all loops of a node.
+type Server struct {
+	cfg Config
+	// handing counts the hand-overs under way.
+	handing sync.WaitGroup
+}
+
+// NewServer returns a server; [Server.Loop] binds it to a loop.
+func NewServer(cfg Config) *Server { return &Server{cfg: cfg} }
+
+// Wait returns when no hand-over is under way; the loops must have ended.
+func (s *Server) Wait() { s.handing.Wait() }
+
+// Loop is the server's part on one loop.
+type Loop struct {
+	server *Server
+	loop   *reactor.Loop
+	fanout *fanout.Engine
+}
+
+// Loop binds the server to a loop, before the reactor runs.
+func (s *Server) Loop(l *reactor.Loop, engine *fanout.Engine) *Loop {
+	return &Loop{server: s, loop: l, fanout: engine}
+}
+
+// Open begins a connection.
+func (l *Loop) Open(rc *reactor.Conn) reactor.Protocol {
+	rc.SetTimer(media.HandshakeTimeout)
+	return &conn{
+		rc: rc, loop: l, opened: l.loop.Now(),
+		rtmp: wire.NewServerConn(wire.ServerConfig{Budget: l.server.cfg.Budget}),
+	}
+}
+
+// handOver makes a net.Conn of the descriptor and passes it on, off the loop.
+func (s *Server) handOver(fd int, h Handover) {
+	s.handing.Go(func() {
+		f := os.NewFile(uintptr(fd), "rtmp")
+		c, err := net.FileConn(f)
+		if closing := f.Close(); err == nil && closing != nil {
+			err = closing
+		}
+		if err != nil {
+			h.RTMP.Close()
+			s.cfg.Log.Warn("publisher lost", slog.Any("err", fmt.Errorf("rtmp: hand over: %w", err)))
+			return
+		}
+		h.Conn = c
+		s.cfg.Publish(h)
+	})
+}

@@ -1,0 +1,36 @@
+package viewer
+
+import (
+	"tmms/cluster/state"
+	"tmms/media"
+)
+
+// Apps gives the present config of domains and apps.
+type Apps interface {
+	Config() *state.Config
+}
+
+// Target is what a viewer asks for: a stream of an app that exists. Whether the
+// app allows the viewer's protocol is for the protocol to check.
+type Target struct {
+	Key media.StreamKey
+	App *state.App
+}
+
+// Find resolves a request for a stream. host is the Host header or tcUrl's
+// host, override the ?domain= or ?vhost= of the request. The error wraps
+// state.ErrUnknownDomain, state.ErrUnknownApp or media.ErrName.
+func Find(apps Apps, host, override, app, stream string) (Target, error) {
+	domain, err := apps.Config().Resolve(host, override)
+	if err != nil {
+		return Target{}, err
+	}
+	a, err := domain.App(app)
+	if err != nil {
+		return Target{}, err
+	}
+	if err = media.CheckName("stream", stream); err != nil {
+		return Target{}, err
+	}
+	return Target{Key: media.StreamKey{Domain: domain.Name, App: a.Name, Stream: stream}, App: a}, nil
+}

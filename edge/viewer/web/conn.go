@@ -1,0 +1,322 @@
+package web
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"tmms/edge/fanout"
+	"tmms/edge/reactor"
+	"tmms/edge/viewer"
+	"tmms/media"
+)
+
+// connState is what a connection is doing.
+type connState uint8
+
+const (
+	stateHead   connState = iota // waits for a request head
+	stateBody                    // sends an answer's body
+	stateParked                  // waits for a playlist
+	stateLive                    // plays, or waits for, a live stream
+	stateClosed
+)
+
+// Budgets of a body's sending.
+const (
+	// pieceSize bounds one send: enough to spread its cost, little enough to
+	// keep the loop's turns short.
+	pieceSize = 256 << 10
+	// tickShare bounds what one connection sends in a turn.
+	tickShare = 1 << 20
+)
+
+// conn is one HTTP connection.
+type conn struct {
+	rc     *reactor.Conn
+	loop   *Loop
+	in     []byte // bytes that are not understood yet
+	body   body
+	wait   *waiting // stateParked
+	player *player  // stateLive
+	asked  bool     // a request was understood
+	last   bool     // close after the present answer
+	timed  bool     // the present head's deadline runs
+	queued bool     // in loop.ready
+	hls    bool     // the present answer is a playlist or a segment
+	state  connState
+}
+
+// OnData implements reactor.Protocol.
+func (c *conn) OnData(_ *reactor.Conn, b []byte) {
+	switch c.state {
+	case stateHead:
+		c.feed(b)
+	case stateBody, stateParked:
+		c.stash(b)
+	case stateLive:
+		c.player.onData(b)
+	case stateClosed:
+	}
+}
+
+// OnWritable implements reactor.Protocol.
+func (c *conn) OnWritable(*reactor.Conn) {
+	switch c.state {
+	case stateBody:
+		c.send()
+	case stateLive:
+		c.player.viewer.OnWritable()
+	case stateHead, stateParked, stateClosed:
+	}
+}
+
+// OnTimer implements reactor.Protocol.
+func (c *conn) OnTimer(*reactor.Conn) {
+	switch c.state {
+	case stateHead:
+		if len(c.in) > 0 {
+			c.fail(refuse(http.StatusRequestTimeout, "request head took too long"), viewer.ErrTimeout)
+			return
+		}
+		c.close(viewer.ErrTimeout)
+	case stateBody:
+		c.close(fanout.ErrStalled)
+	case stateParked:
+		w := c.wait
+		c.loop.unpark(c)
+		c.unavailable("the stream has not started", w.headOnly)
+		c.resume()
+	case stateLive:
+		c.player.onTimer()
+	case stateClosed:
+	}
+}
+
+// OnClose implements reactor.Protocol.
+func (c *conn) OnClose(rc *reactor.Conn, reason error) {
+	if c.state == stateParked {
+		c.loop.unpark(c)
+	}
+	if c.player != nil {
+		c.player.end()
+	}
+	s := c.loop.server
+	if errors.Is(reason, viewer.ErrTimeout) && c.asked {
+		reason = viewer.ErrDone // an idle connection that was of use
+	}
+	s.gate.Ended(reason)
+	s.log.Debug("http connection closed", slog.String("remote", rc.Remote().String()), slog.Any("err", reason))
+	*c = conn{state: stateClosed}
+}
+
+func (c *conn) close(reason error) {
+	c.state = stateClosed
+	c.rc.Close(reason)
+}
+
+// stash keeps bytes that came while an answer is under way.
+func (c *conn) stash(b []byte) {
+	if len(c.in)+len(b) > media.MaxHTTPHead {
+		c.close(viewer.ErrProtocol)
+		return
+	}
+	c.in = append(c.in, b...)
+}
+
+// feed understands requests and answers them, one after the other, for as long
+// as answers go out at once.
+func (c *conn) feed(b []byte) {
+	if len(c.in) > 0 {
+		c.in = append(c.in, b...)
+		b = c.in
+	}
+	for c.state == stateHead {
+		b = skipEmptyLines(b)
+		n, err := headLength(b)
+		if err != nil {
+			c.fail(err, viewer.ErrProtocol)
+			return
+		}
+		if n == 0 {
+			c.await(b)
+			return
+		}
+		r, err := c.loop.parser.parse(b[:n])
+		b = b[n:]
+		if err != nil {
+			c.fail(err, viewer.ErrProtocol)
+			return
+		}
+		c.accepted()
+		c.last = c.last || !r.keepAlive() || c.loop.server.gate.Draining()
+		c.serve(r)
+	}
+	if c.state == stateClosed {
+		return
+	}
+	if c.state == stateLive {
+		b = nil // nothing that follows such a request is a request
+	}
+	if len(b) > media.MaxHTTPHead {
+		c.close(viewer.ErrProtocol)
+		return
+	}
+	c.keep(b)
+}
+
+// await keeps the beginning of a head, whose deadline runs from its first byte.
+func (c *conn) await(b []byte) {
+	c.keep(b)
+	if len(b) > 0 && !c.timed {
+		c.timed = true
+		c.rc.SetTimer(media.HandshakeTimeout)
+	}
+}
+
+// keep makes b, which may be the end of c.in, the bytes not understood yet.
+func (c *conn) keep(b []byte) {
+	if len(b) == 0 {
+		c.in = nil
+		return
+	}
+	c.in = append(c.in[:0], b...)
+}
+
+func (c *conn) accepted() {
+	c.timed = false
+	c.rc.StopTimer()
+	if !c.asked {
+		c.asked = true
+		c.rc.Identified()
+	}
+}
+
+// skipEmptyLines drops empty lines in front of a request (RFC 9112 section 2.2).
+func skipEmptyLines(b []byte) []byte {
+	for len(b) >= 2 && b[0] == '\r' && b[1] == '\n' {
+		b = b[2:]
+	}
+	return b
+}
+
+// answer sends a head and a body, and then waits for the next request.
+func (c *conn) answer(h header, b body) {
+	h.close = c.last
+	l := c.loop
+	l.out = h.append(l.out[:0], l.clock.date(l.loop.Now()))
+	const small = 16 << 10 // goes out in one piece with the head
+	for b.left > 0 && len(l.out) < small {
+		piece := b.next(small - len(l.out))
+		l.out = append(l.out, piece...)
+		c.count(len(piece))
+		b.sent(len(piece))
+	}
+	if err := c.rc.Write(l.out); err != nil {
+		c.state = stateClosed
+		return
+	}
+	c.body = b
+	c.state = stateBody
+	c.rc.SetTimer(media.StallTimeout)
+	c.pump()
+}
+
+// send goes on with an answer, then with the requests that came meanwhile.
+func (c *conn) send() {
+	if c.state == stateBody {
+		c.pump()
+		c.resume()
+	}
+}
+
+// resume looks at the bytes that came while an answer was under way.
+func (c *conn) resume() {
+	if c.state == stateHead {
+		c.feed(nil)
+	}
+}
+
+// pump sends of the body until the socket is full or the turn's share is used up.
+func (c *conn) pump() {
+	for share := tickShare; c.body.left > 0; {
+		if share <= 0 {
+			c.loop.later(c)
+			return
+		}
+		piece := c.body.next(pieceSize)
+		n, err := c.rc.Send(piece)
+		if err != nil {
+			c.state = stateClosed
+			return
+		}
+		if n > 0 {
+			c.count(n)
+			c.body.sent(n)
+			c.rc.SetTimer(media.StallTimeout)
+		}
+		if n < len(piece) {
+			return
+		}
+		share -= n
+	}
+	if c.rc.Pending() == 0 {
+		c.answered()
+	}
+}
+
+// count adds to the bytes sent by HLS.
+func (c *conn) count(n int) {
+	if c.hls {
+		c.loop.server.hlsSent.Add(int64(n))
+	}
+}
+
+// answered ends an answer whose bytes the socket has taken.
+func (c *conn) answered() {
+	c.hls = false
+	if c.last {
+		c.state = stateClosed
+		c.rc.CloseAfterFlush(viewer.ErrDone)
+		return
+	}
+	c.state = stateHead
+	c.rc.SetTimer(media.KeepAliveTimeout)
+}
+
+// text answers with a short text, which is for people.
+func (c *conn) text(h header, text string, headOnly bool) {
+	h.typ, h.length = typeText, int64(len(text)+1)
+	var b body
+	if !headOnly {
+		b = newBody([][]byte{[]byte(text + "\n")}, byteRange{0, h.length})
+	}
+	c.answer(h, b)
+}
+
+// fail answers what can't be understood, and closes.
+func (c *conn) fail(err, cause error) {
+	h := header{status: http.StatusBadRequest, cache: cacheNever, length: -1}
+	text := "bad request"
+	if why, ok := errors.AsType[*refusal](err); ok {
+		h.status, text = why.status, why.reason
+	}
+	if h.status == http.StatusUpgradeRequired {
+		h.extra = "Sec-WebSocket-Version: 13\r\n"
+	}
+	c.last = true
+	h.close = true
+	h.typ, h.length = typeText, int64(len(text)+1)
+	l := c.loop
+	l.out = append(h.append(l.out[:0], l.clock.date(l.loop.Now())), text+"\n"...)
+	c.state = stateClosed
+	if c.rc.Write(l.out) == nil {
+		c.rc.CloseAfterFlush(cause)
+	}
+}
+
+// unavailable asks the client to come again soon.
+func (c *conn) unavailable(why string, headOnly bool) {
+	const seconds = 1
+	c.text(header{status: http.StatusServiceUnavailable, cache: cacheNever, retryAfter: seconds}, why, headOnly)
+}

@@ -1,0 +1,241 @@
+package web
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tmms/cluster/relay"
+	"tmms/edge/viewer"
+	"tmms/media"
+	"tmms/media/hls"
+)
+
+// linger is how long a stream without requests keeps its feed, and how long one
+// that has ended can still be fetched.
+const linger = 30 * time.Second
+
+// sessionLife is how long an address counts as a viewer after it asked for a
+// media playlist; a player asks at least once in a target duration.
+const sessionLife = 15 * time.Second
+
+// registry holds the streams that HLS viewers of a node ask for, whatever loop
+// they are on.
+type registry struct {
+	hub *relay.Hub
+
+	mu      sync.Mutex
+	streams map[media.StreamKey]*hlsStream // guarded by mu
+}
+
+func newRegistry(hub *relay.Hub) *registry {
+	return &registry{hub: hub, streams: map[media.StreamKey]*hlsStream{}}
+}
+
+// hlsStream is one stream as HLS viewers see it. It holds the feed from the
+// first request on, and a life that has ended for as long as its last segments
+// are wanted.
+type hlsStream struct {
+	// Set at construction.
+	registry *registry
+	key      media.StreamKey
+	feed     *relay.Feed
+
+	// For any goroutine.
+	life     atomic.Pointer[relay.Live] // the last one that had an index
+	rendered atomic.Pointer[rendered]
+
+	// Guarded by registry.mu.
+	refs     int           // requests under way
+	used     time.Duration // when the last one ended
+	ended    time.Duration // when life was seen to have ended; 0: it has not
+	sessions map[netip.Addr]*session
+}
+
+// session is an address that plays a stream by HLS.
+type session struct {
+	first, last time.Duration
+}
+
+// rendered is the playlists of one index version, without a suffix.
+type rendered struct {
+	index               *hls.Index
+	media, multivariant []byte
+}
+
+// open returns the stream and holds it until [hlsStream.release].
+func (r *registry) open(key media.StreamKey) (*hlsStream, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.streams[key]
+	if s == nil {
+		feed, err := r.hub.Open(key)
+		if err != nil {
+			return nil, err
+		}
+		s = &hlsStream{registry: r, key: key, feed: feed}
+		r.streams[key] = s
+	}
+	s.refs++
+	return s, nil
+}
+
+// release ends a request at the loops' time now. A stream that has nothing to
+// serve is forgotten with its last request.
+func (s *hlsStream) release(now time.Duration) {
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	s.refs--
+	s.used = now
+	if s.refs == 0 && s.life.Load() == nil {
+		s.drop()
+	}
+}
+
+// drop gives the feed back. registry.mu is held.
+func (s *hlsStream) drop() {
+	s.feed.Close()
+	delete(s.registry.streams, s.key)
+}
+
+// live tells whether the stream is published.
+func (r *registry) live(key media.StreamKey) bool {
+	feed, err := r.hub.Open(key)
+	if err != nil {
+		return false
+	}
+	defer feed.Close()
+	return feed.Live() != nil
+}
+
+// playlistIndex is the index that a playlist is made of, nil while there is
+// none: that of the present life, or of the last one until a new one begins.
+func (s *hlsStream) playlistIndex() *hls.Index {
+	if live := s.feed.Live(); live != nil {
+		x := live.Index()
+		if x != nil && s.life.Load() != live {
+			s.life.Store(live)
+		}
+		return x
+	}
+	if last := s.life.Load(); last != nil {
+		return last.Index()
+	}
+	return nil
+}
+
+// segment finds a segment in the present life or the last one; nil if there is none.
+func (s *hlsStream) segment(epoch, msn uint64) *hls.Segment {
+	last := s.life.Load()
+	if x := s.playlistIndex(); x != nil {
+		if seg := x.Lookup(epoch, msn); seg != nil {
+			return seg
+		}
+	}
+	if last != nil && last.Index() != nil {
+		return last.Index().Lookup(epoch, msn)
+	}
+	return nil
+}
+
+// playlists renders x, once.
+func (s *hlsStream) playlists(x *hls.Index) *rendered {
+	if p := s.rendered.Load(); p != nil && p.index == x {
+		return p
+	}
+	p := &rendered{index: x, media: x.AppendMedia(nil, ""), multivariant: x.AppendMultivariant(nil, s.key.Stream, "")}
+	s.rendered.Store(p)
+	return p
+}
+
+// seen notes that an address plays the stream.
+func (s *hlsStream) seen(addr netip.Addr, now time.Duration) {
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	if known := s.sessions[addr]; known != nil {
+		known.last = now
+		return
+	}
+	if len(s.sessions) >= media.MaxHLSSessions {
+		return
+	}
+	if s.sessions == nil {
+		s.sessions = map[netip.Addr]*session{}
+	}
+	s.sessions[addr] = &session{first: now, last: now}
+}
+
+// sweep forgets sessions and streams whose time is over; more tells that there
+// are streams left.
+func (r *registry) sweep(now time.Duration) (more bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.streams {
+		for addr, known := range s.sessions {
+			if now-known.last > sessionLife {
+				delete(s.sessions, addr)
+			}
+		}
+		s.age(now)
+	}
+	return len(r.streams) > 0
+}
+
+// age forgets a life that has ended long ago, and a stream that nobody asks for.
+// registry.mu is held.
+func (s *hlsStream) age(now time.Duration) {
+	last := s.life.Load()
+	if last != nil && last.State() == relay.StateEnded && s.feed.Live() != last {
+		if s.ended == 0 {
+			s.ended = now
+		}
+		if now-s.ended > linger {
+			s.life.Store(nil)
+			s.rendered.Store(nil)
+			s.ended = 0
+		}
+	} else {
+		s.ended = 0
+	}
+	if s.refs == 0 && (now-s.used > linger || s.life.Load() == nil) {
+		s.drop()
+	}
+}
+
+// sessionCount is the number of addresses that play now.
+func (r *registry) sessionCount() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.streams {
+		n += len(s.sessions)
+	}
+	return n
+}
+
+// list describes the sessions, at most limit.
+func (r *registry) list(now time.Duration, limit int) []viewer.Info {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var infos []viewer.Info
+	for _, s := range r.streams {
+		for addr, known := range s.sessions {
+			if len(infos) >= limit {
+				return infos
+			}
+			infos = append(infos, viewer.Info{
+				Key: s.key, Proto: "hls", Remote: netip.AddrPortFrom(addr, 0), Since: now - known.first, State: "playing",
+			})
+		}
+	}
+	return infos
+}
+
+// close gives all feeds back.
+func (r *registry) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.streams {
+		s.drop()
+	}
+}

@@ -1,0 +1,137 @@
+package web
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Cache-Control values.
+const (
+	cacheNever     = "no-store"
+	cachePlaylist  = "max-age=1"
+	cachePage      = "no-cache"
+	cacheImmutable = "public, max-age=31536000, immutable"
+)
+
+// Content types.
+const (
+	typePlaylist = "application/vnd.apple.mpegurl"
+	typeSegment  = "video/mp2t"
+	typeFLV      = "video/x-flv"
+	typeText     = "text/plain; charset=utf-8"
+)
+
+// header is the head of an answer. Zero values are left out.
+type header struct {
+	status     int
+	typ        string
+	cache      string
+	etag       string
+	length     int64 // Content-Length; -1: none
+	rang       string
+	retryAfter int // seconds
+	ranges     bool
+	close      bool
+	extra      string // whole lines with their CRLF
+}
+
+// append renders the head. now is the loop's date line.
+func (h *header) append(b []byte, date []byte) []byte {
+	b = append(b, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(h.status), 10)
+	b = append(b, ' ')
+	b = append(b, http.StatusText(h.status)...)
+	b = append(b, "\r\nServer: tmms\r\nDate: "...)
+	b = append(b, date...)
+	b = append(b, "\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: *\r\n"+
+		"X-Content-Type-Options: nosniff\r\n"...)
+	b = appendField(b, "Content-Type", h.typ)
+	b = appendField(b, "Cache-Control", h.cache)
+	b = appendField(b, "ETag", h.etag)
+	b = appendField(b, "Content-Range", h.rang)
+	if h.length >= 0 {
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, h.length, 10)
+		b = append(b, "\r\n"...)
+	}
+	if h.ranges {
+		b = append(b, "Accept-Ranges: bytes\r\n"...)
+	}
+	if h.retryAfter > 0 {
+		b = appendField(b, "Retry-After", strconv.Itoa(h.retryAfter))
+	}
+	if h.close {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	b = append(b, h.extra...)
+	return append(b, "\r\n"...)
+}
+
+func appendField(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
+	}
+	b = append(b, name...)
+	b = append(b, ": "...)
+	b = append(b, value...)
+	return append(b, "\r\n"...)
+}
+
+// body is what is left of an answer's body: pieces that nobody changes.
+type body struct {
+	chunks [][]byte
+	off    int   // into chunks[0]
+	left   int64 // bytes
+}
+
+// newBody is the bytes from..to of the chunks.
+func newBody(chunks [][]byte, r byteRange) body {
+	b := body{chunks: chunks, left: r.to - r.from}
+	b.skip(r.from)
+	return b
+}
+
+// next is the next piece, at most limit bytes; empty at the end.
+func (b *body) next(limit int) []byte {
+	if b.left <= 0 {
+		return nil
+	}
+	piece := b.chunks[0][b.off:]
+	return piece[:min(int64(len(piece)), int64(limit), b.left)]
+}
+
+// sent takes n bytes off.
+func (b *body) sent(n int) {
+	b.left -= int64(n)
+	b.skip(int64(n))
+	if b.left <= 0 {
+		*b = body{}
+	}
+}
+
+func (b *body) skip(n int64) {
+	for len(b.chunks) > 0 {
+		rest := int64(len(b.chunks[0]) - b.off)
+		if n < rest {
+			b.off += int(n)
+			return
+		}
+		n -= rest
+		b.chunks, b.off = b.chunks[1:], 0
+	}
+}
+
+// clock keeps a Date header that is made anew at most once a second.
+type clock struct {
+	at   time.Duration
+	line []byte
+}
+
+func (c *clock) date(now time.Duration) []byte {
+	if c.line == nil || now-c.at >= time.Second {
+		c.at = now
+		c.line = time.Now().UTC().AppendFormat(c.line[:0], http.TimeFormat)
+	}
+	return c.line
+}

@@ -1,0 +1,123 @@
+package web
+
+import (
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"tmms/cluster/relay"
+	"tmms/edge/fanout"
+	"tmms/edge/reactor"
+	"tmms/edge/viewer"
+	"tmms/media"
+)
+
+// Config is what a Server needs.
+type Config struct {
+	Hub  *relay.Hub
+	Apps viewer.Apps
+	Gate *viewer.Gate
+	// Flush overrides the apps' flush interval; 0: it doesn't.
+	Flush time.Duration
+	Log   *slog.Logger
+}
+
+// Server serves HTTP viewers on all loops of a node.
+type Server struct {
+	// Set at construction.
+	apps    viewer.Apps
+	gate    *viewer.Gate
+	flush   time.Duration
+	log     *slog.Logger
+	assets  map[string]*asset
+	streams *registry
+
+	hlsSent atomic.Int64 // bytes of playlists and segments
+}
+
+// NewServer returns a server; [Server.Loop] binds it to a loop.
+func NewServer(cfg Config) (*Server, error) {
+	assets, err := loadAssets()
+	if err != nil {
+		return nil, fmt.Errorf("web: embedded files: %w", err)
+	}
+	return &Server{
+		apps: cfg.Apps, gate: cfg.Gate, flush: cfg.Flush, log: cfg.Log, assets: assets, streams: newRegistry(cfg.Hub),
+	}, nil
+}
+
+// HLSViewers is the number of HLS sessions seen lately: addresses that asked
+// for a stream's media playlist. Safe from any goroutine.
+func (s *Server) HLSViewers() int { return s.streams.sessionCount() }
+
+// HLSSent is the number of bytes of playlists and segments that were sent. Safe
+// from any goroutine.
+func (s *Server) HLSSent() int64 { return s.hlsSent.Load() }
+
+// HLSInfo lists the HLS sessions at the loops' time now; at most limit. Safe
+// from any goroutine.
+func (s *Server) HLSInfo(now time.Duration, limit int) []viewer.Info {
+	return s.streams.list(now, limit)
+}
+
+// Close gives the feeds back; the loops must have ended.
+func (s *Server) Close() { s.streams.close() }
+
+// parkCheck is how often parked requests look for their playlist.
+const parkCheck = 20 * time.Millisecond
+
+// Loop is the server's part on one loop, which owns it.
+type Loop struct {
+	server *Server
+	loop   *reactor.Loop
+	fanout *fanout.Engine
+	parser *parser
+	clock  clock
+	out    []byte // scratch for answers
+
+	parked  []*conn
+	checked time.Duration // when parked was looked at
+	ready   []*conn       // have more body to send, but had their share of a tick
+	spare   []*conn
+	sweep   *reactor.Timer
+}
+
+// Loop binds the server to a loop, before the reactor runs.
+func (s *Server) Loop(l *reactor.Loop, engine *fanout.Engine) *Loop {
+	w := &Loop{server: s, loop: l, fanout: engine, parser: newParser()}
+	w.sweep = l.NewTimer(w.onSweep)
+	return w
+}
+
+// Open begins a connection.
+func (l *Loop) Open(c *reactor.Conn) reactor.Protocol {
+	c.SetTimer(media.IdentifyTimeout)
+	return &conn{rc: c, loop: l}
+}
+
+// OnTick goes on with bodies and looks after parked requests.
+func (l *Loop) OnTick(now time.Duration) (busy bool) {
+	if len(l.ready) > 0 {
+		l.ready, l.spare = l.spare[:0], l.ready
+		for _, c := range l.spare {
+			c.queued = false
+			c.send()
+		}
+		clear(l.spare)
+	}
+	if len(l.parked) > 0 && now-l.checked >= parkCheck {
+		l.checked = now
+		l.wakeParked()
+	}
+	return len(l.ready) > 0 || len(l.parked) > 0
+}
+
+// later lets c go on sending in the next tick.
+func (l *Loop) later(c *conn) {
+	if !c.queued {
+		c.queued = true
+		l.ready = append(l.ready, c)
+		l.loop.Wake()
+	}
+}
