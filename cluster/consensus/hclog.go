@@ -8,8 +8,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// raftLog is an hclog.Logger that writes to slog: what raft calls info is our
-// debug, and its errors are warnings, since raft goes on after them.
+// raftLog is an hclog.Logger that writes to slog a level lower: raft warns of
+// every election, the first one of a lone node too, and goes on after its errors.
 type raftLog struct {
 	hclog.Logger // the null logger, for the methods that raft does not use
 	log          *slog.Logger
@@ -22,8 +22,11 @@ func newRaftLog(log *slog.Logger) hclog.Logger {
 // Log implements hclog.Logger.
 func (l *raftLog) Log(level hclog.Level, msg string, args ...any) {
 	to := slog.LevelDebug
-	if level >= hclog.Warn {
+	switch {
+	case level >= hclog.Error:
 		to = slog.LevelWarn
+	case level == hclog.Warn:
+		to = slog.LevelInfo
 	}
 	ctx := context.Background()
 	if !l.log.Enabled(ctx, to) {

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"tmms/cluster/admin"
+)
+
+const (
+	defaultAPI    = "http://127.0.0.1:8090"
+	clientTimeout = 15 * time.Second
+	// maxReply bounds an answer of the API, in bytes.
+	maxReply = 64 << 20
+)
+
+// client calls the admin API of a node.
+type client struct {
+	base  string
+	token string
+	http  *http.Client
+}
+
+// clientFlags adds --api; the result is set once the flags are parsed.
+func clientFlags(c console, fs *flag.FlagSet) *string {
+	api := c.getenv("TMMS_API")
+	if api == "" {
+		api = defaultAPI
+	}
+	return fs.String("api", api, "`URL` of a node's admin port; also TMMS_API. TMMS_TOKEN holds the token")
+}
+
+func newClient(c console, api string) (*client, error) {
+	u, err := url.Parse(api)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, usagef("--api %q: want http://HOST:PORT", api)
+	}
+	return &client{
+		base: strings.TrimRight(api, "/"), token: c.getenv("TMMS_TOKEN"), http: &http.Client{Timeout: clientTimeout},
+	}, nil
+}
+
+// call sends in, if it is not nil, as JSON and gives the body of the answer.
+func (cl *client) call(ctx context.Context, method, path string, in any) ([]byte, error) {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, cl.base+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if cl.token != "" {
+		req.Header.Set("Authorization", "Bearer "+cl.token)
+	}
+	resp, err := cl.http.Do(req)
+	if err != nil {
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err
+		}
+		return nil, fmt.Errorf("can't reach %s: %w (is tmms running? --api names another address)", cl.base, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer of %s: %w", cl.base, err)
+	}
+	if len(b) > maxReply {
+		return nil, fmt.Errorf("the answer of %s has more than %d bytes", cl.base, maxReply)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, refusal(resp, b)
+	}
+	return b, nil
+}
+
+// refusal makes an error of an answer that is not 200: the faults, or the message.
+func refusal(resp *http.Response, body []byte) error {
+	var reply struct{ Error admin.ErrorInfo }
+	if err := json.Unmarshal(body, &reply); err != nil || reply.Error.Message == "" {
+		return fmt.Errorf("%s answers %s; is that the admin port of tmms?", resp.Request.URL.Host, resp.Status)
+	}
+	if len(reply.Error.Faults) > 0 {
+		lines := make([]string, len(reply.Error.Faults))
+		for i, f := range reply.Error.Faults {
+			lines[i] = f.String()
+		}
+		return errors.New(strings.Join(lines, "\n"))
+	}
+	if resp.StatusCode == http.StatusUnauthorized {
+		return fmt.Errorf("%s (set TMMS_TOKEN)", reply.Error.Message)
+	}
+	return errors.New(reply.Error.Message)
+}
+
+// get decodes the answer to a GET.
+func get[T any](ctx context.Context, cl *client, path string) (v T, raw []byte, err error) {
+	raw, err = cl.call(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return v, nil, err
+	}
+	if err = json.Unmarshal(raw, &v); err != nil {
+		return v, nil, fmt.Errorf("the answer of %s is not understood: %w", cl.base, err)
+	}
+	return v, raw, nil
+}

@@ -1,0 +1,110 @@
+// Package nodeconfig loads what one node needs to know about itself: node.yaml,
+// the TMMS_ environment and command line settings, laid over the defaults by
+// koanf. It also reads domains.yaml, what a cluster needs to know.
+//
+// A value that is not understood is an error with its path, the value, where it
+// came from and the rule; nothing is ignored, clamped or guessed, and all faults
+// are reported at once.
+package nodeconfig
+
+import (
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// Role is a part that a node plays.
+type Role string
+
+// The roles; a node has one or both.
+const (
+	RoleOrigin Role = "origin" // takes pushes and owns streams
+	RoleEdge   Role = "edge"   // serves viewers
+)
+
+// Config is one node's configuration; docs/config.md has the keys.
+type Config struct {
+	Node      Node
+	Listen    Listen
+	Advertise Advertise
+	Cluster   Cluster
+	Edge      Edge
+	Origin    Origin
+	Log       Log
+	Admin     Admin
+}
+
+// Node says who the node is.
+type Node struct {
+	Name    string // unique in the cluster; "" until Load has put in the host's name
+	Roles   []Role
+	Region  string
+	Zone    string
+	DataDir string // "": everything in memory, lost at the end
+}
+
+// Has reports whether the node plays the role r.
+func (n Node) Has(r Role) bool { return slices.Contains(n.Roles, r) }
+
+// Listen has the addresses to bind, as HOST:PORT; "" is off.
+type Listen struct {
+	RTMP  string
+	HTTP  string
+	Admin string
+}
+
+// Advertise has the addresses that others reach the node at, as HOST:PORT; ""
+// stands for what was bound.
+type Advertise struct {
+	RTMP string
+	HTTP string
+}
+
+// Cluster says who takes part in the raft group.
+type Cluster struct {
+	Voters []string // node names; empty: this node alone
+}
+
+// Edge tunes the serving of viewers.
+type Edge struct {
+	Loops  int           // reactor loops; 0: one fewer than the cores, at least 1
+	Flush  time.Duration // over that of every app; 0: as the apps say
+	Limits EdgeLimits
+}
+
+// EdgeLimits bound the viewers; 0 is no bound.
+type EdgeLimits struct {
+	Viewers    int // streaming viewers of the node
+	ConnsPerIP int // connections of one IPv4 address or one IPv6 /64
+}
+
+// Origin tunes the taking of streams.
+type Origin struct {
+	Limits OriginLimits
+}
+
+// OriginLimits bound the publishers.
+type OriginLimits struct {
+	Publishers int // connections
+	Streams    int // published on this node at once
+}
+
+// Log says what is logged and to where.
+type Log struct {
+	Level  slog.Level
+	Format string // "text" or "json"
+	File   string // "": standard error
+	Rotate Rotate
+}
+
+// Rotate bounds a log file and its old versions.
+type Rotate struct {
+	MaxSizeMB  int // MiB a file; 1..10000
+	MaxBackups int // old files kept; 0: all that MaxAgeDays allows
+	MaxAgeDays int // days; 0: no limit
+}
+
+// Admin configures the API on the admin port.
+type Admin struct {
+	TokensFile string // "": no tokens, loopback only
+}
