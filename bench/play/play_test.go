@@ -120,6 +120,7 @@ func rtmpServer(t *testing.T) string {
 }
 
 func serveRTMP(t *testing.T, c net.Conn) {
+	t.Helper()
 	defer c.Close()
 	conn := rtmp.NewServerConn(rtmp.ServerConfig{})
 	b := make([]byte, 4096)

@@ -13,6 +13,7 @@ import (
 
 // accept takes one publisher and reports what it sends.
 func accept(t *testing.T, ln net.Listener, refuse bool, got chan<- rtmp.Message) {
+	t.Helper()
 	c, err := ln.Accept()
 	if err != nil {
 		return

@@ -1,0 +1,61 @@
+# tmms: "make help" lists what there is. "make test" sets up what it needs.
+SHELL := /bin/bash
+LINT_VERSION := v2.15.0
+LINT := .tools/bin/golangci-lint-$(LINT_VERSION)
+FUZZTIME ?= 20s
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: ## start everything in one process, with a demo stream
+	go run ./cmd/tmms dev --demo
+
+.PHONY: test
+test: deps lint unit test-race e2e ## all checks: lint, unit, race, end to end with real clients and a browser
+
+.PHONY: quick
+quick: ## build, vet and the short unit tests (under 2 minutes)
+	go build ./...
+	go vet ./...
+	go test -short $$(go list ./... | grep -v /e2e)
+
+.PHONY: unit
+unit: ## unit tests
+	go test -shuffle=on $$(go list ./... | grep -v /e2e)
+
+.PHONY: test-race
+test-race: ## unit tests under the race detector
+	go test -race -short -shuffle=on $$(go list ./... | grep -v /e2e)
+
+.PHONY: e2e
+e2e: deps ## the real binary with ffmpeg, rtmpdump, GStreamer and Chromium
+	go test -count=1 -timeout 15m ./cmd/tmms/e2e/...
+
+.PHONY: readme
+readme: ## run the README's first command and see its stream play
+	go test -count=1 -timeout 5m -run '^TestReadme' ./cmd/tmms/e2e/...
+
+.PHONY: fuzz
+fuzz: ## fuzz each parser for FUZZTIME
+	@set -e; for pkg in $$(go list ./...); do \
+	  for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "fuzz $$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; done
+
+.PHONY: lint
+lint: deps ## golangci-lint
+	$(LINT) run ./...
+
+.PHONY: fmt
+fmt: deps ## format the code
+	$(LINT) fmt ./...
+
+.PHONY: bench
+bench: ## 1,000 viewers of a 2 Mbit/s stream beside the C floor
+	go run ./cmd/tmms-bench compare
+
+.PHONY: deps
+deps: ## install what the tests need
+	@.ci/deps $(LINT_VERSION)
