@@ -235,3 +235,34 @@ func TestRules(t *testing.T) {
 		t.Errorf("clocks found %v, want the go statement and time.Now", got)
 	}
 }
+
+// TestDependencies holds docs/dependencies.md and go.mod together: each module
+// that we chose has its reason there.
+func TestDependencies(t *testing.T) {
+	mod, err := os.ReadFile("../../../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../../../../docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	chosen := 0
+	for line := range strings.Lines(string(mod)) {
+		path, _, ok := strings.Cut(strings.TrimSpace(line), " v")
+		if !ok || strings.Contains(line, "// indirect") || !strings.HasPrefix(line, "\t") {
+			continue
+		}
+		chosen++
+		path = strings.TrimPrefix(path, "github.com/")
+		if name, ok := strings.CutPrefix(path, "knadh/koanf/"); ok && name != "v2" {
+			path = "knadh/koanf/v2" // its parts share a row
+		}
+		if !strings.Contains(string(doc), "`"+path+"`") {
+			t.Errorf("docs/dependencies.md has no row for %s", path)
+		}
+	}
+	if chosen < 10 {
+		t.Errorf("only %d modules were found in go.mod", chosen)
+	}
+}
