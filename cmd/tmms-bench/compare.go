@@ -106,7 +106,7 @@ func (c *comparison) floor(ctx context.Context) (figures, error) {
 	if err != nil {
 		return figures{}, err
 	}
-	cmd := c.command(ctx, serverCPU, "floor", "-p", port, "-T", strconv.Itoa(flushMS))
+	cmd := c.command(ctx, serverCPU, "floor", "-p", port, "-T", strconv.Itoa(flushMS), "-c", congestion())
 	if err := cmd.Start(); err != nil {
 		return figures{}, fmt.Errorf("compare: floor: %w", err)
 	}
@@ -115,6 +115,16 @@ func (c *comparison) floor(ctx context.Context) (figures, error) {
 		return figures{}, err
 	}
 	return c.measure(ctx, "C floor, HTTP-FLV", cmd.Process.Pid, "http://127.0.0.1:"+port+"/live/bench.flv")
+}
+
+// congestion is the congestion control that the server uses for its viewers, so
+// that both send alike: bbr where the system has it.
+func congestion() string {
+	available, err := os.ReadFile("/proc/sys/net/ipv4/tcp_available_congestion_control")
+	if err == nil && slices.Contains(strings.Fields(string(available)), "bbr") {
+		return "bbr"
+	}
+	return "cubic"
 }
 
 func (c *comparison) tmmsFLV(ctx context.Context) (figures, error) {
