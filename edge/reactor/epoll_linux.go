@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -22,6 +23,9 @@ const (
 
 // epoll is the engine on epoll(7).
 type epoll struct {
+	// Set at construction.
+	holdP bool // short waits keep the scheduler's P, see waitShort
+
 	// Owned by the loop.
 	fd  int
 	raw []unix.EpollEvent
@@ -32,7 +36,8 @@ type epoll struct {
 	wakeFD int // -1 when closed
 }
 
-func newEngine(maxEvents int) (engine, error) {
+// newEngine makes the engine of one of so many loops.
+func newEngine(maxEvents, loops int) (engine, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("reactor: epoll_create1: %w", err)
@@ -41,7 +46,9 @@ func newEngine(maxEvents int) (engine, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("reactor: eventfd: %w", err), unix.Close(fd))
 	}
-	e := &epoll{fd: fd, wakeFD: wakeFD, raw: make([]unix.EpollEvent, maxEvents)}
+	e := &epoll{
+		fd: fd, wakeFD: wakeFD, raw: make([]unix.EpollEvent, maxEvents), holdP: runtime.GOMAXPROCS(0) > loops,
+	}
 	// Edge-triggered, so that it need not be read: each write is a new edge.
 	if err = e.control(unix.EPOLL_CTL_ADD, wakeFD, unix.EPOLLIN|unix.EPOLLET, wakeToken); err != nil {
 		return nil, errors.Join(err, e.close())
@@ -87,7 +94,11 @@ func (e *epoll) control(op, fd int, events uint32, t token) error {
 
 func (e *epoll) wait(events []event, timeout time.Duration) (int, error) {
 	raw := e.raw[:min(len(e.raw), len(events))]
-	n, err := epollWait(e.fd, raw, timeout)
+	wait := epollWait
+	if e.holdP && timeout >= 0 && timeout <= shortWait {
+		wait = waitShort
+	}
+	n, err := wait(e.fd, raw, timeout)
 	if err != nil {
 		if errors.Is(err, syscall.EINTR) {
 			return 0, nil
@@ -132,7 +143,28 @@ func epollWait(fd int, events []unix.EpollEvent, timeout time.Duration) (int, er
 	return epollWaitMillis(fd, events, timeout)
 }
 
-// epollWaitMillis is the same for older kernels; it rounds up, for a wait that
+// shortWait is the longest wait that keeps the P.
+const shortWait = 10 * time.Millisecond
+
+// waitShort is epollWait without telling the scheduler, for the waits from tick
+// to tick: leaving and entering it 200 times a second costs more than the sends
+// to hundreds of viewers, most of it in the runtime's monitor thread. The P
+// that it holds meanwhile is one that GOMAXPROCS has beyond the loops, and the
+// signal that asks for it, for the garbage collector say, ends the wait.
+func waitShort(fd int, events []unix.EpollEvent, timeout time.Duration) (int, error) {
+	ts := unix.NsecToTimespec(int64(timeout))
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(fd), uintptr(unsafe.Pointer(&events[0])),
+		uintptr(len(events)), uintptr(unsafe.Pointer(&ts)), 0, 0)
+	switch {
+	case errno == 0:
+		return int(n), nil
+	case errno != unix.ENOSYS && errno != unix.EPERM:
+		return 0, errno
+	}
+	return epollWaitMillis(fd, events, timeout)
+}
+
+// epollWaitMillis is epollWait for older kernels; it rounds up, for a wait that
 // ends too early would be followed by a turn that does nothing.
 func epollWaitMillis(fd int, events []unix.EpollEvent, timeout time.Duration) (int, error) {
 	ms := -1

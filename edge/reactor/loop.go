@@ -57,7 +57,7 @@ type Loop struct {
 }
 
 func newLoop(r *Reactor, index int) (*Loop, error) {
-	e, err := newEngine(maxEvents)
+	e, err := newEngine(maxEvents, r.cfg.Loops)
 	if err != nil {
 		return nil, err
 	}

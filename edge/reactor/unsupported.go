@@ -9,7 +9,7 @@ import "net/netip"
 
 func supported() error { return ErrUnsupportedOS }
 
-func newEngine(int) (engine, error) { return nil, ErrUnsupportedOS }
+func newEngine(int, int) (engine, error) { return nil, ErrUnsupportedOS }
 
 func listenAll(string, int) ([]int, netip.AddrPort, error) {
 	return nil, netip.AddrPort{}, ErrUnsupportedOS
