@@ -133,3 +133,165 @@ const (
 	// MaxAdminBody bounds the body of an admin request other than a config.
 	MaxAdminBody = 64 << 10
 )
+
+// Bounds between the nodes of a cluster. A peer has shown a certificate, so
+// these guard against a node that has gone wrong, and against strangers only
+// where they say handshake.
+const (
+	// MaxNodeName bounds a node's name, in bytes: one label of a host name.
+	MaxNodeName = 63
+	// MaxNodeRoles bounds the roles in a node's certificate; there are three.
+	MaxNodeRoles = 8
+	// MaxCertificateFile bounds a certificate, key or CA bundle file; a bundle
+	// of two CAs has 2 KiB.
+	MaxCertificateFile = 64 << 10
+
+	// MaxSubscriptions bounds the relay subscriptions of one session: an edge
+	// that wants more streams of one owner than this needs a second owner.
+	MaxSubscriptions = 1024
+	// MaxFabricUniStreams bounds the unidirectional streams that a peer has
+	// open in one session: a subscription has one for its group and, while
+	// groups overlap or are abandoned, a few more (quic-go's default is 100).
+	MaxFabricUniStreams = 4 * MaxSubscriptions
+	// MaxFabricStreams bounds the bidirectional streams that a peer has open in
+	// one session: one a subscription, and as many short requests.
+	MaxFabricStreams = 2 * MaxSubscriptions
+	// FabricStreamWindow is the flow control window that a stream begins with:
+	// a group of 20 Mbit/s needs 250 KB for a round trip of 100 ms.
+	FabricStreamWindow = 512 << 10
+	// MaxFabricStreamWindow bounds the unread bytes of one stream: 200 Mbit/s
+	// at 100 ms are 2.5 MB in flight, and a window is renewed when half is used.
+	MaxFabricStreamWindow = 6 << 20
+	// FabricSessionWindow is the window that all streams of a session begin
+	// with: 200 Mbit/s at 100 ms without waiting for it to grow.
+	FabricSessionWindow = 4 << 20
+	// MaxFabricSessionWindow bounds the unread bytes of one session.
+	MaxFabricSessionWindow = 16 << 20
+	// MaxFabricSessions bounds the sessions that peers have opened to a node:
+	// 1,000 nodes with each of the protocols.
+	MaxFabricSessions = 4096
+	// MaxFabricPeerSessions bounds those of one peer and protocol; a relay may
+	// stripe over a pool.
+	MaxFabricPeerSessions = 64
+	// MaxFabricHandshakes bounds the handshakes of strangers in flight; each
+	// costs about 50 KB and a signature.
+	MaxFabricHandshakes = 256
+	// MaxFabricUnverified bounds those among them whose address is not proved
+	// by a round trip (RFC 9000 section 8.1.2); past it the proof is asked for.
+	MaxFabricUnverified = 32
+	// MaxFabricHandshakesPerIP bounds those of one IPv4 address or one IPv6 /64.
+	MaxFabricHandshakesPerIP = 64
+	// MaxRaftConns bounds the raft connections that wait to be accepted.
+	MaxRaftConns = 64
+)
+
+// Deadlines between the nodes of a cluster.
+const (
+	// FabricHandshakeTimeout bounds a dial, from the name's look-up to the
+	// peer's greeting.
+	FabricHandshakeTimeout = 5 * time.Second
+	// FabricKeepAlive is the pause after which an idle session says that it lives.
+	FabricKeepAlive = 2 * time.Second
+	// FabricIdleTimeout ends a session from which nothing came: five keep-alives.
+	FabricIdleTimeout = 10 * time.Second
+	// FabricBackoffFirst bounds the pause after the first failed dial, and
+	// FabricBackoffCap that after any; between them it doubles. The pause itself
+	// is drawn at random below its bound.
+	FabricBackoffFirst = 100 * time.Millisecond
+	FabricBackoffCap   = 5 * time.Second
+)
+
+// Bounds of the membership between nodes. What a node says of itself fits into
+// the 512 bytes that memberlist has for it because each part is bounded here.
+const (
+	// MaxNodeID bounds a node's id, a UUID as text, in bytes.
+	MaxNodeID = 36
+	// MaxPlace bounds a region, and a zone, in bytes.
+	MaxPlace = 31
+	// MaxNodeVersion bounds what is told of a node's version, in bytes.
+	MaxNodeVersion = 31
+	// MaxNodeAddress bounds an advertised HOST:PORT, in bytes.
+	MaxNodeAddress = 90
+	// MaxGossipKeys bounds the keys of the gossip: one in use, one that comes or goes.
+	MaxGossipKeys = 2
+	// MaxGossipStreams bounds the connections that others have open to the gossip
+	// port, and MaxGossipStreamsPerIP those of one of them, by address.
+	MaxGossipStreams      = 32
+	MaxGossipStreamsPerIP = 8
+	// MaxGossipStreamBytes bounds what one such connection may send: the state of
+	// MaxNodes nodes, about 512 bytes each once compressed.
+	MaxGossipStreamBytes = 2 << 20
+	// MaxPeerAnswer bounds a listing that a node gives to another one's admin
+	// port; a stream takes about 500 bytes of it.
+	MaxPeerAnswer = 2 << 20
+	// MaxPeerQueries bounds the listings that an admin port asks of other nodes at once.
+	MaxPeerQueries = 64
+)
+
+// Bounds of the relay of streams between nodes (docs/relay.md).
+const (
+	// MaxRelayMessage bounds a message on a subscription's control stream; the
+	// largest, Subscribe with eight hops, has 1.4 KiB.
+	MaxRelayMessage = 4 << 10
+	// MaxRelayHops bounds the nodes that a subscription may pass: edge, shield,
+	// owner, with room for those that moved meanwhile.
+	MaxRelayHops = 8
+	// MaxRelayIndex bounds a segment index on the wire, MaxRelaySegments the
+	// segments in it: the largest window and as many behind it, with room.
+	MaxRelayIndex    = 64 << 10
+	MaxRelaySegments = 512
+	// MaxRelayCodecName bounds an RFC 6381 codec name; real ones have 30 bytes at most.
+	MaxRelayCodecName = 128
+	// MaxReorderBytes bounds the packets of one subscription that wait for
+	// earlier ones: one largest message and four seconds of 16 Mbit/s.
+	MaxReorderBytes = 16 << 20
+	// MaxReorderGroups bounds the group streams that one subscription has open
+	// beyond the one that is next.
+	MaxReorderGroups = 64
+)
+
+// Bounds of the control connections between nodes (tmms-control/1).
+const (
+	// MaxNodes bounds the nodes of a cluster; each follows the state and renews
+	// a lease.
+	MaxNodes = 4096
+	// MaxControlFrame bounds one frame: a config on its way to the leader, with
+	// its envelope.
+	MaxControlFrame = MaxConfigBytes + 64<<10
+	// MaxControlRequest bounds the request of a node that may not send configs.
+	MaxControlRequest = 64 << 10
+	// ControlChunk is the size of the parts in which a snapshot or a long list
+	// is sent.
+	ControlChunk = 256 << 10
+	// MaxControlReply bounds a list that another node is asked for.
+	MaxControlReply = 16 << 20
+	// MaxWatchers bounds the nodes that follow the state from one voter.
+	MaxWatchers = MaxNodes
+)
+
+// Bounds of a publisher's way over another node to the owner of its stream.
+const (
+	// MaxPushText bounds a text or address that one node tells another for its
+	// logs and listings, in bytes.
+	MaxPushText = 255
+	// MaxPushes bounds the publishers that other nodes forward to this one.
+	MaxPushes = MaxPublisherConns
+	// PushBuffer is what a forwarder gathers of one publisher before it sends.
+	PushBuffer = 64 << 10
+	// PushAckInterval is the pause after which the owner acknowledges what came.
+	PushAckInterval = 500 * time.Millisecond
+	// PushStallTimeout is how long an owner may leave what it was sent without an
+	// acknowledgement before the publisher is closed: it is lost, or hopelessly late.
+	PushStallTimeout = 3 * time.Second
+	// PushOpenTimeout bounds one request to an owner, from the dial to the answer.
+	PushOpenTimeout = 2 * time.Second
+	// ClaimHold bounds how long a publisher waits whose stream has an owner that
+	// can't be reached, until the cluster gives the stream up. Its input waits in
+	// the socket.
+	ClaimHold = 4 * time.Second
+	// ResumeHold is how long a new owner holds a stream's first publisher for
+	// other nodes to say how far they have got in the stream.
+	ResumeHold = 500 * time.Millisecond
+	// ClaimRetry is the pause between two claims of the hold.
+	ClaimRetry = 500 * time.Millisecond
+)

@@ -1,0 +1,74 @@
+package fabric
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/quic-go/quic-go"
+
+	"tmms/media"
+)
+
+// Config of a [Fabric].
+type Config struct {
+	// Listen is the UDP address to bind, such as ":7400"; port 0 takes a free one.
+	Listen string
+}
+
+// Validate reports every fault.
+func (c Config) Validate() error {
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return fmt.Errorf("fabric: listen %q: want [HOST]:PORT", c.Listen)
+	}
+	return nil
+}
+
+// Deps are what a [Fabric] works with.
+type Deps struct {
+	Log *slog.Logger // required
+	// Registerer takes the metrics; nil means none are kept.
+	Registerer prometheus.Registerer
+}
+
+func (d Deps) validate() error {
+	if d.Log == nil {
+		return errors.New("fabric: no logger")
+	}
+	return nil
+}
+
+// timing has the deadlines, which tests make shorter.
+type timing struct {
+	handshake              time.Duration
+	keepAlive, idle        time.Duration
+	backoffMin, backoffMax time.Duration
+}
+
+func defaultTiming() timing {
+	return timing{
+		handshake: media.FabricHandshakeTimeout,
+		keepAlive: media.FabricKeepAlive, idle: media.FabricIdleTimeout,
+		backoffMin: media.FabricBackoffFirst, backoffMax: media.FabricBackoffCap,
+	}
+}
+
+// quicConfig is for sessions of both directions. There is no 0-RTT: its data
+// can be replayed.
+func (t timing) quicConfig() *quic.Config {
+	return &quic.Config{
+		Versions:                       []quic.Version{quic.Version1},
+		HandshakeIdleTimeout:           t.handshake / 2, // quic-go ends a handshake after twice this
+		MaxIdleTimeout:                 t.idle,
+		KeepAlivePeriod:                t.keepAlive,
+		InitialStreamReceiveWindow:     media.FabricStreamWindow,
+		MaxStreamReceiveWindow:         media.MaxFabricStreamWindow,
+		InitialConnectionReceiveWindow: media.FabricSessionWindow,
+		MaxConnectionReceiveWindow:     media.MaxFabricSessionWindow,
+		MaxIncomingStreams:             media.MaxFabricStreams,
+		MaxIncomingUniStreams:          media.MaxFabricUniStreams,
+	}
+}

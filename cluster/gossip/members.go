@@ -1,0 +1,168 @@
+package gossip
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"tmms/media"
+)
+
+// State says how a member is, as far as this node knows.
+type State string
+
+// The states of a member.
+const (
+	StateAlive State = "alive"
+	// StateSuspect did not answer this node's last probe, nor those of others for it.
+	StateSuspect State = "suspect"
+	// StateDead did not answer in time, and said nothing before.
+	StateDead State = "dead"
+	// StateLeft said farewell.
+	StateLeft State = "left"
+)
+
+// Gone reports whether a member is dead or has left.
+func (s State) Gone() bool { return s == StateDead || s == StateLeft }
+
+// Member is a node of the cluster, this one included.
+type Member struct {
+	Meta
+	State State
+	Since time.Time      // when the state began, as seen from here
+	Addr  netip.AddrPort // of its gossip port
+}
+
+// roster is what is known of the members; memberlist's callbacks write it. They
+// hold memberlist's lock, so nothing of memberlist is called under mu.
+type roster struct {
+	mu      sync.Mutex
+	members map[string]*Member // guarded by mu; by name
+	leaving map[string]bool    // guarded by mu; those that have said so
+	changed chan struct{}      // guarded by mu; closed at the next change
+}
+
+func newRoster() *roster {
+	return &roster{members: make(map[string]*Member), leaving: make(map[string]bool), changed: make(chan struct{})}
+}
+
+// list gives the members that are there, and those that were not long ago,
+// ordered by name.
+func (r *roster) list(now time.Time) []Member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.prune(now)
+	list := make([]Member, 0, len(r.members))
+	for _, m := range r.members {
+		list = append(list, m.clone())
+	}
+	slices.SortFunc(list, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+func (m *Member) clone() Member {
+	c := *m
+	c.Roles = slices.Clone(m.Roles)
+	return c
+}
+
+func (r *roster) watch() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changed
+}
+
+// wake tells the watchers of a change; mu is held.
+func (r *roster) wake() {
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// prune forgets who has been gone for long; mu is held.
+func (r *roster) prune(now time.Time) {
+	for name, m := range r.members {
+		if m.State.Gone() && now.Sub(m.Since) >= forgetAfter {
+			delete(r.members, name)
+		}
+	}
+}
+
+// room reports whether a member of that name can be remembered; for it the one
+// that is gone for the longest is forgotten.
+func (r *roster) room(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.members[name] != nil || len(r.members) < media.MaxNodes {
+		return true
+	}
+	var oldest *Member
+	for _, m := range r.members {
+		if m.State.Gone() && (oldest == nil || m.Since.Before(oldest.Since)) {
+			oldest = m
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	delete(r.members, oldest.Name)
+	return true
+}
+
+// seen is a member that came, came back, or said something new.
+func (r *roster) seen(node *memberlist.Node, now time.Time) {
+	meta, flags, err := parseMeta(node.Name, node.Meta)
+	if err != nil {
+		return // NotifyAlive has refused it before
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := &Member{Meta: meta, State: StateAlive, Since: now, Addr: addrOf(node)}
+	if old := r.members[meta.Name]; old != nil && old.State == StateAlive && old.ID == meta.ID {
+		m.Since = old.Since
+	}
+	r.members[meta.Name] = m
+	delete(r.leaving, meta.Name)
+	if flags&flagLeaving != 0 {
+		r.leaving[meta.Name] = true
+	}
+	r.wake()
+}
+
+// gone is a member that memberlist counts out; it gives what became of it.
+func (r *roster) gone(name string, now time.Time) State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.members[name]
+	if m == nil {
+		return StateDead
+	}
+	m.State, m.Since = StateDead, now
+	if r.leaving[name] {
+		m.State = StateLeft
+	}
+	delete(r.leaving, name)
+	r.prune(now)
+	r.wake()
+	return m.State
+}
+
+// doubt moves a member between alive and suspect.
+func (r *roster) doubt(name string, to State, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.members[name]
+	if m == nil || m.State.Gone() || m.State == to {
+		return
+	}
+	m.State, m.Since = to, now
+	r.wake()
+}
+
+func addrOf(n *memberlist.Node) netip.AddrPort {
+	ip, _ := netip.AddrFromSlice(n.Addr)
+	return netip.AddrPortFrom(ip.Unmap(), n.Port)
+}
