@@ -35,6 +35,8 @@ type Deps struct {
 	Viewers  ViewerSource        // required
 	Nodes    NodeSource          // required
 	Configs  ConfigStore         // required
+	// Peers are asked for their streams and viewers; nil: this node is alone.
+	Peers Peers
 	// Ready says why the node cannot serve yet, nil if it can; required.
 	Ready func() error
 	// Version of the program, for the API document.

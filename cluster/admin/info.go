@@ -7,13 +7,14 @@ import (
 	"tmms/cluster/state"
 )
 
-// StreamInfo is a stream as this node sees it.
+// StreamInfo is a stream: as one node sees it, or put together from all nodes.
 type StreamInfo struct {
 	Key           string         `json:"key"`   // domain/app/stream
 	State         string         `json:"state"` // "live", "grace" or "ended"
 	Epoch         uint64         `json:"epoch"`
 	Run           uint32         `json:"run"`
 	Owner         string         `json:"owner"` // node id
+	OwnerName     string         `json:"owner_name,omitempty"`
 	Publisher     *PublisherInfo `json:"publisher,omitempty"`
 	Codecs        []string       `json:"codecs"` // such as "h264", "aac"
 	Width         int            `json:"width,omitempty"`
@@ -22,6 +23,18 @@ type StreamInfo struct {
 	Viewers       map[string]int `json:"viewers"` // by protocol
 	UptimeSeconds float64        `json:"uptime_seconds"`
 	HLS           *HLSInfo       `json:"hls,omitempty"`
+	// Pulled says that the node has the stream for its viewers from the owner.
+	// In a list of the whole cluster: that the owner was not there to tell.
+	Pulled bool `json:"pulled,omitempty"`
+	// Edges serve viewers, or have the stream for them; left to the admin port.
+	Edges []EdgeInfo `json:"edges,omitempty"`
+}
+
+// EdgeInfo is a node that serves a stream.
+type EdgeInfo struct {
+	ID      string         `json:"id"`
+	Name    string         `json:"name"`
+	Viewers map[string]int `json:"viewers"` // by protocol
 }
 
 // PublisherInfo is the connection that a stream comes from.
@@ -48,6 +61,7 @@ type ViewerInfo struct {
 	Since     time.Time `json:"since"`
 	SentBytes int64     `json:"sent_bytes"`
 	LagMS     int64     `json:"lag_ms"`
+	Node      string    `json:"node,omitempty"` // name of the node that serves it; left to the admin port
 }
 
 // NodeInfo is a node of the cluster.
@@ -61,10 +75,13 @@ type NodeInfo struct {
 	Addresses map[string]string `json:"addresses,omitempty"` // "rtmp", "http", ... -> host:port
 	Self      bool              `json:"self"`
 	Leader    bool              `json:"leader"`
-	State     string            `json:"state"` // "alive", "suspect", "dead", "left"
+	Voter     bool              `json:"voter"`          // has a vote in the raft group
+	State     string            `json:"state"`          // "alive", "suspect", "dead", "left", "unknown"
+	Load      int               `json:"load,omitempty"` // 0 idle .. 255 full
 }
 
-// StreamSource lists the streams that this node holds, in a stable order.
+// StreamSource lists the streams that this node holds: those that it owns, and
+// those that it has pulled.
 type StreamSource interface {
 	Streams() []StreamInfo
 }
@@ -75,9 +92,25 @@ type ViewerSource interface {
 	Viewers(key string, limit int) (list []ViewerInfo, total int)
 }
 
-// NodeSource lists the nodes of the cluster.
+// NodeSource lists the nodes of the cluster, as [MergeNodes] makes it; one of
+// them is this node.
 type NodeSource interface {
 	Nodes() []NodeInfo
+}
+
+// Peer is another node.
+type Peer struct {
+	ID   string // of the node
+	Name string // unique
+}
+
+// Peers reach the other nodes of the cluster.
+type Peers interface {
+	// Peers lists the other nodes that are there, in a stable order.
+	Peers() []Peer
+	// Query asks one of them, by its id, and gives what [Local.Answer] answers
+	// there. It returns when ctx ends.
+	Query(ctx context.Context, nodeID, what string) ([]byte, error)
 }
 
 // ConfigStore is the cluster's config of domains and apps; a consensus.Node is one.

@@ -42,12 +42,14 @@ func (s *Server) routes() []route {
 			handle: s.metrics(),
 		},
 		{
-			method: http.MethodGet, path: "/api/v1/streams", need: roleRead, summary: "Streams on this node",
-			query: []string{"limit"}, reply: streamsReply{}, handle: s.listStreams,
+			method: http.MethodGet, path: "/api/v1/streams", need: roleRead,
+			summary: "Streams of the cluster; with local=true of this node",
+			query:   []string{"limit", "local"}, reply: streamsReply{}, handle: s.listStreams,
 		},
 		{
-			method: http.MethodGet, path: "/api/v1/viewers", need: roleRead, summary: "Viewers on this node",
-			query: []string{"stream", "limit"}, reply: viewersReply{}, handle: s.listViewers,
+			method: http.MethodGet, path: "/api/v1/viewers", need: roleRead,
+			summary: "Viewers of the cluster; with local=true of this node",
+			query:   []string{"stream", "limit", "local"}, reply: viewersReply{}, handle: s.listViewers,
 		},
 		{
 			method: http.MethodGet, path: "/api/v1/nodes", need: roleRead, summary: "Nodes of the cluster",

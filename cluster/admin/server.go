@@ -29,6 +29,8 @@ type Server struct {
 	addr   string
 	tokens []token
 	hosts  []string
+	local  *Local
+	asking chan struct{} // a place for each question to another node
 
 	mu       sync.Mutex
 	listener net.Listener // guarded by mu; nil until Listen
@@ -55,7 +57,10 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		return nil, fmt.Errorf("admin: %s can be reached from other machines: give a tokens file, or use %s",
 			cfg.Addr, DefaultAddr)
 	}
-	s := &Server{deps: deps, addr: cfg.Addr, tokens: tokens}
+	s := &Server{
+		deps: deps, addr: cfg.Addr, tokens: tokens, local: NewLocal(deps.Streams, deps.Viewers),
+		asking: make(chan struct{}, media.MaxPeerQueries),
+	}
 	for _, h := range cfg.Hosts {
 		s.hosts = append(s.hosts, strings.ToLower(h))
 	}

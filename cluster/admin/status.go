@@ -3,7 +3,6 @@ package admin
 import (
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"tmms/cluster/state"
@@ -21,13 +20,17 @@ type healthReply struct {
 }
 
 type streamsReply struct {
-	Streams []StreamInfo `json:"streams"`
+	Streams []StreamInfo `json:"streams"` // ordered by key
 	Total   int          `json:"total"`
+	// Incomplete names the nodes that did not answer, or not with all they have.
+	Incomplete []string `json:"incomplete,omitempty"`
 }
 
 type viewersReply struct {
 	Viewers []ViewerInfo `json:"viewers"`
 	Total   int          `json:"total"`
+	// Incomplete names the nodes that did not answer, or not with all they have.
+	Incomplete []string `json:"incomplete,omitempty"`
 }
 
 type nodesReply struct {
@@ -78,43 +81,36 @@ func (s *Server) readiness(w http.ResponseWriter, _ *http.Request, _ caller) err
 }
 
 func (s *Server) listStreams(w http.ResponseWriter, r *http.Request, _ caller) error {
-	limit, err := limitOf(r)
+	q, err := queryOf(listStreams, r.URL.Query())
 	if err != nil {
 		return err
 	}
-	all := s.deps.Streams.Streams()
-	list := append([]StreamInfo{}, all[:min(limit, len(all))]...)
-	writeJSON(w, http.StatusOK, streamsReply{Streams: list, Total: len(all)})
+	parts, incomplete := gather(s, r, q, s.local.streamsAnswer(q))
+	reply := mergeStreams(parts, s.names(), q.limit)
+	reply.Incomplete = incomplete
+	writeJSON(w, http.StatusOK, reply)
 	return nil
+}
+
+// names are those of the nodes by id.
+func (s *Server) names() map[string]string {
+	names := make(map[string]string)
+	for _, n := range s.deps.Nodes.Nodes() {
+		names[n.ID] = n.Name
+	}
+	return names
 }
 
 func (s *Server) listViewers(w http.ResponseWriter, r *http.Request, _ caller) error {
-	limit, err := limitOf(r)
+	q, err := queryOf(listViewers, r.URL.Query())
 	if err != nil {
 		return err
 	}
-	key := r.URL.Query().Get("stream")
-	if key != "" {
-		if _, err := media.ParseStreamKey(key); err != nil {
-			return refuse(http.StatusBadRequest, "stream", "%s", err)
-		}
-	}
-	list, total := s.deps.Viewers.Viewers(key, limit)
-	list = append([]ViewerInfo{}, list[:min(limit, len(list))]...)
-	writeJSON(w, http.StatusOK, viewersReply{Viewers: list, Total: total})
+	parts, incomplete := gather(s, r, q, s.local.viewersAnswer(q))
+	reply := mergeViewers(parts, q.limit)
+	reply.Incomplete = incomplete
+	writeJSON(w, http.StatusOK, reply)
 	return nil
-}
-
-func limitOf(r *http.Request) (int, error) {
-	text := r.URL.Query().Get("limit")
-	if text == "" {
-		return defaultLimit, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 || n > maxLimit {
-		return 0, refuse(http.StatusBadRequest, "limit", "limit is %.32q, it must be 0 to %d", text, maxLimit)
-	}
-	return n, nil
 }
 
 func (s *Server) listNodes(w http.ResponseWriter, _ *http.Request, _ caller) error {

@@ -4,10 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"tmms/cluster/fabric"
+	"tmms/cluster/member"
 )
 
 // Config of a [Node]. The zero value is one node with everything in memory.
@@ -15,15 +19,23 @@ type Config struct {
 	// DataDir holds the node's id, the raft log and snapshots; it is created.
 	// Empty means in memory: nothing survives Run.
 	DataDir string
-	// Voters are the servers of the group that this node bootstraps with, once,
-	// when it has no state; itself included. Empty means this node alone. More
-	// than one need Deps.Transport, and Config.ID on each.
+	// Name is the node's name in its certificate; needed with Voters.
+	Name string
+	// Voters are the nodes that the group begins with, once, when none of them
+	// has any state. Empty means this node alone. A node that is not among them
+	// never begins a group: it waits to be added to one.
 	Voters []Voter
+	// CAFingerprint is that of the cluster's CA; nodes with different ones do
+	// not begin a group.
+	CAFingerprint string
 	// ID overrides the minted id. A data folder that has another one is refused.
 	ID string
 	// Heartbeat is raft's heartbeat and election timeout: 50 ms if 0 and this
-	// node is alone, else 1 s. A leader is found within about three of them.
+	// node is alone, else 800 ms. A leader is found within about three of them.
 	Heartbeat time.Duration
+	// Lease is the term of the nodes' leases, member.DefaultTerm if 0. A node
+	// that the leader has not heard of for so long loses its streams.
+	Lease time.Duration
 	// ApplyTimeout bounds the wait for a place in the leader's queue; 5 s if 0.
 	ApplyTimeout time.Duration
 	// SnapshotThreshold is the number of log entries that are due a snapshot;
@@ -31,17 +43,21 @@ type Config struct {
 	SnapshotThreshold uint64
 }
 
-// Voter is a server of the raft group.
+// Voter is a member that the raft group begins with.
 type Voter struct {
-	ID      string // raft id
-	Address string // what Deps.Transport dials
+	Name    string `json:"name"`    // as in its certificate
+	Address string `json:"address"` // of its fabric port
 }
 
 // Deps are what a [Node] works with.
 type Deps struct {
 	Log *slog.Logger // required
-	// Transport reaches the other voters. Nil means none; Run closes it if it
-	// can be closed.
+	// Layer makes raft's streams to the other voters: the RaftLayer method of a
+	// [fabric.Fabric].
+	Layer func(lookup func(raft.ServerAddress) (fabric.Target, bool)) raft.StreamLayer
+	// Peers asks other nodes; a control.Client is one. It is needed with Layer.
+	Peers Peers
+	// Transport replaces the one over Layer; it reaches voters by their names.
 	Transport raft.Transport
 	// Registerer takes the metrics; nil means none are kept.
 	Registerer prometheus.Registerer
@@ -52,7 +68,7 @@ type Deps struct {
 // Defaults of Config.
 const (
 	aloneHeartbeat  = 50 * time.Millisecond
-	groupHeartbeat  = time.Second
+	groupHeartbeat  = 800 * time.Millisecond
 	defaultApply    = 5 * time.Second
 	defaultSnapshot = 8192
 	// trailingLogs are kept after a snapshot for followers that lag.
@@ -64,9 +80,12 @@ const (
 func (c *Config) setDefaults() {
 	if c.Heartbeat == 0 {
 		c.Heartbeat = groupHeartbeat
-		if len(c.Voters) <= 1 {
+		if c.alone() {
 			c.Heartbeat = aloneHeartbeat
 		}
+	}
+	if c.Lease == 0 {
+		c.Lease = member.DefaultTerm
 	}
 	if c.ApplyTimeout == 0 {
 		c.ApplyTimeout = defaultApply
@@ -74,35 +93,55 @@ func (c *Config) setDefaults() {
 	if c.SnapshotThreshold == 0 {
 		c.SnapshotThreshold = defaultSnapshot
 	}
+	c.Voters = slices.SortedFunc(slices.Values(c.Voters), compareVoters)
 }
+
+// alone reports whether the group is this node and no other.
+func (c *Config) alone() bool { return len(c.Voters) == 0 }
 
 func (c *Config) validate(deps Deps) error {
 	var faults []error
 	if deps.Log == nil {
 		faults = append(faults, errors.New("consensus: no logger"))
 	}
-	if len(c.Voters) > 1 && deps.Transport == nil {
-		faults = append(faults, fmt.Errorf("consensus: %d voters need a transport between them", len(c.Voters)))
+	if !c.alone() {
+		faults = append(faults, c.validateGroup(deps)...)
 	}
-	if len(c.Voters) > 1 && c.ID == "" {
-		faults = append(faults, fmt.Errorf("consensus: %d voters need ids that are known beforehand", len(c.Voters)))
-	}
-	if c.Heartbeat < 0 || c.ApplyTimeout < 0 {
-		faults = append(faults, fmt.Errorf("consensus: heartbeat %s and apply timeout %s must not be negative",
-			c.Heartbeat, c.ApplyTimeout))
+	if c.Heartbeat < 0 || c.ApplyTimeout < 0 || c.Lease < 0 {
+		faults = append(faults, fmt.Errorf("consensus: heartbeat %s, apply timeout %s and lease %s must not be negative",
+			c.Heartbeat, c.ApplyTimeout, c.Lease))
 	}
 	return errors.Join(faults...)
+}
+
+func (c *Config) validateGroup(deps Deps) (faults []error) {
+	if deps.Peers == nil || (deps.Layer == nil && deps.Transport == nil) {
+		faults = append(faults, fmt.Errorf("consensus: %d voters need a way to reach each other", len(c.Voters)))
+	}
+	if c.Name == "" {
+		faults = append(faults, errors.New("consensus: a node of a group needs a name"))
+	}
+	names, addresses := map[string]bool{}, map[string]bool{}
+	for _, v := range c.Voters {
+		if v.Name == "" || v.Address == "" || names[v.Name] || addresses[v.Address] {
+			faults = append(faults, fmt.Errorf("consensus: voter %q at %q is there twice or lacks something",
+				v.Name, v.Address))
+		}
+		names[v.Name], addresses[v.Address] = true, true
+	}
+	return faults
 }
 
 // raftConfig is hashicorp/raft's view of the config.
 func (n *Node) raftConfig() *raft.Config {
 	rc := raft.DefaultConfig()
-	rc.LocalID = raft.ServerID(n.id)
+	rc.LocalID = raft.ServerID(n.ID())
 	rc.HeartbeatTimeout = n.cfg.Heartbeat
 	rc.ElectionTimeout = n.cfg.Heartbeat
 	rc.LeaderLeaseTimeout = max(n.cfg.Heartbeat/2, 5*time.Millisecond) // 5 ms is raft's minimum
 	rc.SnapshotThreshold = n.cfg.SnapshotThreshold
 	rc.TrailingLogs = trailingLogs
+	rc.ShutdownOnRemove = false // Run ends by its context only
 	rc.Logger = newRaftLog(n.log)
 	return rc
 }

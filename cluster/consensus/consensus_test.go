@@ -402,7 +402,7 @@ func TestDataFolderFaults(t *testing.T) {
 	})
 	t.Run("no id", func(t *testing.T) {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, idFile), nil, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "node.id"), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := New(Config{DataDir: dir}, quiet); err == nil {
@@ -412,13 +412,18 @@ func TestDataFolderFaults(t *testing.T) {
 }
 
 func TestConfigFaults(t *testing.T) {
-	two := []Voter{{ID: "a", Address: "a"}, {ID: "b", Address: "b"}}
+	two := []Voter{{Name: "a", Address: "a"}, {Name: "b", Address: "b"}}
+	twice := []Voter{{Name: "a", Address: "a"}, {Name: "a", Address: "b"}}
+	_, tr := raft.NewInmemTransport("a")
 	for name, c := range map[string]struct {
 		cfg  Config
 		deps Deps
 	}{
 		"no log":       {Config{}, Deps{}},
-		"no transport": {Config{ID: "a", Voters: two}, Deps{Log: slog.Default()}},
+		"no transport": {Config{Name: "a", Voters: two}, Deps{Log: slog.Default(), Peers: &peers{}}},
+		"no peers":     {Config{Name: "a", Voters: two}, Deps{Log: slog.Default(), Transport: tr}},
+		"no name":      {Config{Voters: two}, Deps{Log: slog.Default(), Transport: tr, Peers: &peers{}}},
+		"twice":        {Config{Name: "a", Voters: twice}, Deps{Log: slog.Default(), Transport: tr, Peers: &peers{}}},
 		"negative":     {Config{Heartbeat: -1}, Deps{Log: slog.Default()}},
 	} {
 		if _, err := New(c.cfg, c.deps); err == nil {

@@ -5,8 +5,6 @@ import (
 	"io"
 
 	"github.com/hashicorp/raft"
-
-	"tmms/cluster/state"
 )
 
 // fsm is the node as raft sees it; raft calls it from one goroutine.
@@ -22,10 +20,7 @@ func (f fsm) Snapshot() (raft.FSMSnapshot, error) { return f.n.snapshotState() }
 func (f fsm) Restore(r io.ReadCloser) error { return f.n.restoreState(r) }
 
 func (n *Node) applyEntry(l *raft.Log) any {
-	n.mu.Lock()
-	result, err := n.state.Apply(l.Index, l.Data)
-	n.publishLocked()
-	n.mu.Unlock()
+	result, err := n.copy.Apply(l.Index, l.Data)
 	if err != nil {
 		n.fail(err)
 		return err
@@ -41,19 +36,8 @@ func (n *Node) fail(err error) {
 	}
 }
 
-// publishLocked shows a new config to readers and wakes those who watch.
-func (n *Node) publishLocked() {
-	old := n.current.Load()
-	if cfg := n.state.Config(); cfg != old.config {
-		n.current.Store(&revision{config: cfg, next: make(chan struct{})})
-		close(old.next)
-	}
-}
-
 func (n *Node) snapshotState() (raft.FSMSnapshot, error) {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	b, err := n.state.Snapshot()
+	b, err := n.copy.Snapshot()
 	return snapshot(b), err
 }
 
@@ -62,14 +46,9 @@ func (n *Node) restoreState(r io.ReadCloser) error {
 	if err != nil {
 		return fmt.Errorf("consensus: read snapshot: %w", err)
 	}
-	restored := state.New()
-	if err := restored.Restore(b); err != nil {
+	if err := n.copy.Restore(b); err != nil {
 		return fmt.Errorf("consensus: restore: %w", err)
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.state = restored
-	n.publishLocked()
 	return nil
 }
 

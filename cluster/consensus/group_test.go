@@ -1,15 +1,96 @@
 package consensus
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/raft"
 
+	"tmms/cluster/fabric"
 	"tmms/cluster/state"
 )
+
+// peers reaches the other nodes of a test directly.
+type peers struct {
+	mu    sync.Mutex
+	nodes map[string]*Node // by name
+}
+
+func (p *peers) set(n *Node) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.nodes == nil {
+		p.nodes = map[string]*Node{}
+	}
+	p.nodes[n.cfg.Name] = n
+}
+
+func (p *peers) leader() *Node {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, n := range p.nodes {
+		if n.leading.Load() != nil {
+			return n
+		}
+	}
+	return nil
+}
+
+func (p *peers) Hello(_ context.Context, to fabric.Target) (Hello, error) {
+	p.mu.Lock()
+	n := p.nodes[to.Name]
+	p.mu.Unlock()
+	if n == nil {
+		return Hello{}, errors.New("no such node")
+	}
+	return n.Hello()
+}
+
+func (p *peers) Propose(ctx context.Context, c state.Command) (uint64, any, error) {
+	if l := p.leader(); l != nil {
+		return l.Lead(ctx, c)
+	}
+	return 0, nil, ErrNotLeader
+}
+
+func (p *peers) ReadIndex(ctx context.Context) (uint64, error) {
+	if l := p.leader(); l != nil {
+		return l.LeaderReadIndex(ctx)
+	}
+	return 0, ErrNotLeader
+}
+
+func (p *peers) Renew(_ context.Context, id string) error {
+	if l := p.leader(); l != nil {
+		return l.RenewLease(id)
+	}
+	return ErrNotLeader
+}
+
+func (p *peers) Join(ctx context.Context, name, address string) error {
+	if l := p.leader(); l != nil {
+		return l.Join(ctx, name, address)
+	}
+	return ErrNotLeader
+}
+
+func (p *peers) Remove(ctx context.Context, name string) error {
+	if l := p.leader(); l != nil {
+		return l.Remove(ctx, name)
+	}
+	return ErrNotLeader
+}
+
+func (p *peers) Status(context.Context) (Status, error) {
+	if l := p.leader(); l != nil {
+		return l.LocalStatus()
+	}
+	return Status{}, ErrNotLeader
+}
 
 // group starts n voters that reach each other through memory.
 func group(t *testing.T, n int) []*running {
@@ -17,19 +98,22 @@ func group(t *testing.T, n int) []*running {
 	var voters []Voter
 	var transports []*raft.InmemTransport
 	for i := range n {
-		id := fmt.Sprint("n", i)
-		_, tr := raft.NewInmemTransport(raft.ServerAddress(id))
+		name := fmt.Sprint("n", i)
+		_, tr := raft.NewInmemTransport(raft.ServerAddress(name))
 		for _, other := range transports {
 			tr.Connect(other.LocalAddr(), other)
 			other.Connect(tr.LocalAddr(), tr)
 		}
 		transports = append(transports, tr)
-		voters = append(voters, Voter{ID: id, Address: id})
+		voters = append(voters, Voter{Name: name, Address: name})
 	}
 	var nodes []*running
+	p := &peers{}
 	for i := range n {
-		cfg := Config{ID: voters[i].ID, Voters: voters, Heartbeat: 100 * time.Millisecond}
-		nodes = append(nodes, start(t, cfg, Deps{Transport: transports[i]}))
+		cfg := Config{Name: voters[i].Name, Voters: voters, Heartbeat: 100 * time.Millisecond}
+		r := start(t, cfg, Deps{Transport: transports[i], Peers: p})
+		p.set(r.Node)
+		nodes = append(nodes, r)
 	}
 	for _, r := range nodes {
 		r.waitReady(t)
@@ -74,8 +158,9 @@ func TestGroup(t *testing.T) {
 		if r.Config().Revision() != rev {
 			t.Errorf("%s is at revision %d, want %d", r.ID(), r.Config().Revision(), rev)
 		}
-		if _, err := r.Claim(t.Context(), key("y")); !errors.Is(err, ErrNotLeader) {
-			t.Errorf("a follower's claim: %v", err)
+		mine, err := r.Claim(t.Context(), key(r.ID()))
+		if got, ok := r.Placement(key(r.ID())); err != nil || !ok || got != mine || mine.Owner != r.ID() {
+			t.Errorf("a follower's claim: %+v, %v; its own copy has %+v", mine, err, got)
 		}
 		if id, _, ok := r.Leader(); !ok || id != leader.ID() {
 			t.Errorf("%s thinks %q leads", r.ID(), id)
@@ -85,10 +170,9 @@ func TestGroup(t *testing.T) {
 	leader.end(t)
 	next, _ := leaderOf(t, others)
 	var owned *state.OwnedError
-	eventually(t, "a claim is decided by the new leader", func() bool {
-		_, err := next.Claim(t.Context(), key("x"))
-		return errors.As(err, &owned)
-	})
+	if _, err := next.Claim(t.Context(), key("x")); !errors.As(err, &owned) {
+		t.Fatalf("a claim is decided by the new leader: %v", err)
+	}
 	if owned.Placement != p {
 		t.Errorf("the new leader knows %+v, want %+v", owned.Placement, p)
 	}

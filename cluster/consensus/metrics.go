@@ -24,10 +24,8 @@ func (n *Node) register(reg prometheus.Registerer) error {
 		{"tmms_cluster_config_revision", "Revision of the domain config in force on this node.", func() float64 {
 			return float64(n.Config().Revision())
 		}},
-		{"tmms_cluster_placements", "Streams that have an owner.", func() float64 {
-			n.mu.RLock()
-			defer n.mu.RUnlock()
-			return float64(n.state.PlacementCount())
+		{"tmms_cluster_placements", "Streams that are placed, those that have lost their owner too.", func() float64 {
+			return float64(n.PlacementCount())
 		}},
 	}
 	for _, g := range gauges {

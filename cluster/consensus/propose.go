@@ -11,76 +11,6 @@ import (
 	"tmms/media"
 )
 
-// Why a command is refused, beside what package state says.
-var (
-	// ErrNotLeader refuses a write on a node that does not lead; Leader says who does.
-	ErrNotLeader = errors.New("consensus: this node is not the leader")
-	// ErrUncertain says that the command may or may not come into force: the
-	// leader lost its leadership meanwhile.
-	ErrUncertain = errors.New("consensus: leadership was lost; the command may still be applied")
-	// ErrStopped refuses everything after the end of Run.
-	ErrStopped = errors.New("consensus: stopped")
-)
-
-// Claim makes this node the owner of a stream in a new epoch. The error is a
-// *state.OwnedError while another node owns it. It waits for Ready, and for the
-// disk; ctx bounds the wait, after which the claim may still come into force.
-func (n *Node) Claim(ctx context.Context, key media.StreamKey) (state.Placement, error) {
-	if err := key.Validate(); err != nil {
-		return state.Placement{}, fmt.Errorf("consensus: claim: %w", err)
-	}
-	result, err := n.propose(ctx, state.Claim{Key: state.Key(key), Node: n.id, AtUnixMS: n.now().UnixMilli()})
-	if err != nil {
-		return state.Placement{}, fmt.Errorf("consensus: claim: %w", err)
-	}
-	return resultOf[state.Placement](result)
-}
-
-// Release gives up the ownership that Claim gave with epoch. Releasing what is
-// not placed is no error; a later epoch is a *state.StaleEpochError.
-func (n *Node) Release(ctx context.Context, key media.StreamKey, epoch uint64) error {
-	if _, err := n.propose(ctx, state.Release{Key: state.Key(key), Epoch: epoch}); err != nil {
-		return fmt.Errorf("consensus: release: %w", err)
-	}
-	return nil
-}
-
-// SetConfig validates a document, hashes its publish keys, and puts it in force
-// in the whole cluster if base is the current revision or state.AnyRevision. It
-// returns the revision in force; the same document again takes no new one. The
-// error is a *state.FaultsError or a *state.ConflictError. doc is not modified;
-// by names who asks, for the history.
-func (n *Node) SetConfig(ctx context.Context, base uint64, doc *state.Document, by string) (uint64, error) {
-	if err := doc.Validate(); err != nil {
-		return 0, err
-	}
-	doc = doc.Normalize()
-	doc.HashKeys(n.Config(), newSalt)
-	c := state.SetConfig{AtUnixMS: n.now().UnixMilli(), By: by, Document: *doc}
-	if base != state.AnyRevision {
-		c.BaseRevision = &base
-	}
-	result, err := n.propose(ctx, c)
-	if err != nil {
-		return 0, fmt.Errorf("consensus: set config: %w", err)
-	}
-	r, err := resultOf[state.SetConfigResult](result)
-	return r.Revision, err
-}
-
-// UpsertNode tells the cluster about a node, usually this one; an empty ID
-// means this one, and the time is set here.
-func (n *Node) UpsertNode(ctx context.Context, node state.Node) error {
-	if node.ID == "" {
-		node.ID = n.id
-	}
-	node.AtUnixMS = n.now().UnixMilli()
-	if _, err := n.propose(ctx, state.UpsertNode{Node: node}); err != nil {
-		return fmt.Errorf("consensus: upsert node: %w", err)
-	}
-	return nil
-}
-
 // Snapshot writes a snapshot now and shortens the log. Nothing to write is no
 // error.
 func (n *Node) Snapshot(ctx context.Context) error {
@@ -88,83 +18,173 @@ func (n *Node) Snapshot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = n.await(ctx, func() error { return r.Snapshot().Error() })
+	_, err = await(ctx, n, func() (struct{}, error) { return struct{}{}, r.Snapshot().Error() })
 	if err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
 		return fmt.Errorf("consensus: snapshot: %w", err)
 	}
 	return nil
 }
 
-// propose replicates a command and gives its result once it is applied here.
-// A result that is an error is returned as one.
-func (n *Node) propose(ctx context.Context, c state.Command) (any, error) {
-	b, err := state.Encode(c)
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > media.MaxConfigBytes {
-		return nil, fmt.Errorf("%d bytes, the limit is %d", len(b), media.MaxConfigBytes)
-	}
+// attempt is a [member.Attempt]: here if this node leads, else with the leader.
+func (n *Node) attempt(ctx context.Context, c state.Command) (uint64, any, error) {
 	r, err := n.whenReady(ctx)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
-	var result any
-	err = n.await(ctx, func() error {
-		f := r.Apply(b, n.cfg.ApplyTimeout)
-		fault := f.Error()
-		if fault == nil {
-			result = f.Response()
-		}
-		return fault
-	})
-	if err != nil {
-		return nil, translate(err)
+	if n.peers != nil && r.State() != raft.Leader {
+		return n.forward(ctx, c)
 	}
-	if refusal, ok := result.(error); ok {
-		return nil, refusal
+	index, result, err := n.Lead(ctx, c)
+	if n.peers != nil && errors.Is(err, ErrNotLeader) {
+		return n.forward(ctx, c)
 	}
-	return result, nil
+	return index, result, err
 }
 
-func (n *Node) whenReady(ctx context.Context) (*raft.Raft, error) {
+func (n *Node) forward(ctx context.Context, c state.Command) (uint64, any, error) {
 	select {
-	case <-n.ready:
-		return n.raft.Load(), nil
 	case <-n.done:
-		return nil, ErrStopped
-	case <-ctx.Done():
-		return nil, fmt.Errorf("consensus is not ready: %w", context.Cause(ctx))
+		return 0, nil, ErrStopped
+	default:
+		return n.peers.Propose(ctx, c)
 	}
+}
+
+// Lead replicates a command if this node leads, and gives its index and its
+// result, which may be a refusal. Otherwise the error wraps ErrNotLeader,
+// ErrUncertain or ErrInvalid.
+func (n *Node) Lead(ctx context.Context, c state.Command) (index uint64, result any, err error) {
+	r, err := n.whenReady(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	if err = n.check(c); err != nil {
+		return 0, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	b, err := state.Encode(c)
+	if err != nil {
+		return 0, nil, err
+	}
+	if len(b) > media.MaxConfigBytes {
+		return 0, nil, fmt.Errorf("%w: %d bytes, the limit is %d", ErrInvalid, len(b), media.MaxConfigBytes)
+	}
+	n.signOfLife(c)
+	f, err := await(ctx, n, func() (raft.ApplyFuture, error) {
+		f := r.Apply(b, n.cfg.ApplyTimeout)
+		return f, f.Error()
+	})
+	if err != nil {
+		return 0, nil, translate(err)
+	}
+	return f.Index(), f.Response(), nil
+}
+
+// signOfLife renews the lease of a node that claims: it is there.
+func (n *Node) signOfLife(c state.Command) {
+	l := n.leading.Load()
+	if l == nil {
+		return
+	}
+	switch c := c.(type) {
+	case state.Claim:
+		l.renew(c.Node)
+	case state.Resume:
+		l.renew(c.Node)
+	}
+}
+
+// check refuses what must not get into the log. The limits may change between
+// versions, so the state machine itself does not know them.
+func (n *Node) check(c state.Command) error {
+	switch c := c.(type) {
+	case state.Claim:
+		return errors.Join(media.StreamKey(c.Key).Validate(), checkID(c.Node))
+	case state.Resume:
+		return errors.Join(media.StreamKey(c.Key).Validate(), checkID(c.Node))
+	case state.Release:
+		return media.StreamKey(c.Key).Validate()
+	case state.RemoveNode:
+		return checkID(c.Node)
+	case state.ExpireNode:
+		return checkID(c.Node)
+	case state.UpsertNode:
+		return n.checkNode(c.Node)
+	case state.SetConfig:
+		if err := c.Document.Validate(); err != nil {
+			return err
+		}
+		_, err := state.NewConfig(1, &c.Document)
+		return err
+	}
+	return fmt.Errorf("a %T is for the leader alone", c)
+}
+
+func (n *Node) checkNode(d state.Node) error {
+	if _, known := n.Node(d.ID); !known && len(n.Nodes()) >= media.MaxNodes {
+		return fmt.Errorf("the cluster has %d nodes, the limit", media.MaxNodes)
+	}
+	if len(d.Name) > media.MaxName || len(d.Roles) > maxRoles || len(d.Addresses) > maxAddresses {
+		return fmt.Errorf("node %.40q with %d roles and %d addresses is too large", d.Name, len(d.Roles), len(d.Addresses))
+	}
+	for _, s := range []string{d.Region, d.Zone, d.Version} {
+		if len(s) > media.MaxName {
+			return fmt.Errorf("%.40q has %d bytes, the limit is %d", s, len(s), media.MaxName)
+		}
+	}
+	for k, a := range d.Addresses {
+		if len(k) > media.MaxName || len(a) > media.MaxName {
+			return fmt.Errorf("address %.40q at %.40q is too long, the limit is %d", k, a, media.MaxName)
+		}
+	}
+	return checkID(d.ID)
+}
+
+// Bounds of a node's description.
+const (
+	maxRoles     = 8
+	maxAddresses = 16
+)
+
+func checkID(id string) error {
+	if id == "" || len(id) > media.MaxName {
+		return fmt.Errorf("node id %.40q has %d bytes, the limits are 1 and %d", id, len(id), media.MaxName)
+	}
+	return nil
 }
 
 // await runs call on a goroutine of its own, which stop waits for, and gives up
 // waiting when ctx ends.
-func (n *Node) await(ctx context.Context, call func() error) error {
+func await[T any](ctx context.Context, n *Node, call func() (T, error)) (result T, err error) {
 	n.callMu.Lock()
 	if n.closed {
 		n.callMu.Unlock()
-		return ErrStopped
+		return result, ErrStopped
 	}
 	n.calls.Add(1)
 	n.callMu.Unlock()
-	done := make(chan error, 1)
+	type outcome struct {
+		result T
+		err    error
+	}
+	done := make(chan outcome, 1)
 	go func() {
 		defer n.calls.Done()
-		done <- call()
+		got, fault := call()
+		done <- outcome{got, fault}
 	}()
 	select {
-	case err := <-done:
-		return err
+	case o := <-done:
+		return o.result, o.err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return result, context.Cause(ctx)
 	}
 }
 
 // translate hides raft's own errors behind ours.
 func translate(err error) error {
 	switch {
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress),
+		errors.Is(err, raft.ErrEnqueueTimeout):
 		return fmt.Errorf("%w: %w", ErrNotLeader, err)
 	case errors.Is(err, raft.ErrLeadershipLost):
 		return fmt.Errorf("%w: %w", ErrUncertain, err)
@@ -172,12 +192,4 @@ func translate(err error) error {
 		return fmt.Errorf("%w: %w", ErrStopped, err)
 	}
 	return err
-}
-
-func resultOf[T any](result any) (T, error) {
-	v, ok := result.(T)
-	if !ok {
-		return v, fmt.Errorf("consensus: result %T, want %T", result, v)
-	}
-	return v, nil
 }

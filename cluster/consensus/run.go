@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
-
-	"tmms/cluster/state"
 )
 
 const (
@@ -19,36 +19,52 @@ const (
 	quiesce = time.Second
 )
 
-// Run opens the stores, joins the group, and works until ctx ends (then it
-// returns nil) or the state machine cannot go on. Everything that it started
-// has ended when it returns. It can be called once.
+// Run opens the stores, begins or joins the group, and works until ctx ends
+// (then it returns nil) or the state machine cannot go on. Everything that it
+// started has ended when it returns. It can be called once.
 func (n *Node) Run(ctx context.Context) error {
 	defer close(n.done)
 	st, err := n.openStores()
 	if err != nil {
-		return err
+		return errors.Join(err, n.closeTransport())
 	}
-	r, err := n.start(st)
+	n.stores.Store(st)
+	r, err := n.start(ctx, st)
 	if err != nil {
-		return errors.Join(err, st.close())
+		n.stores.Store(nil)
+		err = errors.Join(err, n.closeTransport(), st.close())
+		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+			return nil
+		}
+		return err
 	}
 	n.raft.Store(r)
 	err = n.supervise(ctx, r)
 	return errors.Join(err, n.stop(r, st))
 }
 
-// start bootstraps a group that has no state yet, and starts raft.
-func (n *Node) start(st *stores) (*raft.Raft, error) {
+// start begins a group if there is none yet, and starts raft.
+func (n *Node) start(ctx context.Context, st *stores) (*raft.Raft, error) {
 	has, err := raft.HasExistingState(st.logs, st.stable, st.snaps)
 	if err != nil {
 		return nil, fmt.Errorf("consensus: read the raft log: %w", err)
 	}
-	rc := n.raftConfig()
+	var founders []raft.Server
 	if !has {
-		err = raft.BootstrapCluster(rc, st.logs, st.stable, st.snaps, n.transport, n.bootstrapServers())
+		if founders, err = n.founding(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if n.transport == nil {
+		n.transport = n.layer.newTransport()
+	}
+	rc := n.raftConfig()
+	if founders != nil {
+		err = raft.BootstrapCluster(rc, st.logs, st.stable, st.snaps, n.transport, raft.Configuration{Servers: founders})
 		if err != nil {
 			return nil, fmt.Errorf("consensus: bootstrap: %w", err)
 		}
+		n.log.Info("the group begins", slog.String("node", n.ID()), slog.Int("voters", len(founders)))
 	}
 	r, err := raft.NewRaft(rc, fsm{n}, st.logs, st.stable, st.snaps, n.transport)
 	if err != nil {
@@ -57,21 +73,26 @@ func (n *Node) start(st *stores) (*raft.Raft, error) {
 	return r, nil
 }
 
-func (n *Node) bootstrapServers() raft.Configuration {
-	if len(n.cfg.Voters) == 0 {
-		return raft.Configuration{Servers: []raft.Server{{ID: raft.ServerID(n.id), Address: n.address}}}
+// closeTransport is for a Run that has not started raft.
+func (n *Node) closeTransport() error {
+	if c, ok := n.transport.(io.Closer); ok {
+		return c.Close()
 	}
-	var c raft.Configuration
-	for _, v := range n.cfg.Voters {
-		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(v.ID), Address: raft.ServerAddress(v.Address)})
+	if n.layer != nil {
+		return n.layer.Close()
 	}
-	return c
+	return nil
 }
 
 // supervise waits for the end; meanwhile it acts on leadership.
 func (n *Node) supervise(ctx context.Context, r *raft.Raft) error {
-	poll := time.NewTicker(readyPoll)
-	defer poll.Stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wg.Go(func() { n.awaitLeader(ctx, r) })
+	wg.Go(func() { n.lease.Run(ctx, n.renew) })
+	endTerm := func() {}
 	for {
 		select {
 		case <-ctx.Done():
@@ -79,59 +100,80 @@ func (n *Node) supervise(ctx context.Context, r *raft.Raft) error {
 		case err := <-n.failed:
 			return fmt.Errorf("consensus: the applier stopped: %w", err)
 		case leads := <-r.LeaderCh():
-			if leads && n.lead(r) {
-				n.markReady(poll)
-			}
-		case <-poll.C:
-			if n.follows(r) {
-				n.markReady(poll)
+			endTerm()
+			endTerm = func() {}
+			if leads {
+				endTerm = n.begin(ctx, &wg, r)
 			}
 		}
 	}
 }
 
-// lead is the first duty of a new leader: apply what is committed, and set up a
-// new state. It reports whether it came to its end as leader.
-func (n *Node) lead(r *raft.Raft) bool {
-	if err := r.Barrier(n.cfg.ApplyTimeout).Error(); err != nil {
-		n.log.Warn("leadership was lost at once", slog.String("node", n.id), slog.Any("err", err))
+// begin starts the duties of a leader; end stops them and waits.
+func (n *Node) begin(ctx context.Context, wg *sync.WaitGroup, r *raft.Raft) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	wg.Go(func() {
+		defer close(ended)
+		n.lead(ctx, r)
+	})
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// awaitLeader makes a node ready that follows: another one leads, and what it
+// had committed is applied here.
+func (n *Node) awaitLeader(ctx context.Context, r *raft.Raft) {
+	poll := time.NewTicker(readyPoll)
+	defer poll.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.ready:
+			return
+		case <-poll.C:
+			if n.follows(ctx, r) {
+				n.markReady()
+			}
+		}
+	}
+}
+
+func (n *Node) follows(ctx context.Context, r *raft.Raft) bool {
+	id, _, known := n.Leader()
+	if !known || id == n.ID() || !n.Initialized() {
 		return false
 	}
-	if n.initialized() {
-		return true
+	if n.peers == nil {
+		return r.AppliedIndex() >= r.CommitIndex()
 	}
-	b, err := state.Encode(state.Init{UnixSeconds: n.now().Unix(), ClusterID: newUUID()})
-	if err == nil {
-		err = r.Apply(b, n.cfg.ApplyTimeout).Error()
-	}
-	if err != nil {
-		n.log.Warn("state was not initialized", slog.String("node", n.id), slog.Any("err", err))
-	}
-	return err == nil
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.ApplyTimeout)
+	defer cancel()
+	index, err := n.peers.ReadIndex(ctx)
+	return err == nil && n.WaitIndex(ctx, index) == nil
 }
 
-func (n *Node) initialized() bool {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	return n.state.Initialized()
-}
-
-// follows reports whether another node leads and has told us what is
-// committed, and we have applied it.
-func (n *Node) follows(r *raft.Raft) bool {
-	id, _, known := n.Leader()
-	return known && id != n.id && n.initialized() && r.AppliedIndex() >= r.CommitIndex()
-}
-
-func (n *Node) markReady(poll *time.Ticker) {
-	poll.Stop()
-	select {
-	case <-n.ready:
-	default:
-		close(n.ready)
-		n.log.Info("consensus is ready", slog.String("node", n.id), slog.Bool("leader", n.IsLeader()),
+func (n *Node) markReady() {
+	n.readyOnce.Do(func() {
+		n.log.Info("consensus is ready", slog.String("node", n.ID()), slog.Bool("leader", n.IsLeader()),
 			slog.Uint64("index", n.AppliedIndex()), slog.Uint64("revision", n.Config().Revision()))
+		close(n.ready)
+	})
+}
+
+// renew renews this node's lease with the leader, whoever that is.
+func (n *Node) renew(ctx context.Context) error {
+	if l := n.leading.Load(); l != nil {
+		l.renew(n.ID())
+		return nil
 	}
+	if n.peers == nil {
+		return ErrNotLeader
+	}
+	return n.peers.Renew(ctx, n.ID())
 }
 
 // stop lets the commands on their way come to an end, then raft, then the stores.
@@ -152,6 +194,7 @@ func (n *Node) stop(r *raft.Raft, st *stores) error {
 	timer.Stop()
 	err := r.Shutdown().Error()
 	<-idle
+	n.stores.Store(nil)
 	if err = errors.Join(err, st.close()); err != nil {
 		return fmt.Errorf("consensus: shut down: %w", err)
 	}

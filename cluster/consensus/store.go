@@ -1,7 +1,6 @@
 package consensus
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +20,6 @@ import (
 
 // Names in the data folder.
 const (
-	idFile   = "node.id"
 	raftFile = "raft.db"
 	snapDir  = "snapshots" // made by raft.FileSnapshotStore
 )
@@ -138,72 +136,4 @@ func readSnapshot(r io.ReadCloser) ([]byte, error) {
 		return nil, fmt.Errorf("more than %d bytes", media.MaxSnapshotBytes)
 	}
 	return b, nil
-}
-
-// identity gives the node's id: the one in the data folder, which is made and
-// given an id if it has none.
-func identity(cfg Config) (string, error) {
-	if cfg.DataDir == "" {
-		return orMinted(cfg.ID), nil
-	}
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return "", fmt.Errorf("consensus: data folder %s cannot be made: %w", cfg.DataDir, err)
-	}
-	path := filepath.Join(cfg.DataDir, idFile)
-	b, err := os.ReadFile(path)
-	if err == nil {
-		return checkIdentity(path, strings.TrimSpace(string(b)), cfg.ID)
-	}
-	if !errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("consensus: data folder %s cannot be read: %w", cfg.DataDir, err)
-	}
-	id := orMinted(cfg.ID)
-	if err := writeFileSync(path, []byte(id+"\n")); err != nil {
-		return "", fmt.Errorf("consensus: data folder %s cannot be written: %w", cfg.DataDir, err)
-	}
-	return id, nil
-}
-
-func checkIdentity(path, found, wanted string) (string, error) {
-	if found == "" || len(found) > media.MaxName {
-		return "", fmt.Errorf("consensus: %s holds no node id", path)
-	}
-	if wanted != "" && wanted != found {
-		return "", fmt.Errorf("consensus: %s belongs to node %s, not to %s", path, found, wanted)
-	}
-	return found, nil
-}
-
-// writeFileSync writes a small file so that it is whole or not there.
-func writeFileSync(path string, b []byte) error {
-	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(path+".tmp", path)
-}
-
-func orMinted(id string) string {
-	if id != "" {
-		return id
-	}
-	return newUUID()
-}
-
-// newUUID gives a random UUID (RFC 9562 section 5.4).
-func newUUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand since Go 1.24)
-	b[6], b[8] = b[6]&0x0F|0x40, b[8]&0x3F|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
-
-func newSalt() []byte {
-	b := make([]byte, state.KeySaltSize)
-	_, _ = rand.Read(b) // as above
-	return b
 }

@@ -25,7 +25,8 @@ type envelope struct {
 }
 
 // Command is a change that raft replicates: [Init], [SetConfig], [Claim],
-// [Release] or [UpsertNode].
+// [Release], [Resume], [UpsertNode], [RemoveNode], [ExpireNode] or
+// [DropOrphans].
 type Command interface {
 	commandType() string
 	apply(s *State) (any, error)
@@ -56,8 +57,8 @@ type SetConfig struct {
 	Document     Document `json:"document"`
 }
 
-// Claim makes Node the owner of the stream, in a new epoch. The result is a
-// [Placement], or an [OwnedError] while another node owns it.
+// Claim makes Node the owner of the stream, in a new epoch; an orphan keeps its
+// T0. The result is a [Placement], or an [OwnedError] while another node owns it.
 type Claim struct {
 	Key      Key    `json:"key"`
 	Node     string `json:"node"`
@@ -92,6 +93,11 @@ func Encode(c Command) ([]byte, error) {
 	return json.Marshal(envelope{Version: commandVersion, Type: c.commandType(), Data: data})
 }
 
+// Decode is the reverse of [Encode], as strict as [State.Apply]: every error
+// wraps [ErrUnknownCommand]. A command from another node is decoded before it is
+// proposed, since one that is not understood would stop every replica.
+func Decode(b []byte) (Command, error) { return decodeCommand(b) }
+
 // decodeCommand is the reverse of Encode; every error wraps ErrUnknownCommand.
 func decodeCommand(b []byte) (Command, error) {
 	var e envelope
@@ -112,6 +118,14 @@ func decodeCommand(b []byte) (Command, error) {
 		return decodeData[Release](e)
 	case "upsert_node":
 		return decodeData[UpsertNode](e)
+	case "remove_node":
+		return decodeData[RemoveNode](e)
+	case "expire_node":
+		return decodeData[ExpireNode](e)
+	case "drop_orphans":
+		return decodeData[DropOrphans](e)
+	case "resume":
+		return decodeData[Resume](e)
 	}
 	return nil, fmt.Errorf("%w: type %q", ErrUnknownCommand, clip(e.Type))
 }

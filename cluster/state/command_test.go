@@ -14,6 +14,10 @@ func TestCommandsAreReadBack(t *testing.T) {
 		Claim{Key: Key{"d", "a", "s"}, Node: "n", AtUnixMS: 3},
 		Release{Key: Key{"d", "a", "s"}, Epoch: 4},
 		UpsertNode{Node{ID: "n", Name: "x", Roles: []string{"edge"}, Addresses: map[string]string{"rtmp": ":1"}}},
+		RemoveNode{Node: "n", AtUnixMS: 5},
+		ExpireNode{Node: "n", MaxEpoch: 6, AtUnixMS: 7},
+		DropOrphans{Orphans: []Orphan{{Key: Key{"d", "a", "s"}, Epoch: 8}}},
+		Resume{Key: Key{"d", "a", "s"}, Node: "n", Epoch: 9},
 	} {
 		got, err := decodeCommand(mustEncode(t, c))
 		if err != nil || !reflect.DeepEqual(got, c) {
@@ -26,7 +30,15 @@ func TestCommandsAreReadBack(t *testing.T) {
 // gives a result or stops with ErrUnknownCommand.
 func FuzzApply(f *testing.F) {
 	for _, c := range []Command{
-		Init{UnixSeconds: -1}, SetConfig{Document: *docOf("a.example")}, Claim{Node: "n"}, Release{}, UpsertNode{},
+		Init{UnixSeconds: -1},
+		SetConfig{Document: *docOf("a.example")},
+		Claim{Node: "n"},
+		Release{},
+		UpsertNode{},
+		RemoveNode{},
+		ExpireNode{Node: "n", MaxEpoch: 1 << 62},
+		DropOrphans{Orphans: []Orphan{{}}},
+		Resume{},
 	} {
 		f.Add(mustEncode(f, c))
 	}

@@ -16,3 +16,26 @@ func (c UpsertNode) apply(s *State) (any, error) {
 	s.nodes[c.Node.ID] = c.Node
 	return nil, nil
 }
+
+// RemoveNode forgets a node; the streams that it owns become orphans, as with
+// [ExpireNode]. The result is an [ExpireResult].
+type RemoveNode struct {
+	Node     string `json:"node"`
+	AtUnixMS int64  `json:"at_unix_ms"`
+}
+
+func (RemoveNode) commandType() string { return "remove_node" }
+
+func (c RemoveNode) apply(s *State) (any, error) {
+	delete(s.nodes, c.Node)
+	return ExpireResult{Lost: s.disown(c.Node, s.epoch, c.AtUnixMS)}, nil
+}
+
+// Node gives the node with that id.
+func (s *State) Node(id string) (Node, bool) {
+	n, ok := s.nodes[id]
+	return n, ok
+}
+
+// NodeCount is the number of nodes.
+func (s *State) NodeCount() int { return len(s.nodes) }

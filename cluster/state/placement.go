@@ -23,14 +23,23 @@ var (
 )
 
 // Placement says who owns a stream. It lives from the first claim to the
-// release; a later claim by the same node takes a new epoch and keeps T0MS.
+// release; a later claim, by the same node or of an orphan, takes a new epoch
+// and keeps T0MS. An orphan is a placement without an owner: its node was lost,
+// its epoch is still the last one given.
 type Placement struct {
 	Epoch       uint64 `json:"epoch"`
-	Owner       string `json:"owner"`             // node id
+	Owner       string `json:"owner"`             // node id; "" of an orphan
 	Standby     string `json:"standby,omitempty"` // node id; "" until standbys exist
 	ClaimedAtMS int64  `json:"claimed_at_ms"`     // unix ms of this epoch's claim
 	T0MS        int64  `json:"t0_ms"`             // unix ms of the stream's time 0
+
+	// Of an orphan:
+	LostBy   string `json:"lost_by,omitempty"`    // node id of the last owner
+	LostAtMS int64  `json:"lost_at_ms,omitempty"` // unix ms
 }
+
+// Orphan reports whether the stream has lost its owner and waits for a claim.
+func (p Placement) Orphan() bool { return p.Owner == "" }
 
 // PlacedStream is a placement with its stream.
 type PlacedStream struct {
@@ -46,6 +55,9 @@ type OwnedError struct {
 
 // Error names the owner.
 func (e *OwnedError) Error() string {
+	if e.Placement.Orphan() {
+		return fmt.Sprintf("%s: %s: lost by node %s in epoch %d", ErrOwned, e.Key, e.Placement.LostBy, e.Placement.Epoch)
+	}
 	return fmt.Sprintf("%s: %s: node %s in epoch %d", ErrOwned, e.Key, e.Placement.Owner, e.Placement.Epoch)
 }
 
@@ -72,7 +84,7 @@ func (c Claim) apply(s *State) (any, error) {
 	}
 	key := media.StreamKey(c.Key)
 	old, placed := s.placements[key]
-	if placed && old.Owner != c.Node {
+	if placed && !old.Orphan() && old.Owner != c.Node {
 		return &OwnedError{Key: key, Placement: old}, nil
 	}
 	s.epoch++

@@ -24,7 +24,8 @@ var ErrSnapshot = errors.New("bad snapshot")
 //	52          the image: JSON with everything in a fixed order
 const (
 	snapshotMagic   = "TMMSSNAP"
-	snapshotVersion = 1
+	snapshotVersion = 2 // 2 has orphans; a snapshot of version 1 is restored too
+	snapshotOldest  = 1
 	snapshotHead    = 52
 )
 
@@ -98,8 +99,8 @@ func checkSnapshot(b []byte) (body []byte, err error) {
 	if len(b) < snapshotHead || !bytes.HasPrefix(b, []byte(snapshotMagic)) {
 		return nil, fmt.Errorf("%w: %d bytes that do not start with %s", ErrSnapshot, len(b), snapshotMagic)
 	}
-	if v := binary.BigEndian.Uint32(b[8:]); v != snapshotVersion {
-		return nil, fmt.Errorf("%w: version %d, this node knows %d", ErrSnapshot, v, snapshotVersion)
+	if v := binary.BigEndian.Uint32(b[8:]); v < snapshotOldest || v > snapshotVersion {
+		return nil, fmt.Errorf("%w: version %d, this node knows %d to %d", ErrSnapshot, v, snapshotOldest, snapshotVersion)
 	}
 	body = b[snapshotHead:]
 	if n := binary.BigEndian.Uint64(b[12:]); n != uint64(len(body)) {

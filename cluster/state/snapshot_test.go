@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 )
 
@@ -94,5 +95,29 @@ func TestRestoreRefusesDamage(t *testing.T) {
 				t.Error("the state has changed")
 			}
 		})
+	}
+}
+
+// A snapshot of version 1, which knew no orphans, is restored by every later
+// version, and is the state that its log leads to.
+func TestRestoreOldSnapshots(t *testing.T) {
+	for _, name := range []string{"placement", "config"} {
+		old, err := os.ReadFile("testdata/" + name + "-v1.snapshot")
+		if err != nil {
+			t.Fatal(err)
+		}
+		restored := New()
+		if err := restored.Restore(old); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		want, _ := replay(t, "testdata/"+name+".jsonl")
+		a, errA := restored.Snapshot()
+		b, errB := want.Snapshot()
+		if errors.Join(errA, errB) != nil || !bytes.Equal(a, b) {
+			t.Errorf("%s: the restored state differs from the replayed", name)
+		}
+		if v := binary.BigEndian.Uint32(a[8:]); v != snapshotVersion {
+			t.Errorf("%s: written anew as version %d", name, v)
+		}
 	}
 }

@@ -272,3 +272,46 @@ func TestHistoryIsBoundedInBytes(t *testing.T) {
 		t.Fatal("the revision in force was dropped")
 	}
 }
+
+// Requirement: C5 (an orphan's next owner gets a new epoch and the same time; what
+// a node claimed after the decision to expire it stays its own).
+func TestOrphans(t *testing.T) {
+	s := initialized(t)
+	k := Key{"d", "a", "s"}
+	p, ok := run(t, s, Claim{Key: k, Node: "n1", AtUnixMS: 10}).(Placement)
+	if !ok {
+		t.Fatal("not claimed")
+	}
+	decided := s.Epoch()
+	later := run(t, s, Claim{Key: Key{"d", "a", "later"}, Node: "n1", AtUnixMS: 11})
+	if got := run(t, s, ExpireNode{Node: "n1", MaxEpoch: decided, AtUnixMS: 20}); got != any(ExpireResult{Lost: 1}) {
+		t.Errorf("got %+v", got)
+	}
+	orphan, _ := s.Placement(media.StreamKey(k))
+	if want := (Placement{Epoch: p.Epoch, ClaimedAtMS: 10, T0MS: 10, LostBy: "n1", LostAtMS: 20}); orphan != want || !orphan.Orphan() {
+		t.Errorf("got %+v, want %+v", orphan, want)
+	}
+	if got, _ := s.Placement(media.StreamKey{Domain: "d", App: "a", Stream: "later"}); any(got) != later {
+		t.Errorf("a claim after the decision was expired: %+v", got)
+	}
+	if o := s.Orphans(); len(o) != 1 || o[0].Key != media.StreamKey(k) {
+		t.Errorf("orphans: %+v", o)
+	}
+	if o := s.Owners(); len(o) != 1 || o[0] != "n1" {
+		t.Errorf("owners: %v", o)
+	}
+	b, err := s.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored := New()
+	if err = restored.Restore(b); err != nil {
+		t.Fatal(err)
+	}
+	for _, each := range []*State{s, restored} {
+		got, ok := run(t, each, Claim{Key: k, Node: "n2", AtUnixMS: 30}).(Placement)
+		if !ok || got.Epoch <= p.Epoch || got.T0MS != 10 || got.Owner != "n2" || got.LostBy != "" || got.LostAtMS != 0 {
+			t.Errorf("claimed: %+v", got)
+		}
+	}
+}

@@ -30,6 +30,17 @@ function viewerCell(s) {
   }, count(s.viewers));
 }
 
+function ownerCell(s) {
+  return s.pulled ? el('span', { class: 'bad' }, `${s.owner_name || s.owner || '?'} (no answer)`) : s.owner_name || s.owner || '–';
+}
+
+function edgesCell(s) {
+  const names = (s.edges ?? []).map((e) => `${e.name} ${count(e.viewers)}`);
+  const most = 6; // names in a cell; all are in its title
+  const more = names.length > most ? `, ${names.length - most} more` : '';
+  return el('span', { title: names.join(', ') }, names.slice(0, most).join(', ') + more || '–');
+}
+
 function showStreams(reply, domains, node) {
   const apps = new Map();
   for (const d of domains) for (const a of d.apps) apps.set(`${d.name}/${a.name}`, a);
@@ -40,6 +51,8 @@ function showStreams(reply, domains, node) {
     { title: 'Bitrate', num: true, cell: (s) => bitrate(s.publisher?.bitrate_bps) },
     { title: 'Content', cell: picture },
     { title: 'Viewers', num: true, cell: viewerCell },
+    { title: 'Owner', cell: ownerCell },
+    { title: 'Served by', cell: edgesCell },
     { title: 'Since', num: true, cell: (s) => span(s.uptime_seconds) },
     { title: 'Publisher', cell: (s) => [s.publisher?.remote, s.publisher?.encoder].filter(Boolean).join(', ') || '–' },
     { title: 'Watch', cell: (s) => watch(s, appOf(s), node) },
@@ -53,7 +66,8 @@ function showNodes(nodes) {
     { title: 'State', cell: (n) => state(n.state) },
     { title: 'Roles', cell: (n) => (n.roles ?? []).join(', ') },
     { title: 'Place', cell: (n) => [n.region, n.zone].filter(Boolean).join(' / ') || '–' },
-    { title: 'Raft', cell: (n) => (n.leader ? 'leader' : '–') },
+    { title: 'Raft', cell: (n) => (n.leader ? 'leader' : n.voter ? 'voter' : '–') },
+    { title: 'Load', num: true, cell: (n) => (n.load ? `${Math.round((n.load * 100) / 255)} %` : '–') },
     { title: 'Addresses', className: 'dim', cell: (n) => addresses(n) || '–' },
     { title: 'Version', className: 'dim', cell: (n) => n.version || '–' },
   ], nodes, 'No nodes.');
@@ -81,6 +95,7 @@ async function showViewers() {
     { title: 'Viewer', cell: (v) => v.id },
     { title: 'Protocol', cell: (v) => v.proto },
     { title: 'From', cell: (v) => v.remote },
+    { title: 'Served by', cell: (v) => v.node || '–' },
     { title: 'Since', num: true, cell: (v) => since(v.since) },
     { title: 'Sent', num: true, cell: (v) => bytes(v.sent_bytes) },
     { title: 'Lag', num: true, cell: (v) => `${v.lag_ms} ms` },
@@ -97,22 +112,24 @@ async function load() {
     get(`/api/v1/streams?limit=${shown}`), get('/api/v1/nodes'), get('/api/v1/domains'),
   ]);
   const self = nodes.nodes.find((n) => n.self);
-  showStreams(streams, domains.domains, self);
+  const serving = nodes.nodes.filter((n) => n.state === 'alive' && (n.roles ?? []).includes('edge'));
+  showStreams(streams, domains.domains, serving.find((n) => n.self) ?? serving[0] ?? self);
   showNodes(nodes.nodes);
   showDomains(domains);
   await showViewers();
   const all = streams.streams.reduce((sum, s) => sum + count(s.viewers), 0);
   box('summary').textContent = [
-    self?.name, `${streams.total} streams`, `${all} viewers`, `config revision ${domains.revision}`,
+    self?.name, `${nodes.nodes.length} nodes`, `${streams.total} streams`, `${all} viewers`, `config revision ${domains.revision}`,
   ].filter(Boolean).join(' · ');
   box('login').hidden = true;
+  const silent = streams.incomplete ?? [];
+  showStatus(silent.length > 0 ? `no answer from ${silent.join(', ')}` : new Date().toLocaleTimeString(), silent.length > 0);
 }
 
 async function refresh() {
   clearTimeout(timer);
   try {
     await load();
-    showStatus(new Date().toLocaleTimeString(), false);
   } catch (e) {
     if (e instanceof Refused && e.status === 401) box('login').hidden = false;
     showStatus(e instanceof Refused ? e.message : `no answer: ${e.message}`, true);

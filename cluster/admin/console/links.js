@@ -1,13 +1,18 @@
 import { el, fragment } from './dom.js';
 
-// base gives scheme://host:port of a viewer port of the node that serves this
-// page: its host as the operator called it, its port as the node tells it.
+// base gives scheme://host:port of a viewer port of a node, as the node tells
+// it; the host of the node that serves this page is as the operator called it,
+// and so is that of one that listens everywhere and tells no other.
 function base(node, name, scheme, standardPort) {
   const address = node?.addresses?.[name];
   if (!address) return null;
-  const port = address.slice(address.lastIndexOf(':') + 1);
+  const colon = address.lastIndexOf(':');
+  const port = address.slice(colon + 1);
+  let host = address.slice(0, colon);
   if (!/^[0-9]+$/.test(port)) return null;
-  return `${scheme}://${location.hostname}${port === standardPort ? '' : `:${port}`}`;
+  if (node.self || ['', '0.0.0.0', '[::]'].includes(host)) host = location.hostname;
+  if (!/^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])$/.test(host)) return null;
+  return `${scheme}://${host}${port === standardPort ? '' : `:${port}`}`;
 }
 
 // watch links to a stream in each format that its app has on. The domain is

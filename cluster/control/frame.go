@@ -1,0 +1,50 @@
+package control
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
+// frameHead is the size of a frame's length.
+const frameHead = 4
+
+// appendFrame adds v as a frame.
+func appendFrame(b []byte, v any) ([]byte, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return b, fmt.Errorf("control: encode: %w", err)
+	}
+	b = binary.BigEndian.AppendUint32(b, uint32(len(body)))
+	return append(b, body...), nil
+}
+
+// readFrame reads one frame of at most limit bytes into v. Memory is taken as
+// bytes arrive, not by the length that is declared.
+func readFrame(r io.Reader, limit int, v any) error {
+	var head [frameHead]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return err
+	}
+	n := int64(binary.BigEndian.Uint32(head[:]))
+	if n > int64(limit) {
+		return fmt.Errorf("%w: %d bytes, the limit is %d", errFrame, n, limit)
+	}
+	var body bytes.Buffer
+	if _, err := io.CopyN(&body, r, n); err != nil {
+		return fmt.Errorf("control: frame of %d bytes: %w", n, noEOF(err))
+	}
+	if err := json.Unmarshal(body.Bytes(), v); err != nil {
+		return fmt.Errorf("%w: %w", errFrame, err)
+	}
+	return nil
+}
+
+func noEOF(err error) error {
+	if err == io.EOF { //nolint:errorlint // CopyN gives it as it is
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

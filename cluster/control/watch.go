@@ -1,0 +1,131 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"time"
+
+	"tmms/cluster/fabric"
+	"tmms/cluster/member"
+	"tmms/media"
+)
+
+const (
+	// markEvery is the time between two marks.
+	markEvery = 2 * time.Second
+	// markTimeout is how long a follower waits for the next frame.
+	markTimeout = 3 * markEvery
+	// leaderless is how many marks in a row may lack a leader.
+	leaderless = 3
+	// writeTimeout bounds one write to a peer that does not read.
+	writeTimeout = 10 * time.Second
+	writeBuffer  = 32 << 10
+)
+
+// writer sends frames. It belongs to one goroutine.
+type writer struct {
+	stream *fabric.Stream
+	buf    *bufio.Writer
+	frameb []byte
+}
+
+func (w *writer) frame(v any) (err error) {
+	if w.frameb, err = appendFrame(w.frameb[:0], v); err != nil {
+		return err
+	}
+	if err = w.stream.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	_, err = w.buf.Write(w.frameb)
+	return err
+}
+
+func (w *writer) flush() error { return w.buf.Flush() }
+
+// watch sends the state and its changes until the follower has enough, or no
+// leader is known here for some time.
+func (s *Server) watch(ctx context.Context, req request, w *writer) error {
+	at, err := decodeBody[watching](req.Body)
+	if err != nil {
+		return err
+	}
+	if s.deps.Group == nil {
+		return member.ErrNotLeader
+	}
+	defer s.watchers.Add(-1)
+	if s.watchers.Add(1) > media.MaxWatchers {
+		return ErrBusy
+	}
+	ticker := time.NewTicker(markEvery)
+	defer ticker.Stop()
+	for missing, due := 0, true; ; {
+		next, err := s.sendChanges(ctx, &at, w)
+		if err != nil {
+			return err
+		}
+		if due {
+			known, err := s.sendMark(at, w)
+			if err != nil {
+				return err
+			}
+			if missing++; known {
+				missing = 0
+			}
+		}
+		if missing > leaderless {
+			return ErrNoLeader
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-next:
+			due = false
+		case <-ticker.C:
+			due = true
+		}
+	}
+}
+
+// sendChanges sends all that there is after at, and gives what to wait on.
+func (s *Server) sendChanges(ctx context.Context, at *watching, w *writer) (next <-chan struct{}, err error) {
+	for ctx.Err() == nil {
+		changes, next, err := s.deps.Group.Since(at.ClusterID, at.From)
+		if err != nil {
+			return nil, err
+		}
+		if len(changes) == 0 {
+			return next, w.flush()
+		}
+		for _, c := range changes {
+			if err := w.change(c); err != nil {
+				return nil, err
+			}
+			at.From = c.Index
+		}
+		at.ClusterID = s.deps.Group.ClusterID()
+	}
+	return nil, context.Cause(ctx)
+}
+
+func (w *writer) change(c member.Change) error {
+	if c.Snapshot == nil {
+		return w.frame(step{Index: c.Index, Command: c.Command})
+	}
+	for b, more := c.Snapshot, true; more; {
+		n := min(len(b), media.ControlChunk)
+		more = n < len(b)
+		if err := w.frame(step{Index: c.Index, Part: b[:n], More: more}); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+func (s *Server) sendMark(at watching, w *writer) (leader bool, err error) {
+	id, name := s.leader()
+	if err := w.frame(step{Mark: &Mark{Index: at.From, Leader: id, LeaderName: name}}); err != nil {
+		return false, err
+	}
+	return id != "", w.flush()
+}

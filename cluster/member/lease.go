@@ -1,0 +1,77 @@
+package member
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+)
+
+// Terms of the leases.
+const (
+	// DefaultTerm is how long the leader waits for a renewal before it takes a
+	// node's streams from it.
+	DefaultTerm = 10 * time.Second
+	// renewals is how many renewals fit in a term: every 3 s with the default.
+	renewalsPercent = 30
+)
+
+// Lease is a node's own view of its lease. It is safe for use from any goroutine.
+type Lease struct {
+	term time.Duration
+	base time.Time    // has a monotonic reading
+	last atomic.Int64 // ns from base to the last sign that the leader has heard of us
+}
+
+// NewLease gives a lease that holds for one term from now.
+func NewLease(term time.Duration) *Lease { return &Lease{term: term, base: time.Now()} }
+
+// Renewed notes that the leader has just heard of this node.
+func (l *Lease) Renewed() { l.last.Store(int64(time.Since(l.base))) }
+
+// Check gives an error that wraps [ErrLeaseLapsed] if the last renewal is more
+// than a term ago.
+func (l *Lease) Check() error {
+	if age := time.Since(l.base) - time.Duration(l.last.Load()); age > l.term {
+		return fmt.Errorf("%w: last renewed %s ago, the term is %s", ErrLeaseLapsed, age.Truncate(time.Millisecond), l.term)
+	}
+	return nil
+}
+
+// Run renews the lease until ctx ends; a renewal that fails is tried again
+// soon. The lease is renewed by the start.
+func (l *Lease) Run(ctx context.Context, renew func(context.Context) error) {
+	l.Renewed()
+	every := l.term * renewalsPercent / 100
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		pause := every
+		if l.renewOnce(ctx, every, renew) != nil {
+			pause = jitter(every / 4)
+		}
+		timer.Reset(pause)
+	}
+}
+
+func (l *Lease) renewOnce(ctx context.Context, limit time.Duration, renew func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	asked := time.Since(l.base) // the leader counts from later on
+	err := renew(ctx)
+	if err == nil {
+		l.last.Store(int64(asked))
+	}
+	return err
+}
+
+// jitter gives a time between half of d and one and a half.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(max(d, 1))
+}

@@ -1,0 +1,220 @@
+package member
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"tmms/cluster/state"
+	"tmms/media"
+)
+
+// How writes are tried again.
+const (
+	// proposeTimeout bounds a write whose context has no deadline.
+	proposeTimeout = 15 * time.Second
+	retryPause     = 50 * time.Millisecond
+	maxRetryPause  = 500 * time.Millisecond
+	// ownWrite bounds the wait for the local copy to show a write that is done.
+	ownWrite = time.Second
+)
+
+// Attempt asks the leader once for a command, and gives its index and result.
+// Its errors wrap ErrNotLeader if the command has certainly had no effect and
+// may be tried again, ErrUncertain if it may have had one.
+type Attempt func(ctx context.Context, c state.Command) (index uint64, result any, err error)
+
+// Writes are the commands that a node may ask for. All methods may be called
+// from any goroutine. They return when the command has come into force and, if
+// the local copy keeps up, is seen there; a leader that is lost or not known is
+// waited for until ctx ends, 15 s at most.
+type Writes struct {
+	// Set at construction.
+	id      string
+	view    *View
+	lease   *Lease
+	now     func() time.Time
+	attempt Attempt
+	once    bool
+}
+
+// WritesConfig is what a node's [Writes] need; all fields but Once are required.
+type WritesConfig struct {
+	ID      string
+	View    *View
+	Lease   *Lease
+	Now     func() time.Time // stamps the commands
+	Attempt Attempt
+	Once    bool // never try again: there is no way to another node
+}
+
+// NewWrites gives the writes of a node.
+func NewWrites(c WritesConfig) *Writes {
+	return &Writes{id: c.ID, view: c.View, lease: c.Lease, now: c.Now, attempt: c.Attempt, once: c.Once}
+}
+
+// ID is the node's id: a UUID minted with the data folder, unless configured.
+func (w *Writes) ID() string { return w.id }
+
+// Claim makes this node the owner of a stream in a new epoch; an orphan keeps
+// its T0. The error is a *state.OwnedError while another node owns it, and
+// [ErrLeaseLapsed] at once while the leader has not heard of this node for a
+// term. When ctx ends the claim may still come into force.
+func (w *Writes) Claim(ctx context.Context, key media.StreamKey) (state.Placement, error) {
+	err := key.Validate()
+	if err == nil {
+		err = w.lease.Check()
+	}
+	if err != nil {
+		return state.Placement{}, fmt.Errorf("claim: %w", err)
+	}
+	result, err := w.Propose(ctx, state.Claim{Key: state.Key(key), Node: w.id, AtUnixMS: w.now().UnixMilli()})
+	if err != nil {
+		return state.Placement{}, fmt.Errorf("claim: %w", err)
+	}
+	w.lease.Renewed()
+	return resultOf[state.Placement](result)
+}
+
+// Resume takes back a stream that this node lost, in the epoch that it lost it
+// in, if nobody has claimed it since: for a session that went on streaming
+// while the lease had lapsed. The error is a *state.OwnedError, a
+// *state.StaleEpochError or state.ErrNotPlaced.
+func (w *Writes) Resume(ctx context.Context, key media.StreamKey, epoch uint64) (state.Placement, error) {
+	result, err := w.Propose(ctx, state.Resume{Key: state.Key(key), Node: w.id, Epoch: epoch})
+	if err != nil {
+		return state.Placement{}, fmt.Errorf("resume: %w", err)
+	}
+	return resultOf[state.Placement](result)
+}
+
+// Release gives up the ownership that Claim gave with epoch. Releasing what is
+// not placed is no error; a later epoch is a *state.StaleEpochError.
+func (w *Writes) Release(ctx context.Context, key media.StreamKey, epoch uint64) error {
+	if _, err := w.Propose(ctx, state.Release{Key: state.Key(key), Epoch: epoch}); err != nil {
+		return fmt.Errorf("release: %w", err)
+	}
+	return nil
+}
+
+// Disown makes orphans of all streams that this node owns: what an earlier
+// process of the node held when it ended without a farewell. It is for the
+// start, before the first claim, and does nothing if there are none.
+func (w *Writes) Disown(ctx context.Context) error {
+	owns := false
+	for _, p := range w.view.Placements() {
+		owns = owns || p.Owner == w.id
+	}
+	if !owns {
+		return nil
+	}
+	c := state.ExpireNode{Node: w.id, MaxEpoch: w.view.Epoch(), AtUnixMS: w.now().UnixMilli()}
+	if _, err := w.Propose(ctx, c); err != nil {
+		return fmt.Errorf("disown: %w", err)
+	}
+	return nil
+}
+
+// SetConfig validates a document, hashes its publish keys, and puts it in force
+// in the whole cluster if base is the current revision or state.AnyRevision. It
+// returns the revision in force; the same document again takes no new one. The
+// error is a *state.FaultsError or a *state.ConflictError. doc is not modified;
+// by names who asks, for the history.
+func (w *Writes) SetConfig(ctx context.Context, base uint64, doc *state.Document, by string) (uint64, error) {
+	if err := doc.Validate(); err != nil {
+		return 0, err
+	}
+	doc = doc.Normalize()
+	doc.HashKeys(w.view.Config(), newSalt)
+	c := state.SetConfig{AtUnixMS: w.now().UnixMilli(), By: by, Document: *doc}
+	if base != state.AnyRevision {
+		c.BaseRevision = &base
+	}
+	result, err := w.Propose(ctx, c)
+	if err != nil {
+		return 0, fmt.Errorf("set config: %w", err)
+	}
+	r, err := resultOf[state.SetConfigResult](result)
+	return r.Revision, err
+}
+
+// UpsertNode tells the cluster about a node, usually this one; an empty ID
+// means this one, and the time is set here.
+func (w *Writes) UpsertNode(ctx context.Context, node state.Node) error {
+	if node.ID == "" {
+		node.ID = w.id
+	}
+	node.AtUnixMS = w.now().UnixMilli()
+	if _, err := w.Propose(ctx, state.UpsertNode{Node: node}); err != nil {
+		return fmt.Errorf("upsert node: %w", err)
+	}
+	return nil
+}
+
+// Leave makes the cluster forget this node; streams that it still owns become
+// orphans.
+func (w *Writes) Leave(ctx context.Context) error {
+	if _, err := w.Propose(ctx, state.RemoveNode{Node: w.id, AtUnixMS: w.now().UnixMilli()}); err != nil {
+		return fmt.Errorf("leave: %w", err)
+	}
+	return nil
+}
+
+// Propose asks for a command until a leader has taken it or ctx ends. A result
+// that is an error is returned as one.
+func (w *Writes) Propose(ctx context.Context, c state.Command) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, proposeTimeout)
+	defer cancel()
+	pause := retryPause
+	for {
+		index, result, err := w.attempt(ctx, c)
+		if err == nil {
+			return w.done(ctx, index, result)
+		}
+		if w.once || !mayRetry(c, err) {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		case <-time.After(jitter(pause)):
+		}
+		pause = min(2*pause, maxRetryPause)
+	}
+}
+
+// done waits until the command is seen here, but not for long: it is in force.
+func (w *Writes) done(ctx context.Context, index uint64, result any) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, ownWrite)
+	defer cancel()
+	_ = w.view.WaitIndex(ctx, index)
+	if refusal, ok := result.(error); ok {
+		return nil, refusal
+	}
+	return result, nil
+}
+
+// mayRetry tells whether asking again can do no harm.
+func mayRetry(c state.Command, err error) bool {
+	if errors.Is(err, ErrUncertain) {
+		s, config := c.(state.SetConfig)
+		return !config || s.BaseRevision == nil // it would conflict with itself
+	}
+	return errors.Is(err, ErrNotLeader)
+}
+
+func resultOf[T any](result any) (T, error) {
+	v, ok := result.(T)
+	if !ok {
+		return v, fmt.Errorf("result %T, want %T", result, v)
+	}
+	return v, nil
+}
+
+func newSalt() []byte {
+	b := make([]byte, state.KeySaltSize)
+	_, _ = rand.Read(b) // never fails (crypto/rand since Go 1.24)
+	return b
+}
