@@ -33,6 +33,9 @@ type Deps struct {
 	// Publish takes connections that want to publish, on any goroutine; nil
 	// refuses them.
 	Publish func(Handover)
+	// PublishAt names an address, HOST:PORT, of a node that takes publishers, for
+	// those who are refused; nil or "": none is known. It must not block.
+	PublishAt func() string
 	// Budget bounds the unfinished RTMP messages of the process; nil: one of
 	// media.MaxPartialBytesProcess for this edge.
 	Budget     *wire.Budget
@@ -85,7 +88,8 @@ func New(cfg Config, deps Deps) (*Edge, error) {
 // build wires the protocols to the loops and opens the listeners.
 func (e *Edge) build(cfg Config, deps Deps) (err error) {
 	e.rtmp = rtmp.NewServer(rtmp.Config{
-		Apps: deps.Apps, Gate: e.gate, Budget: deps.Budget, Flush: cfg.Flush, Publish: deps.Publish, Log: deps.Log,
+		Apps: deps.Apps, Gate: e.gate, Budget: deps.Budget, Flush: cfg.Flush, Publish: deps.Publish,
+		PublishAt: deps.PublishAt, Log: deps.Log,
 	})
 	e.web, err = web.NewServer(web.Config{
 		Hub: deps.Hub, Apps: deps.Apps, Gate: e.gate, Flush: cfg.Flush, Log: deps.Log,

@@ -132,7 +132,7 @@ func videoMessage(streamID byte, n int) []byte {
 }
 
 func TestPublishIsRefusedWithoutAnOrigin(t *testing.T) {
-	n := startNode(t)
+	n := startNode(t, func(_ *Config, d *Deps) { d.PublishAt = func() string { return "origin.example.com:1935" } })
 	c := n.rtmpClient(wire.RolePublish, "rtmp://localhost/live/test")
 	for {
 		ev, err := c.next()
@@ -140,7 +140,8 @@ func TestPublishIsRefusedWithoutAnOrigin(t *testing.T) {
 			t.Fatal(err)
 		}
 		if ev.Kind == wire.EventRefused {
-			if ev.Status.Code != "NetStream.Publish.BadName" {
+			if ev.Status.Code != "NetStream.Publish.BadName" ||
+				!strings.HasSuffix(ev.Status.Description, "publish to rtmp://origin.example.com:1935") {
 				t.Errorf("refused with %+v", ev.Status)
 			}
 			break

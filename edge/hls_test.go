@@ -248,3 +248,34 @@ func TestSegmentIsSentUnderBackpressure(t *testing.T) {
 	}
 	eventually(t, "it is counted as done", func() bool { return n.edge.gate.EndedBy(viewer.ReasonDone) == 1 })
 }
+
+// TestASegmentThatIsAboutToComeIsWaitedFor: another edge may have listed it a
+// moment earlier.
+func TestASegmentThatIsAboutToComeIsWaitedFor(t *testing.T) {
+	n := startNode(t)
+	p := n.publish(testKey("live", "test"))
+	p.w.PublishIndex(index(1, 100, 2, false))
+	type answer struct {
+		status int
+		body   []byte
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		resp := n.get("/live/test/7-102.ts")
+		body, _ := io.ReadAll(resp.Body)
+		answers <- answer{resp.StatusCode, body}
+	}()
+	if resp := n.get("/live/test/7-105.ts"); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("one far ahead: %s", resp.Status)
+	}
+	select {
+	case a := <-answers:
+		t.Fatalf("answered at once: %d", a.status)
+	case <-time.After(50 * time.Millisecond):
+	}
+	x := index(2, 100, 3, false)
+	p.w.PublishIndex(x)
+	if a := <-answers; a.status != http.StatusOK || !bytes.Equal(a.body, segmentBytes(x.Segments[2])) {
+		t.Errorf("%d, %d bytes", a.status, len(a.body))
+	}
+}

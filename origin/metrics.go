@@ -14,6 +14,8 @@ func (o *Origin) register(r prometheus.Registerer) error {
 	err := errors.Join(
 		r.Register(gauge("tmms_origin_publishers", "Publisher connections that publish now.",
 			o.server.Publishers)),
+		r.Register(gauge("tmms_origin_forwarded_publishers",
+			"Publisher connections whose stream another node owns.", o.server.Forwarded)),
 		r.Register(gauge("tmms_origin_streams", "Streams owned by this node, those in their grace included.",
 			func() int64 { return int64(o.sessions.Len()) })),
 		r.Register(counter("tmms_origin_ingest_bytes_total", "Bytes received from publisher connections.", nil,

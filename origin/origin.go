@@ -19,7 +19,8 @@ import (
 // Handover is a connection that asked to publish, as an edge's loop gives it away.
 type Handover = ingest.Handover
 
-// Deps are what an origin works with; all fields but Registerer are needed.
+// Deps are what an origin works with; all fields are needed but Registerer and
+// those of a cluster of several nodes.
 type Deps struct {
 	Hub        *relay.Hub
 	Claims     session.Claimer
@@ -28,6 +29,13 @@ type Deps struct {
 	Log        *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
 	Now        func() time.Time
+
+	// Of a cluster.
+	Placements session.Placements // nil: nobody else claims the streams of this node
+	Forward    ingest.Forwarder   // nil: a stream that another node owns is refused
+	// PlayAt names an address, HOST:PORT, of a node that plays, for players that
+	// come here; nil or "": none is known.
+	PlayAt func() string
 }
 
 // errDeps refuses Deps with holes.
@@ -35,9 +43,12 @@ var errDeps = errors.New("origin: Hub, Claims, Apps, Budget, Log and Now are nee
 
 // Origin takes publishers and owns their streams. It is safe for concurrent use.
 type Origin struct {
+	// Set at construction.
 	cfg      Config
+	apps     ingest.Apps
 	sessions *session.Registry
 	server   *ingest.Server
+	pushes   *pushes
 }
 
 // New returns an origin without publishers.
@@ -50,18 +61,19 @@ func New(cfg Config, deps Deps) (*Origin, error) {
 		return nil, errDeps
 	}
 	sessions, err := session.New(cfg.Session, session.Deps{
-		Hub: deps.Hub, Claims: deps.Claims, Log: deps.Log, Now: deps.Now,
+		Hub: deps.Hub, Claims: deps.Claims, Placements: deps.Placements, Log: deps.Log, Now: deps.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
 	server, err := ingest.New(cfg.Ingest, ingest.Deps{
-		Sessions: sessions, Apps: deps.Apps, Budget: deps.Budget, Log: deps.Log, Now: deps.Now,
+		Sessions: sessions, Apps: deps.Apps, Forward: deps.Forward, Placements: deps.Placements,
+		Budget: deps.Budget, PlayAt: deps.PlayAt, Log: deps.Log, Now: deps.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
-	o := &Origin{cfg: cfg, sessions: sessions, server: server}
+	o := &Origin{cfg: cfg, apps: deps.Apps, sessions: sessions, server: server, pushes: newPushes()}
 	if deps.Registerer != nil {
 		if err := o.register(deps.Registerer); err != nil {
 			return nil, err
@@ -70,11 +82,12 @@ func New(cfg Config, deps Deps) (*Origin, error) {
 	return o, nil
 }
 
-// Run waits for ctx, then ends every publisher and every stream. When it
-// returns, all goroutines of the origin have ended, all placements have been
+// Run watches over the streams' placements until ctx ends, then ends every
+// publisher and every stream. When it returns, all goroutines of the origin have ended, all placements have been
 // released (or given up, which is logged), and Accept refuses.
 func (o *Origin) Run(ctx context.Context) error {
-	<-ctx.Done()
+	o.sessions.Watch(ctx)
+	o.pushes.close(ingest.ErrClosed)
 	o.server.Close(ingest.ErrClosed)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.cfg.StopTimeout)
 	defer cancel()
@@ -91,12 +104,13 @@ func (o *Origin) Accept(h Handover) { o.server.Accept(h) }
 // done, Drain or Run ends; then it returns nil. For nodes without an edge.
 func (o *Origin) Serve(ctx context.Context, ln net.Listener) error { return o.server.Serve(ctx, ln) }
 
-// Drain stops to accept and closes the publishers, whose streams go to their
-// grace. It returns when they are closed, or with ctx's error.
+// Drain stops to accept and closes the publishers, forwarded ones too, whose
+// streams go to their grace. It returns when they are closed, or with ctx's error.
 func (o *Origin) Drain(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		o.pushes.close(ingest.ErrDraining)
 		o.server.Close(ingest.ErrDraining)
 	}()
 	select {

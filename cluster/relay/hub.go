@@ -25,8 +25,9 @@ type Hub struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	feeds   map[media.StreamKey]*Feed // an entry lives while it has readers or a writer
+	feeds   map[media.StreamKey]*Feed // an entry lives while it has readers, a writer or a pull
 	waiting int                       // feeds without a writer
+	demand  *demand                   // nil: nobody pulls
 }
 
 // NewHub returns an empty hub for at most [media.MaxStreamsPerNode] streams that
@@ -43,8 +44,11 @@ type Feed struct {
 	hub  *Hub
 	live atomic.Pointer[Live]
 
-	refs   int  // guarded by hub.mu: readers
-	writer bool // guarded by hub.mu
+	// Guarded by hub.mu.
+	refs   int     // readers
+	hls    int     // readers that want HLS
+	writer *Writer // nil: nobody publishes
+	pulled bool    // a pull holds the feed
 }
 
 // Open returns the feed of key and adds a reference to it; it never blocks.
@@ -60,6 +64,9 @@ func (h *Hub) Open(key media.StreamKey) (*Feed, error) {
 		f = h.add(key)
 	}
 	f.refs++
+	if f.refs == 1 {
+		h.touch(f)
+	}
 	return f, nil
 }
 
@@ -84,46 +91,105 @@ func (f *Feed) Close() {
 	f.hub.mu.Lock()
 	defer f.hub.mu.Unlock()
 	f.refs--
+	if f.refs == 0 {
+		f.hub.touch(f)
+	}
 	f.drop()
+}
+
+// WantHLS notes that a reader wants segments, or no more: a feed that comes from
+// another node has no segment index before somebody does. Each true needs one
+// false before the feed is closed.
+func (f *Feed) WantHLS(on bool) {
+	f.hub.mu.Lock()
+	defer f.hub.mu.Unlock()
+	was := f.hls > 0
+	if on {
+		f.hls++
+	} else {
+		f.hls--
+	}
+	if was != (f.hls > 0) {
+		f.hub.touch(f)
+	}
+}
+
+// Placed tells whether the stream is published here or, as far as this node
+// knows, at another one, even if nothing of it has come yet.
+func (f *Feed) Placed() bool {
+	if f.Live() != nil {
+		return true
+	}
+	f.hub.mu.Lock()
+	d := f.hub.demand
+	f.hub.mu.Unlock()
+	return d != nil && d.placed(f.key)
 }
 
 // drop forgets a feed that nobody needs. hub.mu is held.
 func (f *Feed) drop() {
-	if f.refs == 0 && !f.writer {
+	if f.refs == 0 && f.writer == nil && !f.pulled {
 		delete(f.hub.feeds, f.key)
 		f.hub.waiting--
 	}
 }
 
 // Publish begins a life of the stream and makes it visible to the feed's
-// readers. [ErrPublished] when there is a writer already.
+// readers. A life that is pulled from another node is taken over and goes on,
+// its writer gets [ErrTakenOver]; [ErrPublished] when there is another writer.
 func (h *Hub) Publish(key media.StreamKey, epoch uint64, opt LiveOptions) (*Writer, error) {
+	return h.publish(key, epoch, opt, false)
+}
+
+func (h *Hub) publish(key media.StreamKey, epoch uint64, opt LiveOptions, pulled bool) (*Writer, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f := h.feeds[key]
 	switch {
-	case f != nil && f.writer:
+	case f != nil && f.writer != nil && f.writer.pulled && !pulled:
+		f.writer = f.writer.handOver(epoch, opt)
+		h.touch(f)
+		return f.writer, nil
+	case f != nil && f.writer != nil:
 		return nil, fmt.Errorf("relay: %s: %w", key, ErrPublished)
 	case len(h.feeds)-h.waiting >= h.limit:
 		return nil, fmt.Errorf("relay: %s: %w, the limit is %d", key, ErrTooManyStreams, h.limit)
 	case f == nil:
 		f = h.add(key)
 	}
-	f.writer = true
 	h.waiting--
 	w := newWriter(f, epoch, opt)
+	w.pulled = pulled
+	f.writer = w
 	f.live.Store(w.live)
+	h.touch(f)
 	return w, nil
 }
 
 // end takes the writer's life off the feed.
-func (f *Feed) end() {
+func (f *Feed) end(w *Writer) {
 	f.hub.mu.Lock()
 	defer f.hub.mu.Unlock()
+	if f.writer != w {
+		return
+	}
 	f.live.Store(nil)
-	f.writer = false
+	f.writer = nil
 	f.hub.waiting++
+	f.hub.touch(f)
 	f.drop()
+}
+
+// local is the present life of a stream that is published on this node, nil if
+// there is none; one that is pulled from elsewhere does not count.
+func (h *Hub) local(key media.StreamKey) *Live {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.feeds[key]
+	if f == nil || f.writer == nil || f.writer.pulled {
+		return nil
+	}
+	return f.writer.live
 }
 
 // Len is the number of feeds held.

@@ -8,6 +8,7 @@ import (
 	"tmms/media"
 	"tmms/media/bytelog"
 	"tmms/media/hls"
+	"tmms/media/relaywire"
 )
 
 // State is where a life of a stream stands.
@@ -97,12 +98,12 @@ type Join struct {
 // Derive and Drop, take no lock.
 type Live struct {
 	// Set at construction.
-	key   media.StreamKey
-	epoch uint64
-	opt   LiveOptions
-	log   *bytelog.Log
+	key media.StreamKey
+	opt LiveOptions
+	log *bytelog.Log
 
 	// Written by the writer.
+	epoch   atomic.Uint64
 	state   atomic.Int32
 	lastDTS atomic.Int64
 	packets atomic.Int64
@@ -110,8 +111,9 @@ type Live struct {
 	joins   atomic.Pointer[[]Join] // oldest first
 	index   atomic.Pointer[hls.Index]
 
-	mu      sync.Mutex
-	derived map[any]*derivation // guarded by mu
+	mu       sync.Mutex
+	derived  map[any]*derivation // guarded by mu
+	reported relaywire.Position  // guarded by mu; see Reported
 }
 
 type derivation struct {
@@ -122,8 +124,8 @@ type derivation struct {
 // Key is the stream's key.
 func (l *Live) Key() media.StreamKey { return l.key }
 
-// Epoch is the ownership that this life began with.
-func (l *Live) Epoch() uint64 { return l.epoch }
+// Epoch is the newest ownership that this life has had; it only rises.
+func (l *Live) Epoch() uint64 { return l.epoch.Load() }
 
 // StartedAt is when this life began.
 func (l *Live) StartedAt() time.Time { return l.opt.StartedAt }

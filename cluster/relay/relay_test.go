@@ -18,7 +18,7 @@ func key(stream string) media.StreamKey {
 
 // feeder writes a stream of 25 fps with a keyframe each gop frames.
 type feeder struct {
-	t     *testing.T
+	t     testing.TB
 	w     *Writer
 	gop   int
 	size  int

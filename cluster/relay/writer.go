@@ -1,18 +1,27 @@
 package relay
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"tmms/media"
 	"tmms/media/bytelog"
 	"tmms/media/flv"
 	"tmms/media/hls"
+	"tmms/media/relaywire"
 )
 
-// ErrOrder refuses a packet whose identity does not follow the last one's.
-var ErrOrder = errors.New("packet out of order")
+// What a writer answers.
+var (
+	// ErrOrder refuses a packet whose identity does not follow the last one's.
+	ErrOrder = errors.New("packet out of order")
+	// ErrTakenOver refuses packets of a pull whose stream is published on this
+	// node now.
+	ErrTakenOver = errors.New("stream is published on this node now")
+)
 
 // Bounds on the join points of a life.
 const (
@@ -26,11 +35,18 @@ const (
 // tagTrailer is the length of PreviousTagSize.
 const tagTrailer = 4
 
-// Writer feeds one life of a stream. It belongs to one goroutine at a time.
+// Writer feeds one life of a stream. It belongs to one goroutine at a time; a
+// pull's writer can lose the life to the writer of a local publisher.
 type Writer struct {
-	feed *Feed
-	live *Live
+	// Set at construction.
+	feed   *Feed
+	live   *Live
+	opt    LiveOptions
+	pulled bool
 
+	mu sync.Mutex
+	// Guarded by mu.
+	gone     bool // another writer has taken the life over, or it has ended
 	last     media.PacketID
 	started  bool // a packet was written
 	newGroup bool // the group's first frame is still to come
@@ -38,8 +54,24 @@ type Writer struct {
 }
 
 func newWriter(f *Feed, epoch uint64, opt LiveOptions) *Writer {
-	live := &Live{key: f.key, epoch: epoch, opt: opt.withDefaults(), log: bytelog.New()}
-	return &Writer{feed: f, live: live}
+	opt = opt.withDefaults()
+	live := &Live{key: f.key, opt: opt, log: bytelog.New()}
+	live.epoch.Store(epoch)
+	return &Writer{feed: f, live: live, opt: opt}
+}
+
+// handOver gives the life to another writer, which goes on with it in a new
+// epoch. hub.mu is held.
+func (w *Writer) handOver(epoch uint64, opt LiveOptions) *Writer {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gone = true
+	next := &Writer{
+		feed: w.feed, live: w.live, opt: opt.withDefaults(),
+		last: w.last, started: w.started, newGroup: true, joins: w.joins,
+	}
+	w.live.epoch.Store(max(epoch, w.live.epoch.Load()))
+	return next
 }
 
 // Live is the life that this writer feeds.
@@ -53,13 +85,27 @@ func (w *Writer) Append(p *media.Packet) error {
 		return fmt.Errorf("relay: %s: packet body of %d bytes, the limits are 1 and %d",
 			w.live.key, len(p.Body), media.MaxMessageVideo)
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.gone {
+		return fmt.Errorf("relay: %s: %w", w.live.key, ErrTakenOver)
+	}
 	if w.started && p.ID.Compare(w.last) <= 0 {
 		return fmt.Errorf("relay: %s: %w: %v after %v", w.live.key, ErrOrder, p.ID, w.last)
 	}
 	if !w.started || p.ID.Epoch != w.last.Epoch || p.ID.Group != w.last.Group {
 		w.newGroup = true
 	}
+	if p.ID.Epoch > w.live.Epoch() {
+		w.live.epoch.Store(p.ID.Epoch)
+	}
 	w.last, w.started = p.ID, true
+	w.write(p)
+	return nil
+}
+
+// write puts p into the log. w.mu is held.
+func (w *Writer) write(p *media.Packet) {
 	w.noteConfig(p)
 	e := w.append(p)
 	w.live.packets.Add(1)
@@ -71,15 +117,14 @@ func (w *Writer) Append(p *media.Packet) error {
 		w.addJoin(e)
 	}
 	w.bound()
-	return nil
 }
 
 // bound keeps a group without an end within MaxBytes: nobody joins at its start
 // then, and who reads there is overtaken.
 func (w *Writer) bound() {
 	log := w.live.log
-	if head := log.Head(); head-log.Tail() > w.live.opt.MaxBytes {
-		log.Retire(head - w.live.opt.MaxBytes)
+	if head := log.Head(); head-log.Tail() > w.opt.MaxBytes {
+		log.Retire(head - w.opt.MaxBytes)
 	}
 }
 
@@ -163,26 +208,96 @@ func (w *Writer) addJoin(e bytelog.Entry) {
 
 // retire drops the groups that neither Keep nor MaxBytes lets stay.
 func (w *Writer) retire(head media.Timestamp) {
-	oldest := head - media.Timestamp(w.live.opt.Keep.Milliseconds())
+	oldest := head - media.Timestamp(w.opt.Keep.Milliseconds())
 	size := w.live.log.Head()
 	n := 0
 	for n+1 < len(w.joins) && (w.joins[n+1].DTS <= oldest ||
-		size-w.joins[n].Offset > w.live.opt.MaxBytes || len(w.joins)-n > maxJoins) {
+		size-w.joins[n].Offset > w.opt.MaxBytes || len(w.joins)-n > maxJoins) {
 		n++
 	}
 	w.joins = slices.Delete(w.joins, 0, n)
 	w.live.log.Retire(w.joins[0].Offset)
 }
 
-// PublishIndex makes x the index that readers see. x is immutable from here on.
-func (w *Writer) PublishIndex(x *hls.Index) { w.live.index.Store(x) }
+// PublishIndex makes x the index that readers see; nil takes it from them. x is
+// immutable from here on.
+func (w *Writer) PublishIndex(x *hls.Index) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.gone {
+		w.live.index.Store(x)
+	}
+}
 
 // SetState tells readers whether a publisher is connected.
-func (w *Writer) SetState(s State) { w.live.state.Store(int32(s)) }
+func (w *Writer) SetState(s State) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.gone {
+		w.live.state.Store(int32(s))
+	}
+}
 
 // End ends the life: readers drain it to its head, and the feed has none until
 // the next Publish. The writer must not be used after it.
 func (w *Writer) End() {
 	w.SetState(StateEnded)
-	w.feed.end()
+	w.mu.Lock()
+	gone := w.gone
+	w.gone = true
+	w.mu.Unlock()
+	if !gone {
+		w.feed.end(w)
+	}
+}
+
+// configure makes c the configs in force at the packet next. In front of the
+// first packet they are taken as known; later, what differs goes into the log,
+// because readers are there who need it in line.
+func (w *Writer) configure(c *relaywire.Configs, next *media.Packet) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.gone {
+		return
+	}
+	changed := w.differing(c)
+	if !w.started {
+		for _, p := range changed {
+			w.noteConfig(&p)
+		}
+		return
+	}
+	for i, p := range changed {
+		p.ID = w.last // where the group has no room for it; its index else
+		if n := uint32(len(changed) - i); next.ID.Index >= n {
+			id := next.ID
+			id.Index -= n
+			if id.Compare(w.last) > 0 {
+				p.ID = id
+			}
+		}
+		p.Run, p.DTS, p.Ingested = next.Run, next.DTS, next.Ingested
+		if p.ID.Epoch != w.last.Epoch || p.ID.Group != w.last.Group {
+			w.newGroup = true
+		}
+		w.last = p.ID
+		w.write(&p)
+	}
+}
+
+// differing lists what of c is not in force, as packets.
+func (w *Writer) differing(c *relaywire.Configs) (list []media.Packet) {
+	known := w.live.Configs()
+	if known == nil {
+		known = &Configs{}
+	}
+	if len(c.Metadata) > 0 && !bytes.Equal(c.Metadata, known.Metadata) {
+		list = append(list, media.Packet{Type: media.TypeData, Kind: media.KindData, Body: c.Metadata})
+	}
+	for _, h := range c.Headers {
+		if k := known.Header(h.Type, h.Track); k == nil || !bytes.Equal(k.Body, h.Body) {
+			list = append(list, media.Packet{Type: h.Type, Kind: media.KindConfig, Track: h.Track, Codec: h.Codec, Body: h.Body})
+		}
+	}
+	return list
 }

@@ -78,6 +78,25 @@ func (x *Index) LastMSN() (msn uint64, ok bool) {
 	return x.Segments[len(x.Segments)-1].MSN, true
 }
 
+// NextMSN is above the numbers of all segments; 0 if there is none.
+func (x *Index) NextMSN() uint64 {
+	if last, ok := x.LastMSN(); ok {
+		return last + 1
+	}
+	return 0
+}
+
+// Discontinuities counts those of the stream so far.
+func (x *Index) Discontinuities() uint64 {
+	n := x.DiscontinuitySequence
+	for _, s := range x.Playlist() {
+		if s.Discontinuity {
+			n++
+		}
+	}
+	return n
+}
+
 // ETag is the strong entity tag of the playlists of this version, quotes
 // included (RFC 9110 section 8.8.3).
 func (x *Index) ETag() string {

@@ -61,13 +61,19 @@ type Apps interface {
 	Config() *state.Config
 }
 
-// Deps are what a server works with; all fields are needed.
+// Deps are what a server works with; all fields but Forward, Placements and PlayAt are needed.
 type Deps struct {
 	Sessions *session.Registry
 	Apps     Apps
+	Forward  Forwarder    // nil: a stream that another node owns is refused
 	Budget   *rtmp.Budget // shared with the other RTMP connections of the process
-	Log      *slog.Logger
-	Now      func() time.Time
+	// Placements tells when a stream's owner changes; nil: a publisher that is
+	// held learns it with its next try.
+	Placements session.Placements
+	// PlayAt names an address, HOST:PORT, of a node that plays; nil or "": none is known.
+	PlayAt func() string
+	Log    *slog.Logger
+	Now    func() time.Time
 }
 
 // Handover is a connection that asked to publish, as an edge's loop gives it

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tmms/cluster/relay"
 	"tmms/cluster/state"
 	"tmms/media"
 	"tmms/media/rtmp"
@@ -24,7 +25,7 @@ var (
 	errHandshake = errors.New("no handshake")
 	errIdentify  = errors.New("no request to publish")
 	errRefused   = errors.New("publish refused")
-	errPlay      = errors.New("play refused: this node only takes publishers")
+	errPlay      = errors.New("this node only takes publishers")
 	errUnpublish = errors.New("unpublished")
 	errPeer      = errors.New("closed by the peer")
 	errBudget    = errors.New("no room for the message")
@@ -54,7 +55,9 @@ type conn struct {
 	app      *state.App
 	epoch    uint64
 	run      uint32
-	pub      *session.Publisher // while publishing
+	pub      publisher   // while publishing
+	push     *relay.Push // pub, if another node owns the stream
+	owner    string      // that node, of what was published last; "": this one
 	bytes    int64
 }
 
@@ -100,6 +103,9 @@ func (c *conn) work(ctx context.Context, req *rtmp.Request, unread []byte) {
 	if c.key == (media.StreamKey{}) {
 		log.Debug("connection closed")
 		return
+	}
+	if c.owner != "" {
+		log = log.With(slog.String("owner", c.owner))
 	}
 	log.Info("publisher closed", slog.String("stream", c.key.String()),
 		slog.Uint64("epoch", c.epoch), slog.Uint64("run", uint64(c.run)))
@@ -161,6 +167,11 @@ func (c *conn) feed(ctx context.Context, b []byte) error {
 			return err
 		}
 	}
+	if c.push != nil {
+		if err := c.push.Flush(c.last); err != nil {
+			return err
+		}
+	}
 	return c.flush()
 }
 
@@ -180,8 +191,8 @@ func (c *conn) handle(ctx context.Context, ev rtmp.Event) error {
 		c.detach(errUnpublish)
 		c.deadline = c.last.Add(c.app.IdleTimeout)
 	case rtmp.EventPlay:
-		c.rtmp.RejectPlay("NetStream.Play.Failed", errPlay.Error())
-		return errPlay
+		c.rtmp.RejectPlay("NetStream.Play.Failed", c.srv.playElsewhere())
+		return fmt.Errorf("play refused: %w", errPlay)
 	case rtmp.EventOverBudget:
 		return c.waitBudget(ctx)
 	default:
@@ -241,13 +252,13 @@ func (c *conn) attach(ctx context.Context, req *rtmp.Request) error {
 	if err = c.srv.authorize(ctx, app, token); err != nil {
 		return err
 	}
-	c.pub, err = c.srv.deps.Sessions.Attach(ctx, key, app, session.PublisherInfo{
-		Remote: c.remote, Token: token, Close: c.close,
-	})
-	if err != nil {
+	if err = c.hold(ctx, token, req.FlashVer); err != nil {
 		return err
 	}
-	c.epoch, c.run = c.pub.Epoch(), c.pub.Run()
+	c.epoch, c.run, c.owner = c.pub.Epoch(), c.pub.Run(), ""
+	if c.push != nil {
+		c.owner = c.push.Owner()
+	}
 	return nil
 }
 
@@ -258,7 +269,10 @@ func (c *conn) detach(cause error) {
 	}
 	c.srv.publishers.Add(-1)
 	c.pub.Detach(cause)
-	c.pub = nil
+	if c.push != nil {
+		c.srv.forwarded.Add(-1)
+	}
+	c.pub, c.push = nil, nil
 }
 
 // read waits for bytes. It pings a publisher that is silent for half of its

@@ -85,3 +85,13 @@ func reason(err error) string {
 	}
 	return "the node can't take the stream now, try again"
 }
+
+// playElsewhere tells a player where to go.
+func (s *Server) playElsewhere() string {
+	if at := s.deps.PlayAt; at != nil {
+		if addr := at(); addr != "" {
+			return fmt.Sprintf("%s, play from rtmp://%s", errPlay, addr)
+		}
+	}
+	return errPlay.Error()
+}

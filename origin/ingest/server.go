@@ -44,6 +44,7 @@ type Server struct {
 
 	bytes      atomic.Int64
 	publishers atomic.Int64
+	forwarded  atomic.Int64
 	refused    atomic.Int64
 
 	wg sync.WaitGroup // a connection each; Add under mu while not closed
@@ -72,6 +73,9 @@ func (s *Server) Bytes() int64 { return s.bytes.Load() }
 
 // Publishers is the number of connections that publish now.
 func (s *Server) Publishers() int64 { return s.publishers.Load() }
+
+// Forwarded is the number of those among them whose stream another node owns.
+func (s *Server) Forwarded() int64 { return s.forwarded.Load() }
 
 // Refused counts the connections that were closed because there were too many.
 func (s *Server) Refused() int64 { return s.refused.Load() }

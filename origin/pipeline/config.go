@@ -19,6 +19,11 @@ type Config struct {
 	MinSegment time.Duration
 	// Window is how many segments a playlist lists.
 	Window int
+	// Resumed says that the stream had segments in an earlier epoch: the first
+	// one here is a discontinuity.
+	Resumed bool
+	// Discontinuities are those of the earlier epochs, as far as they are known.
+	Discontinuities uint64
 }
 
 // Bounds of a configuration.

@@ -157,9 +157,12 @@ func (p *Pipeline) begin(start media.Timestamp, discontinuity bool) {
 	if p.err != nil {
 		return
 	}
+	spliced := changed
+	if p.msn == p.cfg.FirstMSN { // the first program of all, or the first of another owner
+		spliced = p.cfg.Resumed
+	}
 	p.open = &segment{
-		start: start, end: start, program: p.clock.at(start),
-		discontinuity: discontinuity || changed && p.msn != p.cfg.FirstMSN,
+		start: start, end: start, program: p.clock.at(start), discontinuity: discontinuity || spliced,
 	}
 	p.video.inSegment, p.audio.inSegment = 0, 0
 	p.scratch = p.mux.WriteTables(p.scratch[:0])

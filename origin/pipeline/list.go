@@ -23,7 +23,7 @@ type list struct {
 	listed        int
 	bytes         int // of all entries
 	total         time.Duration
-	discontinuous uint64 // discontinuities that have left the playlist
+	discontinuous uint64 // discontinuities that have left the playlist, those of earlier epochs included
 	dependent     bool   // a segment did not start with a keyframe
 	variant       hls.Variant
 	peakBPS       int
@@ -39,7 +39,10 @@ type entry struct {
 }
 
 func newList(cfg Config, publish func(*hls.Index)) *list {
-	return &list{epoch: cfg.Epoch, window: cfg.Window, segment: cfg.Segment, publish: publish}
+	return &list{
+		epoch: cfg.Epoch, window: cfg.Window, segment: cfg.Segment, publish: publish,
+		discontinuous: cfg.Discontinuities,
+	}
 }
 
 // describe takes the program of the segments to come.

@@ -390,6 +390,23 @@ func TestRepublish(t *testing.T) {
 	})
 }
 
+// Requirement: S6 (HLS: after another owner the stream goes on with one
+// discontinuity, and the sequence of discontinuities does not go back).
+func TestResumed(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Resumed, c.Discontinuities = true, 5 })
+	r.headers()
+	r.av(3_600_000, 3_630_001, 40, 1000, true)
+	r.wantMarked(0)
+	first, last := r.indexes[0], r.indexes[len(r.indexes)-1]
+	if first.DiscontinuitySequence != 5 || last.DiscontinuitySequence != 6 || last.Discontinuities() != 6 {
+		t.Errorf("disc-sequence: %d, then %d with %d in all; want 5, 6 and 6",
+			first.DiscontinuitySequence, last.DiscontinuitySequence, last.Discontinuities())
+	}
+	if next := last.NextMSN(); next != r.all[len(r.all)-1].MSN+1 {
+		t.Errorf("the next number is %d", next)
+	}
+}
+
 func TestWindow(t *testing.T) {
 	r := newRig(t)
 	r.headers()

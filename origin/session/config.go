@@ -55,10 +55,18 @@ type Claimer interface {
 	Release(ctx context.Context, key media.StreamKey, epoch uint64) error
 }
 
-// Deps are what a registry works with; all fields are needed.
+// Placements is this node's copy of who owns the streams.
+type Placements interface {
+	Placement(key media.StreamKey) (state.Placement, bool)
+	// WatchPlacements is closed at the next change of any placement.
+	WatchPlacements() <-chan struct{}
+}
+
+// Deps are what a registry works with; all fields but Placements are needed.
 type Deps struct {
-	Hub    *relay.Hub
-	Claims Claimer
-	Log    *slog.Logger
-	Now    func() time.Time
+	Hub        *relay.Hub
+	Claims     Claimer
+	Placements Placements // nil: nobody else claims the streams of this node
+	Log        *slog.Logger
+	Now        func() time.Time
 }

@@ -22,6 +22,7 @@ type cluster struct {
 	err     error         // what Claim answers
 	refuse  int           // releases that fail
 	waiting chan struct{} // Claim waits for it to be closed
+	t0      time.Time     // when an earlier owner began the streams; zero: there was none
 }
 
 func newCluster() *cluster { return &cluster{held: map[media.StreamKey]uint64{}, epoch: 100} }
@@ -41,7 +42,11 @@ func (c *cluster) Claim(ctx context.Context, key media.StreamKey) (state.Placeme
 	}
 	c.epoch++
 	c.held[key] = c.epoch
-	return state.Placement{Epoch: c.epoch}, nil
+	p := state.Placement{Epoch: c.epoch, ClaimedAtMS: time.Now().UnixMilli(), T0MS: time.Now().UnixMilli()}
+	if !c.t0.IsZero() {
+		p.T0MS = c.t0.UnixMilli()
+	}
+	return p, nil
 }
 
 func (c *cluster) Release(_ context.Context, key media.StreamKey, epoch uint64) error {

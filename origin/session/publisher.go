@@ -1,6 +1,7 @@
 package session
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,9 @@ import (
 type PublisherInfo struct {
 	Remote string // address, for logs and listings
 	Token  string // key or token of the request, "" without; only a digest is kept
+	// Digest stands for the token of a publisher that another node forwards:
+	// its SHA-256, zero without. It counts if Token is "".
+	Digest [sha256.Size]byte
 	// Close ends the connection for a reason. It must not block, nor call back
 	// into the session; it may be called from any goroutine, and more than once.
 	Close func(reason error)
@@ -35,8 +39,8 @@ type Publisher struct {
 }
 
 func newPublisher(s *stream, run uint32, info PublisherInfo, now time.Time) *Publisher {
-	p := &Publisher{stream: s, run: run, info: info, token: newToken(info.Token), since: now}
-	p.info.Token = ""
+	p := &Publisher{stream: s, run: run, info: info, token: tokenOf(info), since: now}
+	p.info.Token, p.info.Digest = "", [sha256.Size]byte{}
 	p.Alive(now)
 	return p
 }

@@ -20,6 +20,8 @@ var (
 	ErrTooManyStreams = errors.New("too many published streams on this node")
 	// ErrBusy refuses a publisher of a stream that has one, by the app's busy policy.
 	ErrBusy = errors.New("the stream has a publisher")
+	// ErrSuperseded ends a stream that another node, or nobody, owns by now.
+	ErrSuperseded = errors.New("the node does not own the stream any more, publish again")
 	// ErrReplaced ends a publisher whose stream another connection has taken over.
 	ErrReplaced = errors.New("replaced by another publisher")
 )

@@ -15,10 +15,11 @@ import (
 // there is no second pipeline in an epoch once one has published an index.
 type segmenter struct {
 	// Set at construction.
-	key    media.StreamKey
-	epoch  uint64
-	log    *slog.Logger
-	writer *relay.Writer
+	key     media.StreamKey
+	epoch   uint64
+	resumed bool // the stream had an earlier epoch
+	log     *slog.Logger
+	writer  *relay.Writer
 
 	pipe   *pipeline.Pipeline // nil: no HLS
 	err    error              // why there is none although the app has it on
@@ -27,15 +28,20 @@ type segmenter struct {
 
 // startRun begins, continues or ends HLS as the app wants it now.
 func (s *segmenter) startRun(run uint32, app *state.App, now time.Time) {
+	x := s.writer.Live().Index()
+	earlier := x != nil && x.Epoch != s.epoch
 	if !app.HLS.Enabled {
 		s.end()
 		s.err = nil
+		if earlier {
+			s.writer.PublishIndex(nil)
+		}
 		return
 	}
 	switch {
 	case s.pipe != nil:
 		s.pipe.StartRun(now)
-	case s.writer.Live().Index() == nil:
+	case x == nil || earlier:
 		s.err = nil
 		if err := s.open(run, app, now); err != nil {
 			s.fail(err)
@@ -47,6 +53,14 @@ func (s *segmenter) startRun(run uint32, app *state.App, now time.Time) {
 func (s *segmenter) open(run uint32, app *state.App, now time.Time) error {
 	cfg := pipeline.DefaultConfig(s.epoch, uint64(max(now.Unix(), 0)))
 	cfg.Segment, cfg.Window = app.HLS.Segment, app.HLS.Window
+	cfg.Resumed = s.resumed
+	if s.resumed {
+		_, reported := s.writer.Live().Reported()
+		cfg.FirstMSN = max(cfg.FirstMSN, reported)
+	}
+	if x := s.writer.Live().Index(); x != nil { // of the earlier epoch
+		cfg.FirstMSN, cfg.Discontinuities = max(cfg.FirstMSN, x.NextMSN()), x.Discontinuities()
+	}
 	p, err := pipeline.New(cfg, s.writer.PublishIndex)
 	if err != nil {
 		return err
@@ -54,7 +68,7 @@ func (s *segmenter) open(run uint32, app *state.App, now time.Time) error {
 	s.pipe = p
 	p.StartRun(now)
 	c := s.writer.Live().Configs()
-	if c == nil {
+	if c == nil || run == 0 { // the epoch's first publisher sends its own
 		return nil
 	}
 	for _, h := range c.Headers {

@@ -20,10 +20,12 @@ type sequencer struct {
 	key      media.StreamKey
 	counters *Counters
 	writer   *relay.Writer
-	clock    *timeline.Timeline
+	t0       time.Time // of the stream's time 0, as the placement has it; zero: not known
+	resumed  bool      // there was an earlier epoch
 
 	// Owned by the stream.
-	run      uint32 // of the packets to come
+	clock    *timeline.Timeline // nil before the first packet
+	run      uint32             // of the packets to come
 	group    grouper
 	headers  headers
 	keyed    [media.MaxTracks]bool // video tracks that had a keyframe in this run
@@ -34,25 +36,53 @@ type sequencer struct {
 	dropped  int64
 }
 
-func newSequencer(r *Registry, key media.StreamKey, epoch uint64, app *state.App) (*sequencer, error) {
+func newSequencer(
+	r *Registry, key media.StreamKey, placement state.Placement, app *state.App,
+) (*sequencer, error) {
+	epoch := placement.Epoch
 	w, err := r.deps.Hub.Publish(key, epoch, relay.LiveOptions{
 		Keep: max(app.GOPCache.Time, 2*app.Latency), MaxBytes: app.GOPCache.Bytes, StartedAt: r.deps.Now(),
 	})
 	if err != nil {
 		return nil, err
 	}
+	// A life that was pulled from an earlier owner has packets already.
+	resumed := placement.ClaimedAtMS > placement.T0MS || w.Live().Packets() > 0
+	var t0 time.Time
+	if placement.T0MS > 0 {
+		t0 = time.UnixMilli(placement.T0MS)
+	}
 	return &sequencer{
-		key: key, counters: &r.counters, writer: w, clock: timeline.New(timeline.Config{}),
+		key: key, counters: &r.counters, writer: w, t0: t0, resumed: resumed,
 		group: grouper{epoch: epoch}, headers: headers{known: map[headerKey]digest{}},
-		segments: segmenter{key: key, epoch: epoch, log: r.deps.Log, writer: w},
+		segments: segmenter{key: key, epoch: epoch, resumed: resumed, log: r.deps.Log, writer: w},
 	}, nil
+}
+
+// begin starts the clock with the first packet. A stream that has had an
+// earlier owner goes on where that has left it: behind all that this node and
+// the readers at other nodes have of it, and not before the wall clock time
+// since the stream's time 0, which is all that is left of a stream that nobody
+// has seen.
+func (q *sequencer) begin(now time.Time) {
+	var cfg timeline.Config
+	if q.resumed {
+		reported, _ := q.writer.Live().Reported()
+		cfg.Resume, cfg.HasResume = max(q.writer.Live().LastDTS(), reported), true
+		if !q.t0.IsZero() {
+			cfg.Resume = max(cfg.Resume, media.Timestamp(now.Sub(q.t0).Milliseconds()))
+		}
+	}
+	q.clock = timeline.New(cfg)
 }
 
 // startRun prepares for the packets of another publisher connection.
 func (q *sequencer) startRun(run uint32, app *state.App, now time.Time) {
 	q.run = run
 	q.group.startRun()
-	q.clock.StartRun()
+	if q.clock != nil {
+		q.clock.StartRun()
+	}
 	q.headers.startRun()
 	clear(q.keyed[:])
 	q.segments.startRun(run, app, now)
@@ -71,6 +101,9 @@ func (q *sequencer) end() {
 // write takes a message of the publisher. What can't be used is dropped and
 // counted; an error is the log's and final. m.Body is copied.
 func (q *sequencer) write(m rtmp.Message, now time.Time) error {
+	if q.clock == nil {
+		q.begin(now)
+	}
 	info, err := flv.Describe(m.Type, m.Body)
 	if err != nil {
 		q.drop(DropMalformed)

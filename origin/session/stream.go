@@ -48,6 +48,7 @@ type stream struct {
 	pub   *Publisher  // while live
 	timer *time.Timer // while in the grace
 	seq   *sequencer  // from the claim to the end
+	seen  bool        // its placement has been seen in this node's copy of the cluster
 }
 
 func newStream(r *Registry, key media.StreamKey) *stream {
@@ -70,7 +71,10 @@ func (s *stream) claim(ctx context.Context, app *state.App, pub PublisherInfo) (
 		s.leave()
 		return nil, fmt.Errorf("session: claim %s: %w", s.key, err)
 	}
-	seq, err := newSequencer(s.reg, s.key, placement.Epoch, app)
+	seq, err := newSequencer(s.reg, s.key, placement, app)
+	if err == nil && seq.resumed && s.reg.deps.Placements != nil {
+		<-time.After(media.ResumeHold)
+	}
 	s.mu.Lock()
 	s.epoch, s.seq = placement.Epoch, seq
 	if err != nil {
@@ -101,7 +105,7 @@ func (s *stream) join(app *state.App, pub PublisherInfo) (p *Publisher, wait <-c
 	}
 	old := s.pub
 	silent := s.reg.deps.Now().Sub(old.lastAlive())
-	if !mayReplace(app.BusyPolicy, silent, old.token.equal(newToken(pub.Token))) {
+	if !mayReplace(app.BusyPolicy, silent, old.token.equal(tokenOf(pub))) {
 		return nil, nil, fmt.Errorf("session: %s: %w from %s, which sent a byte %v ago, and the policy is %s",
 			s.key, ErrBusy, old.info.Remote, silent.Truncate(time.Millisecond), app.BusyPolicy)
 	}
@@ -185,7 +189,7 @@ func (s *stream) shutdown(ctx context.Context) {
 	s.release(ctx)
 }
 
-// finish ends the media. s.mu is held; release must follow.
+// finish ends the media. s.mu is held; release, or leave, must follow.
 func (s *stream) finish(reason error) {
 	s.phase = ended
 	s.seq.end()
@@ -247,8 +251,11 @@ type token struct {
 	sum [sha256.Size]byte
 }
 
-func newToken(s string) token {
-	return token{set: s != "", sum: sha256.Sum256([]byte(s))}
+func tokenOf(info PublisherInfo) token {
+	if info.Token != "" {
+		return token{set: true, sum: sha256.Sum256([]byte(info.Token))}
+	}
+	return token{set: info.Digest != [sha256.Size]byte{}, sum: info.Digest}
 }
 
 // equal is never true for two that have none.

@@ -105,7 +105,7 @@ func (c *conn) handle(ev *wire.Event, rest []byte) {
 func (c *conn) publish(r *wire.Request, rest []byte) {
 	s := c.loop.server
 	if s.cfg.Publish == nil {
-		c.rtmp.RejectPublish("This node takes no publishers.")
+		c.rtmp.RejectPublish(s.cfg.publishElsewhere())
 		c.farewell(viewer.ErrRefused)
 		return
 	}

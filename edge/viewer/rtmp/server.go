@@ -34,7 +34,21 @@ type Config struct {
 	// Publish takes over a connection that wants to publish; nil refuses those.
 	// It is called on a goroutine of its own.
 	Publish func(Handover)
-	Log     *slog.Logger
+	// PublishAt names an address, HOST:PORT, to publish at for those who are
+	// refused; nil or "": none is known. It is called on a loop.
+	PublishAt func() string
+	Log       *slog.Logger
+}
+
+// publishElsewhere tells a publisher where to go.
+func (c *Config) publishElsewhere() string {
+	const refusal = "this node takes no publishers"
+	if c.PublishAt != nil {
+		if at := c.PublishAt(); at != "" {
+			return refusal + ", publish to rtmp://" + at
+		}
+	}
+	return refusal
 }
 
 // Server serves RTMP on all loops of a node.

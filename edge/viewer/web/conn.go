@@ -17,7 +17,7 @@ type connState uint8
 const (
 	stateHead   connState = iota // waits for a request head
 	stateBody                    // sends an answer's body
-	stateParked                  // waits for a playlist
+	stateParked                  // waits for a playlist or a segment
 	stateLive                    // plays, or waits for, a live stream
 	stateClosed
 )
@@ -83,10 +83,7 @@ func (c *conn) OnTimer(*reactor.Conn) {
 	case stateBody:
 		c.close(fanout.ErrStalled)
 	case stateParked:
-		w := c.wait
-		c.loop.unpark(c)
-		c.unavailable("the stream has not started", w.headOnly)
-		c.resume()
+		c.giveUp()
 	case stateLive:
 		c.player.onTimer()
 	case stateClosed:

@@ -11,12 +11,16 @@ import (
 	"tmms/media/hls"
 )
 
-// waiting is a playlist request that is parked until the stream has an index.
+// waiting is a request that is parked until the stream has what it asks for: an
+// index for a playlist, or the segment.
 type waiting struct {
 	stream       *hlsStream
 	request      *request
 	multivariant bool
 	headOnly     bool
+
+	segment    bool
+	epoch, msn uint64 // of the segment
 }
 
 // servePlaylist answers with a playlist, or parks the request until there is one.
@@ -34,15 +38,35 @@ func (c *conn) servePlaylist(r *request, t viewer.Target, multivariant bool) {
 		c.playlist(&w, x)
 		return
 	}
-	if len(l.parked) >= media.MaxParkedRequests || l.server.gate.Draining() {
+	if !c.park(&w) {
 		s.release(l.loop.Now())
 		c.unavailable("too many requests wait for streams to start", headOnly)
-		return
 	}
-	c.wait, c.state = &w, stateParked
+}
+
+// park lets a request wait; false: too many do.
+func (c *conn) park(w *waiting) bool {
+	l := c.loop
+	if len(l.parked) >= media.MaxParkedRequests || l.server.gate.Draining() {
+		return false
+	}
+	c.wait, c.state = w, stateParked
 	l.parked = append(l.parked, c)
 	l.loop.Wake()
 	c.rc.SetTimer(media.ParkTimeout)
+	return true
+}
+
+// giveUp answers a parked request whose time is over.
+func (c *conn) giveUp() {
+	w := c.wait
+	c.loop.unpark(c)
+	if w.segment {
+		c.notFound(w.request, "no such segment")
+	} else {
+		c.unavailable("the stream has not started", w.headOnly)
+	}
+	c.resume()
 }
 
 // playlist answers with a playlist of x and ends the request's hold on the stream.
@@ -92,7 +116,7 @@ func (l *Loop) unpark(c *conn) {
 	c.wait = nil
 }
 
-// wakeParked answers the requests whose playlist has come.
+// wakeParked answers the requests whose playlist or segment has come.
 func (l *Loop) wakeParked() {
 	for i := len(l.parked) - 1; i >= 0; i-- {
 		if i >= len(l.parked) {
@@ -100,7 +124,7 @@ func (l *Loop) wakeParked() {
 		}
 		c := l.parked[i]
 		x := c.wait.stream.playlistIndex()
-		if x == nil {
+		if x == nil || c.wait.segment && c.wait.stream.coming(c.wait.epoch, c.wait.msn) {
 			continue
 		}
 		w := *c.wait
@@ -108,12 +132,17 @@ func (l *Loop) wakeParked() {
 		l.parked[len(l.parked)-1] = nil
 		l.parked = l.parked[:len(l.parked)-1]
 		c.wait = nil
-		c.playlist(&w, x)
+		if w.segment {
+			c.segment(&w)
+		} else {
+			c.playlist(&w, x)
+		}
 		c.resume()
 	}
 }
 
-// serveSegment answers with a segment that the index has.
+// serveSegment answers with a segment that the index has. One that another node
+// may have listed already, while its bytes are on the way here, is waited for.
 func (c *conn) serveSegment(r *request, t viewer.Target, name string) {
 	l := c.loop
 	s, err := l.server.streams.open(t.Key)
@@ -122,20 +151,31 @@ func (c *conn) serveSegment(r *request, t viewer.Target, name string) {
 		return
 	}
 	l.touched()
-	var seg *hls.Segment
 	epoch, msn, ok := hls.ParseSegmentName(name)
-	if ok {
-		seg = s.segment(epoch, msn)
-	}
-	s.release(l.loop.Now())
-	if seg == nil {
-		c.notFound(r, "no such segment, or not any more")
+	if !ok {
+		s.release(l.loop.Now())
+		c.notFound(r, "no such segment")
 		return
 	}
-	etag := `"` + strconv.FormatUint(epoch, 10) + "-" + strconv.FormatUint(msn, 10) + `"`
+	w := waiting{stream: s, request: r, segment: true, epoch: epoch, msn: msn}
+	if !s.coming(epoch, msn) || !c.park(&w) {
+		c.segment(&w)
+	}
+}
+
+// segment answers with a segment, if it is there, and ends the request's hold
+// on the stream.
+func (c *conn) segment(w *waiting) {
+	seg := w.stream.segment(w.epoch, w.msn)
+	w.stream.release(c.loop.loop.Now())
+	if seg == nil {
+		c.notFound(w.request, "no such segment, or not any more")
+		return
+	}
+	etag := `"` + strconv.FormatUint(w.epoch, 10) + "-" + strconv.FormatUint(w.msn, 10) + `"`
 	h := header{status: http.StatusOK, typ: typeSegment, cache: cacheImmutable, etag: etag}
 	c.hls = true
-	c.serveBytes(r, h, seg.Chunks, int64(seg.Size))
+	c.serveBytes(w.request, h, seg.Chunks, int64(seg.Size))
 }
 
 // onSweep lets idle streams go, for as long as there are any.

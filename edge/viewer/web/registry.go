@@ -74,6 +74,7 @@ func (r *registry) open(key media.StreamKey) (*hlsStream, error) {
 		if err != nil {
 			return nil, err
 		}
+		feed.WantHLS(true)
 		s = &hlsStream{registry: r, key: key, feed: feed}
 		r.streams[key] = s
 	}
@@ -95,18 +96,19 @@ func (s *hlsStream) release(now time.Duration) {
 
 // drop gives the feed back. registry.mu is held.
 func (s *hlsStream) drop() {
+	s.feed.WantHLS(false)
 	s.feed.Close()
 	delete(s.registry.streams, s.key)
 }
 
-// live tells whether the stream is published.
+// live tells whether the stream is published, here or at another node.
 func (r *registry) live(key media.StreamKey) bool {
 	feed, err := r.hub.Open(key)
 	if err != nil {
 		return false
 	}
 	defer feed.Close()
-	return feed.Live() != nil
+	return feed.Placed()
 }
 
 // playlistIndex is the index that a playlist is made of, nil while there is
@@ -137,6 +139,20 @@ func (s *hlsStream) segment(epoch, msn uint64) *hls.Segment {
 		return last.Index().Lookup(epoch, msn)
 	}
 	return nil
+}
+
+// ahead is how far a player may be ahead of this node's index: another node may
+// have got one segment earlier, and the next while the request came.
+const ahead = 2
+
+// coming tells whether a segment that is not there may come soon.
+func (s *hlsStream) coming(epoch, msn uint64) bool {
+	x := s.playlistIndex()
+	if x == nil {
+		return s.feed.Placed() // the index has not come yet
+	}
+	last, ok := x.LastMSN()
+	return ok && !x.Ended && epoch >= x.Epoch && msn > last && msn-last <= ahead && s.segment(epoch, msn) == nil
 }
 
 // playlists renders x, once.

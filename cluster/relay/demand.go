@@ -1,0 +1,119 @@
+package relay
+
+import "tmms/media"
+
+// demand tells the puller of a node which feeds to look at.
+type demand struct {
+	// Set at construction.
+	signal chan struct{}                  // holds one: changed is not empty
+	placed func(key media.StreamKey) bool // whether a node has the stream
+
+	// Guarded by hub.mu.
+	changed map[media.StreamKey]struct{}
+	all     bool // too much has changed: every feed, and what is in changed
+}
+
+// maxChanged bounds what is noted of changes that nobody fetches.
+const maxChanged = media.MaxStreamsPerNode
+
+// want is what the readers of a feed ask of a pull.
+type want struct {
+	readers bool // somebody reads, and nobody publishes on this node
+	hls     bool // segments too
+	local   bool // published on this node
+}
+
+// startDemand makes the hub note whose readers change. It is called once.
+func (h *Hub) startDemand(placed func(media.StreamKey) bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.demand = &demand{signal: make(chan struct{}, 1), placed: placed, changed: map[media.StreamKey]struct{}{}}
+	for _, f := range h.feeds {
+		h.touch(f)
+	}
+}
+
+// Demand is signalled when feeds got their first reader or lost the last one,
+// or when what they want has changed. The changes are coalesced; nil while
+// nobody pulls on this node.
+func (h *Hub) Demand() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.demand == nil {
+		return nil
+	}
+	return h.demand.signal
+}
+
+// touch notes that a feed's demand has changed. h.mu is held.
+func (h *Hub) touch(f *Feed) {
+	if h.demand == nil {
+		return
+	}
+	if len(h.demand.changed) >= maxChanged {
+		h.demand.all = true
+		clear(h.demand.changed)
+	}
+	h.demand.changed[f.key] = struct{}{}
+	select {
+	case h.demand.signal <- struct{}{}:
+	default:
+	}
+}
+
+// takeChanged gives the streams whose demand has changed since the last call;
+// all: every stream may have, and the list has those with readers.
+func (h *Hub) takeChanged() (list []media.StreamKey, all bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	d := h.demand
+	all, d.all = d.all, false
+	if all {
+		for key := range h.feeds {
+			list = append(list, key)
+		}
+	} else {
+		for key := range d.changed {
+			list = append(list, key)
+		}
+	}
+	clear(d.changed)
+	return list, all
+}
+
+// wanted tells whether a stream has readers and no publisher on this node.
+func (h *Hub) wanted(key media.StreamKey) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.feeds[key]
+	return f != nil && f.refs > 0 && (f.writer == nil || f.writer.pulled)
+}
+
+// hold keeps the feed of a stream that is wanted for a pull, until
+// [Feed.letGo]; nil if it is not wanted.
+func (h *Hub) hold(key media.StreamKey) *Feed {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.feeds[key]
+	if f == nil || f.refs == 0 || f.writer != nil && !f.writer.pulled {
+		return nil
+	}
+	f.pulled = true
+	return f
+}
+
+// want says what the feed's readers ask for now.
+func (f *Feed) want() want {
+	f.hub.mu.Lock()
+	defer f.hub.mu.Unlock()
+	local := f.writer != nil && !f.writer.pulled
+	return want{readers: f.refs > 0 && !local, hls: f.hls > 0, local: local}
+}
+
+// letGo ends what hold began.
+func (f *Feed) letGo() {
+	f.hub.mu.Lock()
+	defer f.hub.mu.Unlock()
+	f.pulled = false
+	f.drop()
+}

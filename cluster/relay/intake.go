@@ -1,0 +1,399 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"tmms/cluster/fabric"
+	"tmms/cluster/pki"
+	"tmms/media"
+	"tmms/media/relaywire"
+)
+
+// Why a subscription ends.
+var (
+	errEnded       = errors.New("the stream has ended")
+	errClosed      = errors.New("not wanted any more")
+	errStalled     = errors.New("the owner sends nothing")
+	errUnconfirmed = errors.New("the placement does not confirm the epoch")
+	errSuperseded  = errors.New("the stream has moved to another owner")
+	errProtocol    = errors.New("unexpected message")
+	errOverflow    = errors.New("unfinished packets of too many bytes")
+)
+
+// intake is one subscription of a pull at an owner.
+type intake struct {
+	// Set at construction.
+	pull  *pull
+	owner string // node id, and
+	epoch uint64 // what the placement confirmed
+	began time.Time
+	stop  context.CancelFunc
+	done  chan struct{} // closed when the control stream's goroutine has ended
+	ready chan struct{} // closed when the owner was accepted, or it is over
+
+	heard   atomic.Int64 // unix nanoseconds of the last byte
+	sampled atomic.Int64 // unix nanoseconds of the last lag that was observed
+	partial atomic.Int64 // bytes in large inboxes
+
+	// Guarded by pull.mu.
+	reorder   *reorder
+	streams   map[*fabric.ReceiveStream]struct{}
+	control   *fabric.Stream // nil before the subscription was sent
+	configs   *relaywire.Configs
+	ending    *relaywire.End
+	endBy     time.Time // by which the end must be complete
+	delivered time.Time // of the last packet
+	accepted  bool
+	hls       bool  // what the owner was told
+	err       error // why it is over
+}
+
+func newIntake(p *pull, owner string, epoch uint64, stop context.CancelFunc, now time.Time) *intake {
+	in := &intake{
+		pull: p, owner: owner, epoch: epoch, began: now, stop: stop,
+		done: make(chan struct{}), ready: make(chan struct{}),
+		streams: map[*fabric.ReceiveStream]struct{}{}, delivered: now,
+	}
+	in.reorder = newReorder(in)
+	in.heard.Store(now.UnixNano())
+	return in
+}
+
+// close ends the subscription; the first reason counts. pull.mu is held.
+func (in *intake) close(reason error) {
+	if in.err != nil {
+		return
+	}
+	in.err = reason
+	in.stop()
+	if !in.accepted {
+		close(in.ready)
+	}
+	for s := range in.streams {
+		s.CancelRead(code(relaywire.CodeDone))
+	}
+	in.streams = nil
+	in.reorder = newReorder(in)
+}
+
+// fail closes the subscription and lets the pull know.
+func (in *intake) fail(reason error) {
+	in.pull.mu.Lock()
+	in.close(reason)
+	in.pull.mu.Unlock()
+	in.pull.poke()
+}
+
+// track notes a stream that close has to cancel; false: it is closed.
+func (in *intake) track(s *fabric.ReceiveStream) bool {
+	in.pull.mu.Lock()
+	defer in.pull.mu.Unlock()
+	if in.err != nil {
+		return false
+	}
+	in.streams[s] = struct{}{}
+	return true
+}
+
+func (in *intake) untrack(s *fabric.ReceiveStream) {
+	in.pull.mu.Lock()
+	defer in.pull.mu.Unlock()
+	delete(in.streams, s)
+}
+
+// run subscribes and reads what the owner says until the subscription is over.
+func (in *intake) run(ctx context.Context, to fabric.Target) {
+	defer close(in.done)
+	in.fail(in.subscribe(ctx, to))
+}
+
+func (in *intake) subscribe(ctx context.Context, to fabric.Target) error {
+	p := in.pull.puller
+	session, err := p.fabric.Session(ctx, to, fabric.ALPNRelay)
+	if err != nil {
+		return err
+	}
+	if peer := session.Peer(); !peer.Has(pki.RoleOrigin) {
+		return fmt.Errorf("relay: %s has no certificate of an origin", peer)
+	}
+	l := p.link(session)
+	id := l.add(in)
+	defer l.remove(id)
+	control, err := session.Open(ctx)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { reset(control, relaywire.CodeDone) })
+	defer stop()
+	defer reset(control, relaywire.CodeDone)
+	control.SetPriority(urgencyControl, false)
+	b := relaywire.AppendHello(nil, relaywire.StreamSubscribe)
+	b = relaywire.AppendMessage(b, in.request(id))
+	if err := in.write(control, b); err != nil {
+		return err
+	}
+	in.pull.mu.Lock()
+	in.control = control
+	in.pull.mu.Unlock()
+	in.pull.poke() // what is wanted may have changed meanwhile
+	return in.listen(ctx, control)
+}
+
+// request is the Subscribe message.
+func (in *intake) request(id uint64) relaywire.Subscribe {
+	p := in.pull
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	have := p.shelf.have()
+	seen := p.seen
+	seen.SegmentEpoch, seen.MSN = have.epoch, have.msn
+	in.hls = p.hls
+	return relaywire.Subscribe{
+		ID: id, Key: p.feed.key, Epoch: in.epoch, Seen: seen, Resume: p.started, HLS: in.hls,
+		Hops: []string{p.puller.cluster.ID()},
+	}
+}
+
+// write sends on the control stream, which takes a message at once unless the
+// owner is dead.
+func (in *intake) write(control *fabric.Stream, b []byte) error {
+	_ = control.SetWriteDeadline(time.Now().Add(in.pull.puller.cfg.Stall))
+	_, err := control.Write(b)
+	return err
+}
+
+// update tells the owner whether HLS viewers are present.
+func (in *intake) update(hls bool, have segmentID) {
+	in.pull.mu.Lock()
+	control := in.control
+	same := in.hls == hls || control == nil || in.err != nil
+	if !same {
+		in.hls = hls
+	}
+	in.pull.mu.Unlock()
+	if same {
+		return
+	}
+	m := relaywire.Update{HLS: hls, SegmentEpoch: have.epoch, MSN: have.msn}
+	if err := in.write(control, relaywire.AppendMessage(nil, m)); err != nil {
+		in.fail(err)
+	}
+}
+
+// listen reads the owner's messages. Behind the end the media may still be on
+// its way.
+func (in *intake) listen(ctx context.Context, control *fabric.Stream) error {
+	b := &inbox{r: control}
+	for {
+		m, err := parse(b, relaywire.ParseMessage)
+		if err != nil && in.isEnding() {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		in.alive()
+		if err := in.take(m); err != nil {
+			return err
+		}
+	}
+}
+
+func (in *intake) alive() { in.heard.Store(time.Now().UnixNano()) }
+
+// take acts on a message.
+func (in *intake) take(m relaywire.Message) error {
+	in.pull.mu.Lock()
+	defer in.pull.mu.Unlock()
+	if in.err != nil {
+		return in.err
+	}
+	switch m := m.(type) {
+	case relaywire.Pending, relaywire.Idle:
+		return nil
+	case relaywire.Refuse:
+		return fmt.Errorf("%w: %s, owner %q", errRefused, m.Reason, m.Owner)
+	case relaywire.Superseded:
+		return fmt.Errorf("%w: epoch %d", errSuperseded, m.Epoch)
+	case relaywire.Ok:
+		return in.accept(m)
+	case relaywire.State:
+		if w := in.pull.writer; w != nil && in.pull.source == in {
+			w.SetState(stateOf(m.Grace))
+		}
+		return nil
+	case relaywire.Skip:
+		return in.reorder.skip(m.Seq)
+	case relaywire.End:
+		in.ending = &m
+		in.endBy = time.Now().Add(in.pull.puller.cfg.Settle)
+		return in.checkEnd()
+	}
+	return fmt.Errorf("%w: %T", errProtocol, m)
+}
+
+func (in *intake) isEnding() bool {
+	in.pull.mu.Lock()
+	defer in.pull.mu.Unlock()
+	return in.ending != nil
+}
+
+func stateOf(grace bool) State {
+	if grace {
+		return StateGrace
+	}
+	return StateLive
+}
+
+// accept lets the owner's packets in, if the placement confirms its epoch.
+func (in *intake) accept(m relaywire.Ok) error {
+	p := in.pull
+	placement, ok := p.puller.cluster.Placement(p.feed.key)
+	if in.accepted || !ok || m.Epoch != placement.Epoch || m.Epoch < p.seen.ID.Epoch {
+		p.puller.metrics.fences.Inc()
+		return fmt.Errorf("%w: the owner %s has %d, the placement %d", errUnconfirmed, in.owner, m.Epoch, placement.Epoch)
+	}
+	in.accepted, in.epoch, p.source = true, m.Epoch, in
+	close(in.ready)
+	if err := p.open(m); err != nil {
+		return err
+	}
+	p.writer.SetState(stateOf(m.Grace))
+	return in.reorder.start()
+}
+
+// checkEnd tells when everything of a stream that has ended is here. pull.mu is held.
+func (in *intake) checkEnd() error {
+	e := in.ending
+	if e == nil || in.reorder.next < e.Groups {
+		return nil
+	}
+	if shown := in.pull.shelf.shown; in.hls && e.IndexVersion > 0 && (shown == nil || shown.Version < e.IndexVersion) {
+		return nil
+	}
+	return errEnded
+}
+
+// readGroup reads a group stream behind its header.
+func (in *intake) readGroup(b *inbox, h *relaywire.GroupHeader) {
+	if err := in.openGroup(h); err != nil {
+		in.fail(err)
+		return
+	}
+	packets := h.Packets()
+	defer func() { in.partial.Add(-large(b)) }()
+	for {
+		if err := in.deliver(h.Seq, &packets, b); err != nil {
+			in.fail(err)
+			return
+		}
+		before := large(b)
+		err := in.fill(b)
+		if n := in.partial.Add(large(b) - before); n > 2*media.MaxReorderBytes && err == nil {
+			err = fmt.Errorf("%w: %d, the limit is %d", errOverflow, n, 2*media.MaxReorderBytes)
+		}
+		if err != nil {
+			in.groupEnded(h.Seq, b, err)
+			return
+		}
+	}
+}
+
+// large is by how many bytes an inbox has grown for a large packet.
+func large(b *inbox) int64 { return int64(max(cap(b.buf)-readBuffer, 0)) }
+
+// fill reads more of a stream.
+func (in *intake) fill(b *inbox) error {
+	had := len(b.rest())
+	err := b.fill()
+	if n := len(b.rest()) - had; n > 0 {
+		in.alive()
+		in.pull.puller.metrics.bytes.Add(float64(n))
+	}
+	return err
+}
+
+func (in *intake) openGroup(h *relaywire.GroupHeader) error {
+	in.pull.mu.Lock()
+	defer in.pull.mu.Unlock()
+	if in.err != nil {
+		return in.err
+	}
+	in.alive()
+	return in.reorder.open(h)
+}
+
+// deliver takes the packets that have come whole.
+func (in *intake) deliver(seq uint64, packets *relaywire.Packets, b *inbox) error {
+	in.pull.mu.Lock()
+	defer in.pull.mu.Unlock()
+	for {
+		p, n, err := packets.Parse(b.rest())
+		if errors.Is(err, relaywire.ErrShort) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if in.err != nil {
+			return in.err
+		}
+		if err := in.reorder.put(seq, &p); err != nil {
+			return err
+		}
+		b.consume(n)
+	}
+}
+
+// groupEnded notes why nothing more comes on a group stream.
+func (in *intake) groupEnded(seq uint64, b *inbox, err error) {
+	var stream *fabric.StreamError
+	switch {
+	case errors.As(err, &stream): // the control stream says what that means
+		return
+	case !errors.Is(err, io.EOF):
+		in.fail(err)
+		return
+	case len(b.rest()) > 0:
+		in.fail(fmt.Errorf("%w: a group stream ends within a packet", relaywire.ErrMalformed))
+		return
+	}
+	in.pull.mu.Lock()
+	err = in.err
+	if err == nil {
+		err = in.reorder.finish(seq)
+	}
+	if err == nil {
+		err = in.checkEnd()
+	}
+	in.pull.mu.Unlock()
+	if err != nil {
+		in.fail(err)
+	}
+}
+
+// beginGroup implements orderedSink.
+func (in *intake) beginGroup(h *relaywire.GroupHeader) { in.configs = h.Configs }
+
+// packet implements orderedSink: the next packet goes into the log. pull.mu is held.
+func (in *intake) packet(p *media.Packet) error {
+	if p.ID.Epoch > in.epoch {
+		in.pull.puller.metrics.fences.Inc()
+		return fmt.Errorf("%w: a packet has %d, the subscription %d", errUnconfirmed, p.ID.Epoch, in.epoch)
+	}
+	now := time.Now()
+	in.delivered = now
+	if last := in.sampled.Load(); now.UnixNano()-last > int64(idleMark) {
+		in.sampled.Store(now.UnixNano())
+		in.pull.puller.metrics.lag.Observe(max(now.Sub(time.UnixMicro(p.Ingested)), 0).Seconds())
+	}
+	configs := in.configs
+	in.configs = nil
+	return in.pull.append(p, configs)
+}

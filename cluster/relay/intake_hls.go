@@ -1,0 +1,109 @@
+package relay
+
+import (
+	"errors"
+	"io"
+
+	"tmms/cluster/fabric"
+	"tmms/media/hls"
+	"tmms/media/relaywire"
+)
+
+// segmentChunk is the size in which a segment's bytes are kept.
+const segmentChunk = 64 << 10
+
+// readIndexes reads the stream of segment indexes.
+func (in *intake) readIndexes(stream *fabric.ReceiveStream, b *inbox) {
+	<-in.ready // the Ok is on its way on another stream
+	for {
+		x, n, err := relaywire.ParseIndex(b.rest())
+		switch {
+		case err == nil:
+			b.consume(n)
+			in.publish(func(s *shelf) *hls.Index { return s.index(x) })
+		case !errors.Is(err, relaywire.ErrShort):
+			stream.CancelRead(code(relaywire.CodeMalformed))
+			in.fail(err)
+			return
+		default:
+			if in.fill(b) != nil { // the end, or a reset: the control stream says what that means
+				return
+			}
+		}
+	}
+}
+
+// publish lets change work on the shelf and shows readers what it gives.
+func (in *intake) publish(change func(*shelf) *hls.Index) {
+	p := in.pull
+	p.mu.Lock()
+	if in.err != nil || !p.hls || p.writer == nil {
+		p.mu.Unlock()
+		return
+	}
+	if x := change(&p.shelf); x != nil {
+		p.writer.PublishIndex(x)
+	}
+	err := in.checkEnd()
+	p.mu.Unlock()
+	if err != nil {
+		in.fail(err)
+	}
+}
+
+// readSegment reads the bytes of a segment; what is not wanted, or too much, is refused.
+func (in *intake) readSegment(stream *fabric.ReceiveStream, b *inbox, h relaywire.SegmentHeader) {
+	<-in.ready
+	var chunks [][]byte
+	kept := false
+	defer func() {
+		if !kept {
+			in.unreserve(size(chunks))
+		}
+	}()
+	for left := h.Size; left > 0; {
+		n := min(left, segmentChunk)
+		if !in.reserve(n) {
+			stream.CancelRead(code(relaywire.CodeOverflow))
+			return
+		}
+		chunk := make([]byte, n)
+		chunks = append(chunks, chunk)
+		if _, err := io.ReadFull(reading{in, b}, chunk); err != nil {
+			return
+		}
+		left -= n
+	}
+	in.publish(func(s *shelf) *hls.Index {
+		kept = true
+		return s.segment(segmentID{h.Epoch, h.MSN}, chunks)
+	})
+}
+
+// reading counts what is read of a stream.
+type reading struct {
+	in *intake
+	b  *inbox
+}
+
+func (r reading) Read(b []byte) (int, error) {
+	n, err := r.b.Read(b)
+	if n > 0 {
+		r.in.alive()
+		r.in.pull.puller.metrics.bytes.Add(float64(n))
+	}
+	return n, err
+}
+
+// reserve asks for room on the shelf, which is the pull's.
+func (in *intake) reserve(n int) bool {
+	in.pull.mu.Lock()
+	defer in.pull.mu.Unlock()
+	return in.err == nil && in.pull.hls && in.pull.shelf.reserve(n) == nil
+}
+
+func (in *intake) unreserve(n int) {
+	in.pull.mu.Lock()
+	defer in.pull.mu.Unlock()
+	_ = in.pull.shelf.reserve(-n)
+}

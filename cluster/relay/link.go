@@ -1,0 +1,104 @@
+package relay
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"tmms/cluster/fabric"
+	"tmms/media"
+	"tmms/media/relaywire"
+)
+
+// link is a session to an owner: it hands the streams that the owner opens to
+// the subscriptions that they belong to.
+type link struct {
+	// Set at construction.
+	puller  *Puller
+	session *fabric.Session
+	cancel  context.CancelFunc
+
+	mu sync.Mutex
+	// Guarded by mu.
+	last    uint64 // subscription id
+	intakes map[uint64]*intake
+}
+
+// add gives a subscription its id.
+func (l *link) add(in *intake) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last++
+	l.intakes[l.last] = in
+	return l.last
+}
+
+func (l *link) remove(id uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.intakes, id)
+}
+
+// find gives a subscription, nil if it is over.
+func (l *link) find(id uint64) *intake {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.intakes[id]
+}
+
+// run takes the owner's streams until ctx or the session ends.
+func (l *link) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		stream, err := l.session.AcceptUni(ctx)
+		if err != nil {
+			return
+		}
+		wg.Go(func() { l.read(ctx, stream) })
+	}
+}
+
+// read reads one stream of the owner to its end.
+func (l *link) read(ctx context.Context, stream *fabric.ReceiveStream) {
+	stop := context.AfterFunc(ctx, func() { stream.CancelRead(code(relaywire.CodeDone)) })
+	defer stop()
+	b := l.puller.borrow(stream)
+	defer l.puller.giveBack(b)
+	_ = stream.SetReadDeadline(time.Now().Add(media.HandshakeTimeout))
+	in, read, err := l.begin(b)
+	if err != nil {
+		stream.CancelRead(code(relaywire.CodeMalformed))
+		return
+	}
+	if in == nil || !in.track(stream) {
+		stream.CancelRead(code(relaywire.CodeDone))
+		return
+	}
+	defer in.untrack(stream)
+	_ = stream.SetReadDeadline(time.Time{})
+	read(in, stream, b)
+}
+
+// begin reads a stream's header and gives its subscription, nil if that is
+// over, with what reads the rest.
+func (l *link) begin(b *inbox) (in *intake, read func(*intake, *fabric.ReceiveStream, *inbox), err error) {
+	kind, err := parse(b, parseKind)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch kind {
+	case relaywire.StreamGroup:
+		h, err := parse(b, relaywire.ParseGroupHeader)
+		h.Configs = h.Configs.Clone() // the inbox will be written over
+		return l.find(h.Subscription), func(in *intake, _ *fabric.ReceiveStream, b *inbox) { in.readGroup(b, &h) }, err
+	case relaywire.StreamIndexes:
+		h, err := parse(b, relaywire.ParseIndexesHeader)
+		return l.find(h.Subscription), func(in *intake, s *fabric.ReceiveStream, b *inbox) { in.readIndexes(s, b) }, err
+	case relaywire.StreamSegment:
+		h, err := parse(b, relaywire.ParseSegmentHeader)
+		return l.find(h.Subscription), func(in *intake, s *fabric.ReceiveStream, b *inbox) { in.readSegment(s, b, h) }, err
+	case relaywire.StreamSubscribe, relaywire.StreamPush:
+	}
+	return nil, nil, relaywire.ErrMalformed
+}

@@ -1,0 +1,133 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// shared are the metrics that both ends of the relay of a node count in.
+type shared struct {
+	bytes  *prometheus.CounterVec
+	fences prometheus.Counter
+}
+
+// newShared registers the shared metrics, or finds them registered.
+func newShared(reg prometheus.Registerer) (shared, error) {
+	s := shared{
+		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tmms_relay_bytes_total", Help: "Bytes of streams that went between nodes.",
+		}, []string{"direction"}),
+		fences: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tmms_cluster_epoch_fences_total",
+			Help: "Times that a source or a subscriber was turned away because the stream has a higher epoch.",
+		}),
+	}
+	var err error
+	if s.bytes, err = register(reg, s.bytes); err != nil {
+		return s, err
+	}
+	s.fences, err = register(reg, s.fences)
+	return s, err
+}
+
+// register registers c; what is registered already is returned in its place.
+func register[T prometheus.Collector](reg prometheus.Registerer, c T) (T, error) {
+	if reg == nil {
+		return c, nil
+	}
+	err := reg.Register(c)
+	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		if known, ok := already.ExistingCollector.(T); ok {
+			return known, nil
+		}
+	}
+	if err != nil {
+		return c, fmt.Errorf("relay: register a metric: %w", err)
+	}
+	return c, nil
+}
+
+// serverMetrics are the source's.
+type serverMetrics struct {
+	subscriptions prometheus.Gauge
+	abandoned     prometheus.Counter
+	bytes         prometheus.Counter // out
+	fences        prometheus.Counter
+}
+
+func newServerMetrics(reg prometheus.Registerer) (*serverMetrics, error) {
+	common, err := newShared(reg)
+	if err != nil {
+		return nil, err
+	}
+	m := &serverMetrics{
+		subscriptions: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tmms_relay_subscriptions", Help: "Streams that are being sent to other nodes.",
+		}),
+		abandoned: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tmms_relay_abandoned_groups_total",
+			Help: "Groups that were given up because their subscriber was too far behind.",
+		}),
+		bytes: common.bytes.WithLabelValues("out"), fences: common.fences,
+	}
+	if m.subscriptions, err = register(reg, m.subscriptions); err != nil {
+		return nil, err
+	}
+	m.abandoned, err = register(reg, m.abandoned)
+	return m, err
+}
+
+// pullMetrics are the puller's; the states are counted when they are scraped.
+type pullMetrics struct {
+	puller *Puller
+	pulls  *prometheus.Desc
+
+	lag    prometheus.Histogram
+	bytes  prometheus.Counter // in
+	fences prometheus.Counter
+}
+
+func newPullMetrics(p *Puller, reg prometheus.Registerer) (*pullMetrics, error) {
+	common, err := newShared(reg)
+	if err != nil {
+		return nil, err
+	}
+	m := &pullMetrics{
+		puller: p,
+		pulls:  prometheus.NewDesc("tmms_edge_pulls", "Streams that are pulled from other nodes.", []string{"state"}, nil),
+		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "tmms_relay_lag_seconds",
+			Help:    "Time from a packet's arrival at the owner to its arrival here, by both nodes' clocks; sampled.",
+			Buckets: prometheus.ExponentialBuckets(1e-3, 2, 14),
+		}),
+		bytes: common.bytes.WithLabelValues("in"), fences: common.fences,
+	}
+	if reg != nil {
+		if err := reg.Register(m); err != nil {
+			return nil, fmt.Errorf("relay: register the pulls' metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// Describe implements prometheus.Collector.
+func (m *pullMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- m.pulls
+	m.lag.Describe(ch)
+}
+
+// Collect implements prometheus.Collector.
+func (m *pullMetrics) Collect(ch chan<- prometheus.Metric) {
+	var count [numPullPhases]int
+	m.puller.mu.Lock()
+	for _, pl := range m.puller.pulls {
+		count[pl.phase.Load()]++
+	}
+	m.puller.mu.Unlock()
+	for phase, n := range count {
+		ch <- prometheus.MustNewConstMetric(m.pulls, prometheus.GaugeValue, float64(n), phaseName(int32(phase)))
+	}
+	m.lag.Collect(ch)
+}

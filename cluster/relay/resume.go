@@ -1,0 +1,26 @@
+package relay
+
+import (
+	"tmms/media"
+	"tmms/media/relaywire"
+)
+
+// Reported gives how far the readers at other nodes had got in the stream when
+// they came to this node, over all of them: the highest decoding time, and a
+// segment number above all that they have seen; 0 if nobody had anything. A new
+// owner of the stream goes on behind it.
+func (l *Live) Reported() (dts media.Timestamp, nextMSN uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.reported.DTS, l.reported.MSN
+}
+
+// report notes how far a reader had got.
+func (l *Live) report(p relaywire.Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reported.DTS = max(l.reported.DTS, p.DTS)
+	if p.SegmentEpoch != 0 && p.SegmentEpoch < l.Epoch() {
+		l.reported.MSN = max(l.reported.MSN, p.MSN+1)
+	}
+}

@@ -1,0 +1,115 @@
+package relay
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"tmms/cluster/fabric"
+	"tmms/media"
+	"tmms/media/relaywire"
+)
+
+// sendBuffer is how much a source gathers before it writes.
+const sendBuffer = 32 << 10
+
+// Server sends this node's streams to other nodes, and takes the pushes of
+// their publishers. It is safe for concurrent use.
+type Server struct {
+	// Set at construction.
+	hub     *Hub
+	cluster Cluster
+	times   serverTimes
+	log     *slog.Logger
+	metrics *serverMetrics
+	buffers sync.Pool // *[]byte, for what is about to be sent
+	push    pushServer
+}
+
+// serverTimes are shorter in tests.
+type serverTimes struct {
+	maxLag  time.Duration // behind which a group is abandoned for a newer one
+	pending time.Duration // bounds the wait for a stream that is about to start
+	last    time.Duration // bounds the sending of the last index of a stream
+}
+
+// NewServer returns a server of the hub's streams.
+func NewServer(hub *Hub, c Cluster, deps Deps) (*Server, error) {
+	if err := deps.validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		hub: hub, cluster: c, log: deps.Log,
+		times: serverTimes{maxLag: 4 * time.Second, pending: 5 * time.Second, last: 5 * time.Second},
+	}
+	s.buffers.New = func() any {
+		b := make([]byte, 0, sendBuffer+relaywire.MaxPacketHead)
+		return &b
+	}
+	m, err := newServerMetrics(deps.Registerer)
+	s.metrics = m
+	return s, err
+}
+
+// Serve answers the streams of one session of another node until ctx or the
+// session ends; it returns when everything of it has ended. It is the handler
+// of [fabric.ALPNRelay].
+func (s *Server) Serve(ctx context.Context, session *fabric.Session) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p := &peer{server: s, session: session, first: make(chan struct{}, 1), subs: map[*subscription]struct{}{}}
+	defer p.wg.Wait()
+	p.wg.Go(func() { p.pace(ctx) })
+	p.wg.Go(func() {
+		defer cancel()
+		for {
+			in, err := session.AcceptUni(ctx)
+			if err != nil {
+				return
+			}
+			in.CancelRead(fabric.StreamErrorCode(relaywire.CodeUnknownStream)) // there are none to a source
+		}
+	})
+	for {
+		stream, err := session.Accept(ctx)
+		if err != nil {
+			cancel()
+			return
+		}
+		p.wg.Go(func() { p.serve(ctx, stream) })
+	}
+}
+
+// peer is a session that another node has opened to this one.
+type peer struct {
+	// Set at construction.
+	server  *Server
+	session *fabric.Session
+	first   chan struct{} // holds one: there are subscriptions now
+
+	wg sync.WaitGroup
+
+	mu   sync.Mutex
+	subs map[*subscription]struct{} // guarded by mu
+}
+
+// serve answers one bidirectional stream.
+func (p *peer) serve(ctx context.Context, stream *fabric.Stream) {
+	_ = stream.SetReadDeadline(time.Now().Add(media.HandshakeTimeout))
+	in := &inbox{r: stream}
+	kind, err := parse(in, relaywire.ParseHello)
+	if err != nil {
+		reset(stream, relaywire.CodeMalformed)
+		return
+	}
+	_ = stream.SetReadDeadline(time.Time{})
+	switch kind {
+	case relaywire.StreamSubscribe:
+		p.serveSubscription(ctx, stream, in)
+	case relaywire.StreamPush:
+		p.servePush(ctx, stream, in)
+	default:
+		reset(stream, relaywire.CodeUnknownStream)
+	}
+}

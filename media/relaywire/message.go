@@ -1,0 +1,103 @@
+package relaywire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"tmms/media"
+)
+
+// MessageType tells the messages of bidirectional streams apart.
+type MessageType byte
+
+// The types. From the subscriber: Subscribe first, then Update. From the source:
+// any number of Pending, then Ok, Refuse or Superseded; after Ok the others.
+// 0x40 to 0x5f belong to pushes.
+const (
+	TypeSubscribe  MessageType = 0x01
+	TypeUpdate     MessageType = 0x02
+	TypeOk         MessageType = 0x10
+	TypePending    MessageType = 0x11
+	TypeRefuse     MessageType = 0x12
+	TypeSuperseded MessageType = 0x13
+	TypeState      MessageType = 0x14
+	TypeIdle       MessageType = 0x15
+	TypeSkip       MessageType = 0x16
+	TypeEnd        MessageType = 0x17
+	typePushFirst  MessageType = 0x40
+	typePushLast   MessageType = 0x5f
+)
+
+// Message is one of the message structs of this package.
+type Message interface {
+	messageType() MessageType
+	appendBody(b []byte) []byte
+}
+
+// AppendMessage appends m:
+//
+//	type (1) | body length | body
+//
+// The message must be within the limits that ParseMessage checks.
+func AppendMessage(b []byte, m Message) []byte {
+	body := m.appendBody(nil)
+	b = append(b, byte(m.messageType()))
+	b = binary.AppendUvarint(b, uint64(len(body)))
+	return append(b, body...)
+}
+
+// ParseMessage reads one message; nothing in it aliases b. A type that is not
+// known, or a body with bytes behind its last field, is malformed: both ends
+// have agreed on the version.
+func ParseMessage(b []byte) (m Message, n int, err error) {
+	c := cursor{b: b}
+	typ := MessageType(c.byte())
+	body := c.bytes("message", media.MaxRelayMessage)
+	if c.err != nil {
+		return nil, 0, c.err
+	}
+	in := cursor{b: body}
+	m, known := in.message(typ)
+	switch {
+	case !known:
+		in.badf("message type 0x%02x", byte(typ))
+	case in.err == nil && in.off < len(body):
+		in.badf("message type 0x%02x has %d bytes too many", byte(typ), len(body)-in.off)
+	}
+	if errors.Is(in.err, ErrShort) { // the body is whole: a field runs over its end
+		in.err = fmt.Errorf("%w: message type 0x%02x ends within a field", ErrMalformed, byte(typ))
+	}
+	if in.err != nil {
+		return nil, 0, in.err
+	}
+	return m, c.off, nil
+}
+
+// message reads the body of a message.
+func (c *cursor) message(typ MessageType) (m Message, known bool) {
+	switch typ {
+	case TypeSubscribe:
+		return c.subscribe(), true
+	case TypeUpdate:
+		return c.update(), true
+	case TypeOk:
+		return c.ok(), true
+	case TypePending:
+		return Pending{}, true
+	case TypeRefuse:
+		return c.refuse(), true
+	case TypeSuperseded:
+		return Superseded{Epoch: c.uvarint()}, true
+	case TypeState:
+		return State{Grace: c.bool("grace")}, true
+	case TypeIdle:
+		return Idle{}, true
+	case TypeSkip:
+		return Skip{Seq: c.uvarint()}, true
+	case TypeEnd:
+		return End{Groups: c.uvarint(), IndexVersion: c.uvarint()}, true
+	default:
+		return c.push(typ)
+	}
+}

@@ -1,0 +1,160 @@
+package ingest
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"tmms/cluster/relay"
+	"tmms/cluster/state"
+	"tmms/media"
+	"tmms/media/relaywire"
+	"tmms/media/rtmp"
+	"tmms/origin/session"
+)
+
+// Forwarder takes publishers to the node that owns their stream.
+type Forwarder interface {
+	// Push asks the node with the id owner to take a publisher. An error is a
+	// [relay.PushRefusedError], or the owner can't be reached.
+	Push(ctx context.Context, owner string, r relay.PushRequest) (*relay.Push, error)
+}
+
+// ErrOwner refuses a stream whose owner can't be reached, or does not take it.
+var ErrOwner = errors.New("the stream's owner does not answer")
+
+// publisher is a connection's hold on its stream: on this node, or at the owner.
+type publisher interface {
+	Epoch() uint64
+	Run() uint32
+	Alive(now time.Time)
+	Write(m rtmp.Message, now time.Time) error
+	Detach(reason error)
+}
+
+// hold attaches the connection to its stream, wherever that is owned. While
+// the owner can't be reached it tries again, at once when the cluster has given
+// the stream up: for [media.ClaimHold] at most, in which the publisher's bytes
+// wait in the socket.
+func (c *conn) hold(ctx context.Context, token, encoder string) error {
+	held, cancel := context.WithTimeout(ctx, media.ClaimHold)
+	defer cancel()
+	for {
+		owned, err := c.claim(ctx, token)
+		if owned == nil {
+			return err
+		}
+		moved, watched := c.watch(held, *owned)
+		err = c.forward(moved, owned.Owner, token, encoder)
+		if errors.Is(err, ErrOwner) {
+			pause(moved, media.ClaimRetry)
+		}
+		again := context.Cause(moved) == errMoved //nolint:errorlint // the very same
+		watched()
+		if !errors.Is(err, ErrOwner) || held.Err() != nil && !again {
+			return err
+		}
+	}
+}
+
+// errMoved is the cause of a context that ended because the stream's owner has
+// changed.
+var errMoved = errors.New("the stream's owner has changed")
+
+// watch gives a context that ends when the owner is not the one of now any
+// more, and what ends the watching.
+func (c *conn) watch(ctx context.Context, now state.Placement) (moved context.Context, stop func()) {
+	moved, end := context.WithCancelCause(ctx)
+	p := c.srv.deps.Placements
+	if p == nil {
+		return moved, func() { end(nil) }
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		seen := false // this node's copy has come to the placement
+		for {
+			changed := p.WatchPlacements()
+			at, ok := p.Placement(c.key)
+			if ok && (at.Epoch > now.Epoch || at.Epoch == now.Epoch && at.Owner != now.Owner) || !ok && seen {
+				end(errMoved)
+			}
+			seen = seen || ok && at.Epoch == now.Epoch
+			select {
+			case <-changed:
+			case <-moved.Done():
+				return
+			}
+		}
+	}()
+	return moved, func() {
+		end(nil)
+		<-done
+	}
+}
+
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// claim takes the stream for this node. If another node owns it, owned is its
+// placement and forwarding is possible.
+func (c *conn) claim(ctx context.Context, token string) (owned *state.Placement, err error) {
+	p, err := c.srv.deps.Sessions.Attach(ctx, c.key, c.app, session.PublisherInfo{
+		Remote: c.remote, Token: token, Close: c.close,
+	})
+	if err == nil {
+		c.pub = p
+		return nil, nil
+	}
+	e, ok := errors.AsType[*state.OwnedError](err)
+	if !ok || c.srv.deps.Forward == nil || e.Placement.Orphan() {
+		return nil, err
+	}
+	return &e.Placement, nil
+}
+
+// forward makes the connection a publisher at the owner.
+func (c *conn) forward(ctx context.Context, owner, token, encoder string) error {
+	r := relay.PushRequest{Close: c.close, PushRequest: relaywire.PushRequest{
+		Key: c.key, Remote: c.remote, Encoder: encoder, Token: digest(token),
+	}}
+	push, err := c.srv.deps.Forward.Push(ctx, owner, r)
+	if err != nil {
+		return forwardError(err)
+	}
+	c.srv.forwarded.Add(1)
+	c.pub, c.push = push, push
+	return nil
+}
+
+// forwardError sorts out why a publisher was not taken by the owner: for what
+// another try does not mend it is an error that [reason] knows.
+func forwardError(err error) error {
+	if e, ok := errors.AsType[*relay.PushRefusedError](err); ok {
+		switch e.Reason {
+		case relaywire.PushBusy:
+			return fmt.Errorf("%w: %w", session.ErrBusy, err)
+		case relaywire.PushFull:
+			return fmt.Errorf("%w: %w", session.ErrTooManyStreams, err)
+		default:
+		}
+	}
+	return fmt.Errorf("ingest: %w: %w", ErrOwner, err)
+}
+
+// digest is zero for no token.
+func digest(token string) relaywire.TokenDigest {
+	if token == "" {
+		return relaywire.TokenDigest{}
+	}
+	return sha256.Sum256([]byte(token))
+}
