@@ -43,7 +43,8 @@ type command struct {
 
 func commands() []command {
 	return []command{
-		devCommand(), runCommand(), configCommand(), applyCommand(), getCommand(), versionCommand(), helpCommand(),
+		devCommand(), runCommand(), configCommand(), certCommand(), applyCommand(), getCommand(),
+		versionCommand(), helpCommand(),
 	}
 }
 

@@ -35,6 +35,9 @@ func runConfig(_ context.Context, c console, args []string) error {
 		if err != nil {
 			return err
 		}
+		for _, w := range cfg.Warnings() {
+			fmt.Fprintln(c.stderr, "warning:", w)
+		}
 		fmt.Fprintf(c.stdout, "ok: node %s, roles %v\n", cfg.Node.Name, cfg.Node.Roles)
 		return nil
 	}

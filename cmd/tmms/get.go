@@ -133,7 +133,7 @@ func plays(a admin.AppInfo) string {
 }
 
 func getStreams(ctx context.Context, cl *client) (table, []byte, error) {
-	t := table{head: []string{"STREAM", "STATE", "CODECS", "SIZE", "KBIT/S", "VIEWERS", "UP", "FROM"}}
+	t := table{head: []string{"STREAM", "STATE", "CODECS", "SIZE", "KBIT/S", "OWNER", "EDGES", "VIEWERS", "UP", "FROM"}}
 	reply, raw, err := get[struct{ Streams []admin.StreamInfo }](ctx, cl, "/api/v1/streams")
 	for _, s := range reply.Streams {
 		var size, rate, from string
@@ -144,7 +144,12 @@ func getStreams(ctx context.Context, cl *client) (table, []byte, error) {
 			rate, from = strconv.FormatInt(p.BitrateBPS/1000, 10), p.Remote
 		}
 		up := time.Duration(s.UptimeSeconds) * time.Second
-		t.add(s.Key, s.State, strings.Join(s.Codecs, " "), size, rate, counts(s.Viewers), up.String(), from)
+		edges := make([]string, len(s.Edges))
+		for i, e := range s.Edges {
+			edges[i] = e.Name
+		}
+		t.add(s.Key, s.State, strings.Join(s.Codecs, " "), size, rate, s.OwnerName, strings.Join(edges, " "),
+			counts(s.Viewers), up.String(), from)
 	}
 	return t, raw, err
 }
@@ -164,27 +169,30 @@ func counts(byProto map[string]int) string {
 }
 
 func getNodes(ctx context.Context, cl *client) (table, []byte, error) {
-	t := table{head: []string{"NODE", "ROLES", "REGION", "ZONE", "STATE", "LEADER", "VERSION", "ADDRESSES"}}
+	t := table{head: []string{"NODE", "ROLES", "REGION", "ZONE", "STATE", "RAFT", "VERSION", "ADDRESSES"}}
 	reply, raw, err := get[struct{ Nodes []admin.NodeInfo }](ctx, cl, "/api/v1/nodes")
 	for _, n := range reply.Nodes {
 		addresses := make([]string, 0, len(n.Addresses))
 		for _, name := range slices.Sorted(maps.Keys(n.Addresses)) {
 			addresses = append(addresses, name+"="+n.Addresses[name])
 		}
-		leader := ""
-		if n.Leader {
-			leader = "yes"
+		raft := ""
+		switch {
+		case n.Leader:
+			raft = "leader"
+		case n.Voter:
+			raft = "voter"
 		}
-		t.add(n.Name, strings.Join(n.Roles, " "), n.Region, n.Zone, n.State, leader, n.Version, strings.Join(addresses, " "))
+		t.add(n.Name, strings.Join(n.Roles, " "), n.Region, n.Zone, n.State, raft, n.Version, strings.Join(addresses, " "))
 	}
 	return t, raw, err
 }
 
 func getViewers(ctx context.Context, cl *client) (table, []byte, error) {
-	t := table{head: []string{"STREAM", "PROTO", "FROM", "SINCE", "SENT", "LAG"}}
+	t := table{head: []string{"STREAM", "PROTO", "NODE", "FROM", "SINCE", "SENT", "LAG"}}
 	reply, raw, err := get[struct{ Viewers []admin.ViewerInfo }](ctx, cl, "/api/v1/viewers")
 	for _, v := range reply.Viewers {
-		t.add(v.Key, v.Proto, v.Remote, v.Since.Format(time.RFC3339), strconv.FormatInt(v.SentBytes, 10),
+		t.add(v.Key, v.Proto, v.Node, v.Remote, v.Since.Format(time.RFC3339), strconv.FormatInt(v.SentBytes, 10),
 			(time.Duration(v.LagMS) * time.Millisecond).String())
 	}
 	return t, raw, err

@@ -423,7 +423,7 @@ func TestRun(t *testing.T) {
 		return resp.StatusCode == http.StatusOK
 	})
 	nodes := runProgram(t, nil, "get", "nodes", "--api", "http://"+admin)
-	for _, want := range []string{"n1", "origin edge", "us", "z1", "alive", "yes", "rtmp=127.0.0.1:"} {
+	for _, want := range []string{"n1", "origin edge", "us", "z1", "alive", "leader", "rtmp=127.0.0.1:"} {
 		if !strings.Contains(nodes.out, want) {
 			t.Errorf("%q is not in:\n%s", want, nodes.out)
 		}

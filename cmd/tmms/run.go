@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"log/slog"
 	"strings"
 
 	"tmms/cmd/tmms/internal/logging"
@@ -32,6 +33,9 @@ func runRun(ctx context.Context, c console, args []string) error {
 	n, log, err := build(ctx, c, cfg, node.Options{Version: version()})
 	if err != nil {
 		return err
+	}
+	for _, w := range cfg.Warnings() {
+		log.Warn("config", slog.String("warning", w))
 	}
 	return errors.Join(n.Run(ctx), log.Close())
 }

@@ -73,14 +73,14 @@ func TestRepublish(t *testing.T) {
 		if r.err != nil || r.closed {
 			t.Errorf("%s: closed %v, %v", url, r.closed, r.err)
 		}
-		checkOneClock(t, url, tags, r.tags, len(offsets))
+		checkOneClock(t, url, tags, r.tags, len(offsets), frame)
 	}
 }
 
 // checkOneClock compares what a viewer got with what was pushed: nothing goes
-// back, no seam is wider than a frame, and in each run audio and video have
-// moved by the same amount.
-func checkOneClock(t *testing.T, url string, pushed, got []flv.Tag, runs int) {
+// back, no seam between runs is wider than seam ms and no step inside one than a
+// frame, and in each run audio and video have moved by the same amount.
+func checkOneClock(t *testing.T, url string, pushed, got []flv.Tag, runs int, seam uint32) {
 	t.Helper()
 	seed := maphash.MakeSeed()
 	raw := map[uint64]uint32{}
@@ -107,11 +107,13 @@ func checkOneClock(t *testing.T, url string, pushed, got []flv.Tag, runs int) {
 		if tr.seen && tag.Timestamp < tr.last {
 			t.Errorf("%s: %v steps back from %d to %d", url, tag.Type, tr.last, tag.Timestamp)
 		}
-		if head > 0 && tag.Timestamp > head+frame+1 {
-			t.Errorf("%s: the clock jumps from %d to %d", url, head, tag.Timestamp)
-		}
+		limit := uint32(frame)
 		if !tr.seen || pushedAt < tr.raw { // a new run
 			tr.moved = append(tr.moved, int64(tag.Timestamp)-int64(pushedAt))
+			limit = seam
+		}
+		if head > 0 && tag.Timestamp > head+limit+1 {
+			t.Errorf("%s: the clock jumps from %d to %d", url, head, tag.Timestamp)
 		}
 		tr.last, tr.raw, tr.seen = tag.Timestamp, pushedAt, true
 		head = max(head, tag.Timestamp)

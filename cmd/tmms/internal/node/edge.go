@@ -28,8 +28,9 @@ func (n *Node) newEdge(ctx context.Context) (err error) {
 		cfg.Loops = n.cfg.Edge.Loops
 	}
 	n.edge, err = edge.New(cfg, edge.Deps{
-		Hub: n.hub, Apps: n.raft, Budget: n.budget, Log: n.opt.Log, Registerer: n.registry,
-		Publish: func(h edge.Handover) { n.origin.Accept(origin.Handover(h)) },
+		Hub: n.hub, Apps: n.group, Budget: n.budget, Log: n.opt.Log, Registerer: n.registry,
+		Publish:   n.publish(),
+		PublishAt: func() string { return n.addressOf(nodeconfig.RoleOrigin, "rtmp") },
 	})
 	if err != nil {
 		return err
@@ -37,6 +38,14 @@ func (n *Node) newEdge(ctx context.Context) (err error) {
 	addrs := n.edge.Addrs()
 	n.bound.RTMP, n.bound.HTTP = addrs.RTMP, addrs.HTTP
 	return nil
+}
+
+// publish gives publishers to the origin; nil without one.
+func (n *Node) publish() func(edge.Handover) {
+	if n.origin == nil {
+		return nil
+	}
+	return func(h edge.Handover) { n.origin.Accept(origin.Handover(h)) }
 }
 
 func (n *Node) listenForPublishers(ctx context.Context) error {

@@ -3,11 +3,14 @@ package node
 import (
 	"errors"
 	"net"
+	"net/netip"
+
+	"tmms/cluster/gossip"
 )
 
 // Addresses are what a node has bound; nil is off.
 type Addresses struct {
-	RTMP, HTTP, Admin net.Addr
+	RTMP, HTTP, Admin, Fabric net.Addr
 }
 
 // Addresses are those of the node's ports.
@@ -20,18 +23,32 @@ func (n *Node) advertised() map[string]string {
 		bound net.Addr
 		said  string
 	}{
-		"rtmp":  {n.bound.RTMP, n.cfg.Advertise.RTMP},
-		"http":  {n.bound.HTTP, n.cfg.Advertise.HTTP},
-		"admin": {n.bound.Admin, ""},
+		"rtmp":   {n.bound.RTMP, n.cfg.Advertise.RTMP},
+		"http":   {n.bound.HTTP, n.cfg.Advertise.HTTP},
+		"admin":  {n.bound.Admin, ""},
+		"fabric": {n.bound.Fabric, n.cfg.Advertise.Fabric},
 	} {
 		switch {
 		case a.said != "":
 			all[name] = a.said
 		case a.bound != nil:
-			all[name] = a.bound.String()
+			all[name] = n.reachable(a.bound)
 		}
 	}
 	return all
+}
+
+// reachable is a bound address as others may dial it: in a cluster, one of this
+// machine for one that stands for all of them.
+func (n *Node) reachable(bound net.Addr) string {
+	at, err := netip.ParseAddrPort(bound.String())
+	if err != nil || n.backbone == nil {
+		return bound.String()
+	}
+	if at, err = gossip.Reachable(at); err != nil {
+		return bound.String()
+	}
+	return at.String()
 }
 
 // closePorts frees the viewers' and publishers' ports when nothing will serve them.
@@ -43,5 +60,16 @@ func (n *Node) closePorts() error {
 	if n.listener != nil {
 		faults = append(faults, n.listener.Close())
 	}
+	if b := n.backbone; b != nil {
+		if b.gossip != nil {
+			faults = append(faults, b.gossip.Close())
+		}
+		if b.fabric != nil {
+			faults = append(faults, b.fabric.Close())
+		}
+	}
 	return errors.Join(faults...)
 }
+
+// addr is a netip address as package net has it.
+func addr(a netip.AddrPort) net.Addr { return net.UDPAddrFromAddrPort(a) }

@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"tmms/cluster/admin"
-	"tmms/cluster/consensus"
 	"tmms/cluster/relay"
 	"tmms/cluster/state"
 	"tmms/cmd/tmms/internal/nodeconfig"
@@ -39,12 +38,14 @@ type Node struct {
 	opt      Options
 	registry *prometheus.Registry
 	budget   *rtmp.Budget
-	raft     *consensus.Node
+	group    group
+	backbone *backbone // nil on a node that is alone
 	hub      *relay.Hub
-	origin   *origin.Origin
-	edge     *edge.Edge    // nil without the role
-	admin    *admin.Server // nil when off
-	listener net.Listener  // RTMP of a node without edge, else nil
+	local    *admin.Local
+	origin   *origin.Origin // nil without the role
+	edge     *edge.Edge     // nil without the role
+	admin    *admin.Server  // nil when off
+	listener net.Listener   // RTMP of a node without edge, else nil
 	bound    Addresses
 	ready    chan struct{} // closed when the node serves
 }
@@ -64,7 +65,8 @@ func New(ctx context.Context, cfg nodeconfig.Config, opt Options) (*Node, error)
 	}
 	n.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, build := range []func(context.Context) error{n.newRaft, n.newOrigin, n.newEdge, n.newAdmin} {
+	n.local = admin.NewLocal(view{n}, view{n})
+	for _, build := range []func(context.Context) error{n.newGroup, n.newOrigin, n.newEdge, n.newAdmin, n.newGossip} {
 		if err := build(ctx); err != nil {
 			return nil, errors.Join(err, n.closePorts())
 		}
@@ -72,22 +74,25 @@ func New(ctx context.Context, cfg nodeconfig.Config, opt Options) (*Node, error)
 	return n, nil
 }
 
-func (n *Node) newRaft(context.Context) (err error) {
-	n.raft, err = consensus.New(consensus.Config{DataDir: n.cfg.Node.DataDir}, consensus.Deps{
-		Log: n.opt.Log, Registerer: n.registry,
-	})
-	return err
-}
-
 func (n *Node) newOrigin(context.Context) (err error) {
+	if !n.cfg.Node.Has(nodeconfig.RoleOrigin) {
+		return nil
+	}
 	cfg := origin.DefaultConfig()
 	cfg.Ingest.MaxConns = n.cfg.Origin.Limits.Publishers
 	cfg.Session.MaxStreams = n.cfg.Origin.Limits.Streams
-	n.origin, err = origin.New(cfg, origin.Deps{
-		Hub: n.hub, Claims: n.raft, Apps: n.raft, Budget: n.budget,
+	deps := origin.Deps{
+		Hub: n.hub, Claims: n.group, Apps: n.group, Budget: n.budget,
 		Log: n.opt.Log, Registerer: n.registry, Now: time.Now,
-	})
-	return err
+	}
+	n.originDeps(&deps)
+	if n.origin, err = origin.New(cfg, deps); err != nil {
+		return err
+	}
+	if n.backbone != nil {
+		n.backbone.relay.OnPush(n.origin.AcceptPush)
+	}
+	return nil
 }
 
 func (n *Node) newAdmin(ctx context.Context) (err error) {
@@ -98,7 +103,8 @@ func (n *Node) newAdmin(ctx context.Context) (err error) {
 		admin.Config{Addr: n.cfg.Listen.Admin, TokensFile: n.cfg.Admin.TokensFile},
 		admin.Deps{
 			Log: n.opt.Log, Level: n.opt.Level, Gatherer: n.registry, Version: n.opt.Version,
-			Streams: view{n}, Viewers: view{n}, Nodes: view{n}, Configs: n.raft, Ready: n.readiness,
+			Streams: view{n}, Viewers: view{n}, Nodes: view{n}, Configs: n.group, Ready: n.readiness,
+			Peers: n.peers(),
 		})
 	if err != nil {
 		return err
@@ -123,30 +129,76 @@ func (n *Node) readiness() error {
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
 // Domains are the domains in force.
-func (n *Node) Domains() []*state.Domain { return n.raft.Config().Domains() }
+func (n *Node) Domains() []*state.Domain { return n.group.Config().Domains() }
 
-// Run works until ctx ends; it returns when everything has ended, the raft
-// group last, because what ends before gives its placements back. A node runs once.
+// Run works until ctx ends; it returns when everything has ended: first what
+// serves, then the part in the cluster's state, because what ends before gives
+// its placements back, and the ways to the other nodes last. A node runs once.
 func (n *Node) Run(ctx context.Context) error {
-	raft, stopRaft := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopRaft()
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
-	raftEnded := make(chan error, 1)
-	go func() {
-		err := n.raft.Run(raft)
-		stop() // nothing can be claimed any more
-		raftEnded <- err
-	}()
+	endFabric := n.background(ctx, stop, n.fabricParts()...)
+	endGroup := n.background(ctx, stop, Part{"state", n.group.Run})
 	err := Supervise(serving, n.parts()...)
-	stopRaft()
-	return errors.Join(err, <-raftEnded)
+	n.farewell(ctx)
+	return errors.Join(err, endGroup(), endFabric())
+}
+
+// background runs parts that outlive the end of ctx until end is called, which
+// waits for them; should one end before, nothing can be served any more.
+func (n *Node) background(ctx context.Context, stop func(), parts ...Part) (end func() error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() {
+		err := error(nil)
+		if len(parts) > 0 {
+			err = Supervise(ctx, parts...)
+			stop()
+		}
+		ended <- err
+	}()
+	return func() error {
+		cancel()
+		return <-ended
+	}
+}
+
+func (n *Node) fabricParts() []Part {
+	if n.backbone == nil {
+		return nil
+	}
+	return []Part{{"fabric", n.backbone.fabric.Run}, {"certificate", n.followIdentity}}
+}
+
+// identityInterval is how often the certificate's files are looked at.
+const identityInterval = 10 * time.Second
+
+// followIdentity takes new certificate files without a restart.
+func (n *Node) followIdentity(ctx context.Context) error {
+	n.backbone.identity.Follow(ctx, identityInterval, func(err error) {
+		if err != nil {
+			n.opt.Log.Error("certificate was not reloaded", slog.Any("err", err))
+			return
+		}
+		n.opt.Log.Info("certificate was reloaded", slog.Time("not_after", n.backbone.identity.NotAfter()))
+	})
+	<-ctx.Done()
+	return nil
 }
 
 func (n *Node) parts() []Part {
-	parts := []Part{{"origin", n.origin.Run}, {"start", n.startThenServe}}
+	parts := []Part{{"start", n.startThenServe}}
+	if n.origin != nil {
+		parts = append(parts, Part{"origin", n.origin.Run})
+	}
 	if n.admin != nil {
 		parts = append(parts, Part{"admin", n.admin.Run})
+	}
+	if b := n.backbone; b != nil {
+		parts = append(parts, Part{"gossip", b.gossip.Run})
+		if b.puller != nil {
+			parts = append(parts, Part{"relay", b.puller.Run})
+		}
 	}
 	return parts
 }
@@ -157,11 +209,7 @@ func (n *Node) startThenServe(ctx context.Context) error {
 	if err := n.start(ctx); err != nil {
 		return errors.Join(err, n.closePorts())
 	}
-	left := leftovers(n.raft)
-	parts := append(n.serving(), Part{"sweep", func(ctx context.Context) error {
-		return sweep(ctx, n.raft, left, n.opt.Log)
-	}})
 	n.opt.Log.Info("node is ready", slog.String("node", n.cfg.Node.Name), slog.Any("addresses", n.advertised()))
 	close(n.ready)
-	return Supervise(ctx, parts...)
+	return Supervise(ctx, n.serving()...)
 }

@@ -1,7 +1,10 @@
 package node
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"tmms/cluster/admin"
@@ -17,27 +20,50 @@ type view struct{ n *Node }
 // Streams implements admin.StreamSource: what sessions own here, with what the
 // hub knows of it.
 func (v view) Streams() []admin.StreamInfo {
-	sessions := v.n.origin.Streams()
-	lives := make(map[media.StreamKey]*relay.Live)
-	for _, l := range v.n.hub.Lives() {
-		lives[l.Key()] = l
-	}
 	watching := v.viewersByStream()
 	now := time.Now()
-	list := make([]admin.StreamInfo, 0, len(sessions))
-	for _, s := range sessions {
-		info := streamInfo(s, now)
-		info.Owner = v.n.raft.ID()
-		info.Viewers = watching[s.Key]
-		if info.Viewers == nil {
-			info.Viewers = map[string]int{}
+	owned := map[media.StreamKey]session.Info{}
+	if v.n.origin != nil {
+		for _, s := range v.n.origin.Streams() {
+			owned[s.Key] = s
 		}
-		if l := lives[s.Key]; l != nil {
-			info.HLS = hlsInfo(l)
+	}
+	lives := v.n.hub.Lives()
+	list := make([]admin.StreamInfo, 0, len(lives))
+	for _, l := range lives {
+		s, ok := owned[l.Key()]
+		delete(owned, l.Key())
+		info := pulledInfo(l, now)
+		if ok {
+			info = streamInfo(s, now)
+			info.Owner = v.n.group.ID()
+		} else if p, placed := v.n.group.Placement(l.Key()); placed {
+			info.Owner = p.Owner
 		}
+		info.HLS = hlsInfo(l)
 		list = append(list, info)
 	}
+	for _, s := range owned { // without a life yet
+		info := streamInfo(s, now)
+		info.Owner = v.n.group.ID()
+		list = append(list, info)
+	}
+	for i := range list {
+		list[i].Viewers = map[string]int{}
+		if key, err := media.ParseStreamKey(list[i].Key); err == nil && watching[key] != nil {
+			list[i].Viewers = watching[key]
+		}
+	}
+	slices.SortFunc(list, func(a, b admin.StreamInfo) int { return cmp.Compare(a.Key, b.Key) })
 	return list
+}
+
+// pulledInfo is a stream that this node has from its owner.
+func pulledInfo(l *relay.Live, now time.Time) admin.StreamInfo {
+	return admin.StreamInfo{
+		Key: l.Key().String(), State: l.State().String(), Epoch: l.Epoch(), Codecs: []string{}, Pulled: true,
+		UptimeSeconds: now.Sub(l.StartedAt()).Seconds(),
+	}
 }
 
 func streamInfo(s session.Info, now time.Time) admin.StreamInfo {
@@ -102,18 +128,72 @@ func viewerInfo(w edge.Info, now time.Time) admin.ViewerInfo {
 
 // Nodes implements admin.NodeSource.
 func (v view) Nodes() []admin.NodeInfo {
-	leader, _, _ := v.n.raft.Leader()
-	nodes := v.n.raft.Nodes()
-	list := make([]admin.NodeInfo, 0, len(nodes))
-	for _, d := range nodes {
-		info := admin.NodeInfo{
-			ID: d.ID, Name: d.Name, Roles: d.Roles, Region: d.Region, Zone: d.Zone, Version: d.Version,
-			Addresses: d.Addresses, Self: d.ID == v.n.raft.ID(), Leader: d.ID == leader, State: "unknown",
+	g := v.n.group
+	leader, _, _ := g.Leader()
+	raft := admin.RaftView{Self: g.ID(), Leader: leader, Voters: v.n.voterIDs()}
+	return admin.MergeNodes(g.Nodes(), v.n.seen(), raft)
+}
+
+// voterIDs are the ids of the nodes with a vote, as far as this one knows.
+func (n *Node) voterIDs() []string {
+	if n.backbone == nil {
+		return []string{n.group.ID()}
+	}
+	var ids []string
+	for _, d := range n.group.Nodes() {
+		if _, ok := n.cfg.Cluster.Voter(d.Name); ok {
+			ids = append(ids, d.ID)
 		}
-		if info.Self { // the others are known by gossip
-			info.State = "alive"
+	}
+	return ids
+}
+
+// seen are the nodes that gossip knows of.
+func (n *Node) seen() []admin.NodeInfo {
+	if n.backbone == nil {
+		return nil
+	}
+	members := n.backbone.gossip.Members()
+	list := make([]admin.NodeInfo, len(members))
+	for i, m := range members {
+		list[i] = admin.NodeInfo{
+			ID: m.ID, Name: m.Name, Roles: m.Roles, Region: m.Region, Zone: m.Zone, Version: m.Version,
+			State: string(m.State), Load: int(m.Load), Addresses: map[string]string{},
 		}
-		list = append(list, info)
+		for kind, at := range map[string]string{
+			"fabric": m.Addrs.Fabric, "rtmp": m.Addrs.RTMP, "http": m.Addrs.HTTP, "admin": m.Addrs.Admin,
+		} {
+			if at != "" {
+				list[i].Addresses[kind] = at
+			}
+		}
 	}
 	return list
+}
+
+// others are the nodes to ask for their lists.
+type others struct{ n *Node }
+
+// peers are nil on a node that is alone.
+func (n *Node) peers() admin.Peers {
+	if n.backbone == nil {
+		return nil
+	}
+	return others{n}
+}
+
+// Peers implements admin.Peers.
+func (o others) Peers() []admin.Peer {
+	var list []admin.Peer
+	for _, m := range view(o).Nodes() {
+		if !m.Self && (m.State == "alive" || m.State == "suspect") {
+			list = append(list, admin.Peer{ID: m.ID, Name: m.Name})
+		}
+	}
+	return list
+}
+
+// Query implements admin.Peers.
+func (o others) Query(ctx context.Context, nodeID, what string) ([]byte, error) {
+	return o.n.ask(ctx, nodeID, what)
 }

@@ -46,23 +46,54 @@ type Node struct {
 // Has reports whether the node plays the role r.
 func (n Node) Has(r Role) bool { return slices.Contains(n.Roles, r) }
 
-// Listen has the addresses to bind, as HOST:PORT; "" is off.
+// Listen has the addresses to bind, as HOST:PORT; "" is off. Fabric and Gossip
+// are for a node of a cluster only.
 type Listen struct {
-	RTMP  string
-	HTTP  string
-	Admin string
+	RTMP   string
+	HTTP   string
+	Fabric string // UDP
+	Gossip string // UDP and TCP
+	Admin  string
 }
 
 // Advertise has the addresses that others reach the node at, as HOST:PORT; ""
 // stands for what was bound.
 type Advertise struct {
-	RTMP string
-	HTTP string
+	RTMP   string
+	HTTP   string
+	Fabric string
+	Gossip string
 }
 
-// Cluster says who takes part in the raft group.
+// Cluster says how the node finds the others, and how they trust each other.
+// The zero value is a node that is alone.
 type Cluster struct {
-	Voters []string // node names; empty: this node alone
+	Voters        []Voter       // the raft group; the same on every node
+	Join          []string      // HOST:PORT of the gossip of some members
+	GossipKeyFile string        // LoadGossipKeys reads it
+	GossipPreset  string        // "lan" or "wan"
+	CAFile        string        // who signs the nodes' certificates
+	CertFile      string        // this node's certificate
+	KeyFile       string        // its key
+	Lease         time.Duration // how long a silent node counts as alive
+}
+
+// Voter is a member of the raft group.
+type Voter struct {
+	Name    string // of the node
+	Address string // HOST:PORT of its fabric
+}
+
+// Enabled reports whether the node is one of a cluster.
+func (c Cluster) Enabled() bool { return len(c.Voters) > 0 || len(c.Join) > 0 }
+
+// Voter gives the entry of a node, if it votes.
+func (c Cluster) Voter(name string) (v Voter, ok bool) {
+	i := slices.IndexFunc(c.Voters, func(v Voter) bool { return v.Name == name })
+	if i < 0 {
+		return Voter{}, false
+	}
+	return c.Voters[i], true
 }
 
 // Edge tunes the serving of viewers.

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"tmms/media"
 )
 
 // Bounds on values.
@@ -18,6 +20,10 @@ const (
 	maxCount  = 10_000_000           // viewers or connections that no node can have
 	flushTick = 5 * time.Millisecond // the reactor's tick
 	maxFlush  = time.Second
+
+	defaultLease = 10 * time.Second
+	minLease     = 5 * time.Second // a lease is renewed three times in its life
+	maxLease     = time.Minute
 )
 
 var (
@@ -81,6 +87,25 @@ func duration(path string, step, high time.Duration, doc string, at func(*Config
 		}
 		d, err := time.ParseDuration(s)
 		if err != nil || d < 0 || d > high || d%step != 0 {
+			return errRule
+		}
+		*at(c) = d
+		return nil
+	})
+}
+
+// span is a duration from low to high.
+func span(path string, def, low, high time.Duration, doc string, at func(*Config) *time.Duration) Key {
+	k := Key{
+		Path: path, Type: "duration", Default: def.String(), Rule: fmt.Sprintf("%s to %s", low, high), Doc: doc,
+	}
+	return k.with(func(c *Config, v any) error {
+		s, err := asText(v)
+		if err != nil {
+			return errRule
+		}
+		d, err := time.ParseDuration(s)
+		if err != nil || d < low || d > high {
 			return errRule
 		}
 		*at(c) = d
@@ -187,15 +212,30 @@ func setRoles(c *Config, items []string) error {
 }
 
 func setVoters(c *Config, items []string) error {
-	if len(items) > 1 {
-		return errRule
-	}
+	voters := make([]Voter, 0, len(items))
 	for _, s := range items {
-		if err := checkNodeName(s); err != nil {
-			return err
+		name, addr, _ := strings.Cut(s, "@")
+		if checkNodeName(name) != nil || checkAdvertise(addr) != nil {
+			return errRule
+		}
+		for _, v := range voters {
+			if v.Name == name || v.Address == addr {
+				return errRule
+			}
+		}
+		voters = append(voters, Voter{Name: name, Address: addr})
+	}
+	c.Cluster.Voters = voters
+	return nil
+}
+
+func setJoin(c *Config, items []string) error {
+	for i, s := range items {
+		if checkHostPort(s) != nil || slices.Contains(items[:i], s) {
+			return errRule
 		}
 	}
-	c.Cluster.Voters = items
+	c.Cluster.Join = items
 	return nil
 }
 
@@ -241,7 +281,21 @@ func oneOf(allowed ...string) check {
 }
 
 func checkNodeName(s string) error {
-	if s == "" || len(s) > 63 || s[0] == '.' {
+	if s == "" || len(s) > media.MaxNodeName || s[0] == '-' {
+		return errRule
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return errRule
+		}
+	}
+	return nil
+}
+
+// checkPlace accepts the name of a region or zone.
+func checkPlace(s string) error {
+	if s == "" || len(s) > media.MaxPlace || s[0] == '.' {
 		return errRule
 	}
 	for i := range len(s) {
@@ -270,6 +324,14 @@ func checkListen(s string) error {
 		return errRule
 	}
 	return nil
+}
+
+// checkAdvertise accepts what fits into the gossip.
+func checkAdvertise(s string) error {
+	if len(s) > media.MaxNodeAddress {
+		return errRule
+	}
+	return checkHostPort(s)
 }
 
 func checkHostPort(s string) error {

@@ -35,19 +35,23 @@ func Keys() []Key {
 	return all
 }
 
+const (
+	placeRule     = "1 to 31 letters, digits, '-', '_' or '.', not first a dot"
+	advertiseRule = "HOST:PORT of at most 90 bytes, with a name or an address; empty: what was bound"
+	fileRule      = "a readable file; needed in a cluster"
+)
+
 func nodeKeys() []Key {
 	return []Key{
-		text("node.name", "", "1 to 63 letters, digits, '-', '_' or '.'; empty: the host's name",
-			"The node's name, unique in the cluster.",
+		text("node.name", "", "1 to 63 of a-z, 0-9 and '-', not first a '-'; empty: the host's name up to its first dot",
+			"The node's name, unique in the cluster and the same as in its certificate.",
 			func(c *Config) *string { return &c.Node.Name }, optional(checkNodeName)),
 		list("node.roles", "[origin, edge]", "origin, edge or both",
 			"What the node does: origins take pushes and own streams, edges serve viewers.", setRoles),
-		text("node.region", "default", "1 to 63 letters, digits, '-', '_' or '.'",
-			"The region that the node stands in.",
-			func(c *Config) *string { return &c.Node.Region }, checkNodeName),
-		text("node.zone", "default", "1 to 63 letters, digits, '-', '_' or '.'",
-			"The failure domain within the region.",
-			func(c *Config) *string { return &c.Node.Zone }, checkNodeName),
+		text("node.region", "default", placeRule, "The region that the node stands in.",
+			func(c *Config) *string { return &c.Node.Region }, checkPlace),
+		text("node.zone", "default", placeRule, "The failure domain within the region.",
+			func(c *Config) *string { return &c.Node.Zone }, checkPlace),
 		text("node.data_dir", "/var/lib/tmms",
 			"a folder that the process may write to, made if missing; empty: in memory, lost at the end",
 			"Where the replicated state is kept.",
@@ -63,8 +67,10 @@ func listenKeys() []Key {
 		address("listen.http", ":8080", "HTTP-FLV, WS-FLV, HLS and the watch page.",
 			func(c *Config) *string { return &c.Listen.HTTP }),
 		later("listen.https", "The same over TLS."),
-		later("listen.fabric", "QUIC between the nodes."),
-		later("listen.gossip", "Membership between the nodes."),
+		address("listen.fabric", ":7400", "QUIC between the nodes (UDP); opened in a cluster only.",
+			func(c *Config) *string { return &c.Listen.Fabric }),
+		address("listen.gossip", ":7946", "Membership between the nodes (UDP and TCP); opened in a cluster only.",
+			func(c *Config) *string { return &c.Listen.Gossip }),
 		address("listen.admin", "127.0.0.1:8090",
 			"API, console, metrics and health. Without admin.tokens_file only a loopback address is allowed.",
 			func(c *Config) *string { return &c.Listen.Admin }),
@@ -73,28 +79,38 @@ func listenKeys() []Key {
 }
 
 func advertiseKeys() []Key {
+	advertise := func(listener string, at func(*Config) *string) Key {
+		return text("advertise."+listener, "", advertiseRule,
+			"The address under which others reach listen."+listener+".", at, optional(checkAdvertise))
+	}
 	return []Key{
-		text("advertise.rtmp", "", "HOST:PORT with a name or an address; empty: what listen.rtmp has bound",
-			"The address under which others reach listen.rtmp.",
-			func(c *Config) *string { return &c.Advertise.RTMP }, optional(checkHostPort)),
-		text("advertise.http", "", "HOST:PORT with a name or an address; empty: what listen.http has bound",
-			"The address under which others reach listen.http.",
-			func(c *Config) *string { return &c.Advertise.HTTP }, optional(checkHostPort)),
-		later("advertise.fabric", "The address under which other nodes reach listen.fabric."),
-		later("advertise.gossip", "The address under which other nodes reach listen.gossip."),
+		advertise("rtmp", func(c *Config) *string { return &c.Advertise.RTMP }),
+		advertise("http", func(c *Config) *string { return &c.Advertise.HTTP }),
+		advertise("fabric", func(c *Config) *string { return &c.Advertise.Fabric }),
+		advertise("gossip", func(c *Config) *string { return &c.Advertise.Gossip }),
 	}
 }
 
 func clusterKeys() []Key {
+	file := func(name, doc string, at func(*Config) *string) Key {
+		return text("cluster."+name, "", fileRule, doc, at, nil)
+	}
 	return []Key{
-		list("cluster.voters", "[]", "empty, or the name of this node alone; more voters are not supported in this version",
-			"The origins that vote in the raft group.", setVoters),
-		laterList("cluster.join", "Nodes to ask for membership."),
-		later("cluster.gossip_key_file", "The keyring of the gossip."),
-		later("cluster.ca_file", "The authority that signs the nodes' certificates."),
-		later("cluster.cert_file", "This node's certificate."),
-		later("cluster.key_file", "The key of this node's certificate."),
-		later("cluster.lease", "How long a silent node is taken to be alive."),
+		list("cluster.voters", "[]", "NAME@HOST:PORT each, with the node's name and its fabric's address, none twice",
+			"The origins that vote in the raft group, 1, 3 or 5; the same on every node. With it or cluster.join the node "+
+				"is one of a cluster.", setVoters),
+		list("cluster.join", "[]", "HOST:PORT each, none twice",
+			"The gossip of some members, any of them; this node may be among them.", setJoin),
+		file("gossip_key_file", "The keys of the gossip, base64 of 16, 24 or 32 bytes, one a line; the first is in use.",
+			func(c *Config) *string { return &c.Cluster.GossipKeyFile }),
+		text("cluster.gossip_preset", "lan", "lan or wan", "The network that the gossip's timeouts are made for.",
+			func(c *Config) *string { return &c.Cluster.GossipPreset }, oneOf("lan", "wan")),
+		file("ca_file", "The authority that signs the nodes' certificates.",
+			func(c *Config) *string { return &c.Cluster.CAFile }),
+		file("cert_file", "This node's certificate.", func(c *Config) *string { return &c.Cluster.CertFile }),
+		file("key_file", "The key of this node's certificate.", func(c *Config) *string { return &c.Cluster.KeyFile }),
+		span("cluster.lease", defaultLease, minLease, maxLease, "How long a silent node counts as alive.",
+			func(c *Config) *time.Duration { return &c.Cluster.Lease }),
 	}
 }
 

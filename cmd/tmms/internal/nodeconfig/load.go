@@ -33,6 +33,9 @@ type Sources struct {
 	Environ  []string          // as os.Environ gives it
 	Set      []string          // "a.b=v", in order
 	Flags    []Flag            // dedicated flags, in order
+	// SkipFiles does not look at the files that keys name: a configuration of
+	// another machine can be checked without them.
+	SkipFiles bool
 }
 
 // Flag is a command line flag that stands for a key.
@@ -62,7 +65,7 @@ func Load(src Sources) (*Config, error) {
 	for _, f := range src.Flags {
 		l.put("--"+f.Name, f.Key, f.Value)
 	}
-	return l.finish()
+	return l.finish(!src.SkipFiles)
 }
 
 // LoadFile reads a file over the defaults, and nothing else.
@@ -180,7 +183,7 @@ func (l *loader) environ(environ []string) {
 func reserved(name string) bool { return name == "TMMS_API" || name == "TMMS_TOKEN" }
 
 // finish decodes the merged layers over the defaults.
-func (l *loader) finish() (*Config, error) {
+func (l *loader) finish(withFiles bool) (*Config, error) {
 	c := new(Config)
 	for _, k := range l.keys {
 		if err := k.setDefault(c); err != nil {
@@ -202,6 +205,9 @@ func (l *loader) finish() (*Config, error) {
 		c.Node.Name = hostName()
 	}
 	l.faults = append(l.faults, c.faults()...)
+	if withFiles && c.Cluster.Enabled() {
+		l.faults = append(l.faults, c.fileFaults()...)
+	}
 	if len(l.faults) > 0 {
 		return nil, errors.Join(l.faults...)
 	}
@@ -222,9 +228,10 @@ func (k Key) setDefault(c *Config) error {
 	return nil
 }
 
-// hostName gives the host's name if it can be a node's name.
+// hostName gives the host's name, up to its first dot, if it can be a node's name.
 func hostName() string {
 	name, err := os.Hostname()
+	name, _, _ = strings.Cut(strings.ToLower(name), ".")
 	if err != nil || checkNodeName(name) != nil {
 		return "node"
 	}

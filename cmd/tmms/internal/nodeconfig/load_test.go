@@ -34,8 +34,11 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Listen != (Listen{RTMP: ":1935", HTTP: ":8080", Admin: "127.0.0.1:8090"}) {
+	if c.Listen != (Listen{RTMP: ":1935", HTTP: ":8080", Fabric: ":7400", Gossip: ":7946", Admin: "127.0.0.1:8090"}) {
 		t.Errorf("listen = %+v", c.Listen)
+	}
+	if c.Cluster.Enabled() || c.Cluster.Lease != 10*time.Second || c.Cluster.GossipPreset != "lan" {
+		t.Errorf("cluster = %+v", c.Cluster)
 	}
 	if !c.Node.Has(RoleOrigin) || !c.Node.Has(RoleEdge) || c.Node.Name == "" {
 		t.Errorf("node = %+v", c.Node)
@@ -77,9 +80,11 @@ func TestPrecedence(t *testing.T) {
 
 func TestEveryKind(t *testing.T) {
 	c, err := Load(Sources{
-		File: write(t, "node: {name: n1, roles: [origin], region: eu}\nlog: {level: debug, rotate: {max_backups: 7}}\ntls:\n"),
+		SkipFiles: true,
+		File: write(t, "cluster: {gossip_key_file: k, ca_file: a, cert_file: b, key_file: c, lease: 5s, gossip_preset: wan}\n"+
+			"node: {name: n1, roles: [origin], region: eu}\nlog: {level: debug, rotate: {max_backups: 7}}\ntls:\n"),
 		Environ: []string{
-			"TMMS_NODE__DATA_DIR=/x", "TMMS_LOG__ROTATE__MAX_SIZE_MB=9", "TMMS_CLUSTER__VOTERS=n1", "TMMS_CLUSTER__JOIN=",
+			"TMMS_NODE__DATA_DIR=/x", "TMMS_LOG__ROTATE__MAX_SIZE_MB=9", "TMMS_CLUSTER__VOTERS=n1@a:1,n2@[::1]:2", "TMMS_CLUSTER__JOIN=",
 			"TMMS_API=http://x", "TMMS_TOKEN=t",
 		},
 		Set: []string{"node.roles=edge, origin", "edge.flush=35ms", "edge.limits.conns_per_ip=9", "advertise.http=[2001:db8::1]:80"},
@@ -93,8 +98,11 @@ func TestEveryKind(t *testing.T) {
 	if c.Edge.Flush != 35*time.Millisecond || c.Edge.Limits.ConnsPerIP != 9 || c.Origin.Limits.Streams != media.MaxStreamsPerNode {
 		t.Errorf("got %+v", c)
 	}
-	if !slices.Equal(c.Node.Roles, []Role{RoleEdge, RoleOrigin}) || !slices.Equal(c.Cluster.Voters, []string{"n1"}) {
+	if !slices.Equal(c.Node.Roles, []Role{RoleEdge, RoleOrigin}) || !slices.Equal(c.Cluster.Voters, []Voter{{"n1", "a:1"}, {"n2", "[::1]:2"}}) {
 		t.Errorf("lists: %+v", c)
+	}
+	if c.Cluster.Lease != 5*time.Second || c.Cluster.GossipPreset != "wan" || !c.Cluster.Enabled() || len(c.Warnings()) != 1 {
+		t.Errorf("cluster: %+v, %q", c.Cluster, c.Warnings())
 	}
 	if c.Log.Rotate != (Rotate{MaxSizeMB: 9, MaxBackups: 7, MaxAgeDays: 30}) || c.Advertise.HTTP != "[2001:db8::1]:80" {
 		t.Errorf("got %+v", c)
@@ -145,16 +153,15 @@ func TestFaults(t *testing.T) {
 			"edge.loops = \"1025\"", "edge.flush = \"7ms\"", "edge.flush = ", "a whole number from 1 to 10000", "text or json", "node.name = \"a b\"", "node.roles = \"origin,origin\"",
 		}},
 		{"later", Sources{Set: []string{
-			"listen.rtmps=:1936", "listen.fabric=:7400", "tls.certs=a.pem", "cluster.join=n2:7946", "cluster.voters=n1,n2", "edge.engine=io_uring",
+			"listen.rtmps=:1936", "tls.certs=a.pem", "edge.engine=io_uring",
 		}}, []string{
-			"listen.rtmps = \":1936\" (--set): not supported in this version", "listen.fabric", "tls.certs", "cluster.join",
-			"more voters are not supported in this version", "edge.engine",
+			"listen.rtmps = \":1936\" (--set): not supported in this version", "tls.certs", "edge.engine",
 		}},
 		{"cross", Sources{Set: []string{
-			"listen.admin=:1935", "listen.rtmp=127.0.0.1:1935", "node.name=a", "cluster.voters=b", "node.roles=edge",
+			"listen.admin=:1935", "listen.rtmp=127.0.0.1:1935", "node.roles=edge",
 		}}, []string{
 			"listen.admin = \":1935\": without admin.tokens_file only a loopback address", "is the same port as listen.rtmp",
-			"the only voter must be this node, \"a\"", "a node without the origin role",
+			"a node without the origin role",
 		}},
 		{"nothing", Sources{Set: []string{"listen.rtmp=", "listen.http="}}, []string{"the node would do nothing"}},
 	} {

@@ -17,28 +17,39 @@ func (c *Config) faults() []error {
 		add("listen.admin", c.Listen.Admin,
 			"without admin.tokens_file only a loopback address such as 127.0.0.1:8090 is allowed")
 	}
-	if len(c.Cluster.Voters) == 1 && c.Cluster.Voters[0] != c.Node.Name {
-		add("cluster.voters", c.Cluster.Voters[0], fmt.Sprintf("the only voter must be this node, %q", c.Node.Name))
-	}
-	if !c.Node.Has(RoleOrigin) {
+	if !c.Node.Has(RoleOrigin) && !c.Cluster.Enabled() {
 		add("node.roles", fmt.Sprint(c.Node.Roles),
-			"a node without the origin role needs other nodes, which is not supported in this version")
+			"a node without the origin role needs other nodes: set cluster.voters or cluster.join")
 	}
 	if c.Listen.RTMP == "" && c.Listen.HTTP == "" {
 		add("listen.rtmp", "", "listen.rtmp and listen.http are both off: the node would do nothing")
+	}
+	if c.Cluster.Enabled() {
+		all = append(all, c.clusterFaults()...)
 	}
 	return append(all, c.sameAddress()...)
 }
 
 // sameAddress finds listeners that would take each other's port.
 func (c *Config) sameAddress() []error {
-	type listener struct{ path, addr string }
+	type listener struct {
+		path, addr string
+		tcp, udp   bool
+	}
 	listeners := []listener{
-		{"listen.rtmp", c.Listen.RTMP}, {"listen.http", c.Listen.HTTP}, {"listen.admin", c.Listen.Admin},
+		{"listen.rtmp", c.Listen.RTMP, true, false},
+		{"listen.http", c.Listen.HTTP, true, false},
+		{"listen.admin", c.Listen.Admin, true, false},
+	}
+	if c.Cluster.Enabled() {
+		listeners = append(listeners,
+			listener{"listen.fabric", c.Listen.Fabric, false, true}, listener{"listen.gossip", c.Listen.Gossip, true, true})
 	}
 	var all []error
 	for n, l := range listeners {
-		i := slices.IndexFunc(listeners[:n], func(o listener) bool { return collide(o.addr, l.addr) })
+		i := slices.IndexFunc(listeners[:n], func(o listener) bool {
+			return (o.tcp && l.tcp || o.udp && l.udp) && collide(o.addr, l.addr)
+		})
 		if i >= 0 {
 			all = append(all, FaultError{Path: l.path, Value: show(l.addr), Rule: "is the same port as " + listeners[i].path})
 		}

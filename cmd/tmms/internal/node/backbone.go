@@ -1,0 +1,230 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"tmms/cluster/consensus"
+	"tmms/cluster/control"
+	"tmms/cluster/fabric"
+	"tmms/cluster/gossip"
+	"tmms/cluster/pki"
+	"tmms/cluster/relay"
+	"tmms/cluster/replica"
+	"tmms/cmd/tmms/internal/nodeconfig"
+	"tmms/origin"
+)
+
+// backbone is what a node of a cluster has to work with the others; a node that
+// is alone has none of it.
+type backbone struct {
+	identity *pki.Identity
+	fabric   *fabric.Fabric
+	control  *control.Client
+	gossip   *gossip.Gossip
+	relay    *relay.Server
+	puller   *relay.Puller // nil without the role edge
+	pusher   *relay.Pusher
+}
+
+// newGroup makes the node's part in the cluster's state and, in a cluster, the
+// ways to the other nodes.
+func (n *Node) newGroup(context.Context) (err error) {
+	if !n.cfg.Cluster.Enabled() {
+		n.group, err = consensus.New(consensus.Config{DataDir: n.cfg.Node.DataDir}, consensus.Deps{
+			Log: n.opt.Log, Registerer: n.registry,
+		})
+		return err
+	}
+	b := &backbone{}
+	n.backbone = b
+	if b.identity, err = n.identity(); err != nil {
+		return err
+	}
+	b.fabric, err = fabric.New(fabric.Config{Listen: n.cfg.Listen.Fabric}, b.identity, fabric.Deps{
+		Log: n.opt.Log, Registerer: n.registry,
+	})
+	if err != nil {
+		return err
+	}
+	n.bound.Fabric = addr(b.fabric.Addr())
+	b.control = control.NewClient(b.fabric, control.ClientConfig{Self: n.cfg.Node.Name, Voters: n.voters})
+	server := control.ServerDeps{Log: n.opt.Log, Version: n.opt.Version, Query: n.answer, Registerer: n.registry}
+	if _, ok := n.cfg.Cluster.Voter(n.cfg.Node.Name); ok {
+		err = n.newVoter(&server)
+	} else {
+		err = n.newReplica(&server)
+	}
+	if err != nil {
+		return err
+	}
+	controlServer, err := control.NewServer(server)
+	if err != nil {
+		return err
+	}
+	b.fabric.Handle(fabric.ALPNControl, controlServer.Serve)
+	return n.newRelay()
+}
+
+// identity loads the node's certificate and checks that it is this node's.
+func (n *Node) identity() (*pki.Identity, error) {
+	c := n.cfg.Cluster
+	id, err := pki.LoadIdentity(c.CertFile, c.KeyFile, c.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	if id.Name() != n.cfg.Node.Name {
+		return nil, fmt.Errorf("cluster.cert_file %s is for the node %q, node.name is %q",
+			c.CertFile, id.Name(), n.cfg.Node.Name)
+	}
+	for _, r := range n.cfg.Node.Roles {
+		if !slices.Contains(id.Roles(), string(r)) {
+			return nil, fmt.Errorf("cluster.cert_file %s has the roles %v, node.roles has %q", c.CertFile, id.Roles(), r)
+		}
+	}
+	return id, nil
+}
+
+// voters are the nodes that may lead, as far as this one knows.
+func (n *Node) voters() []fabric.Target {
+	configured := n.configuredVoters()
+	if n.group == nil { // before the node is made
+		return control.Targets(configured, nil)
+	}
+	return control.Targets(configured, n.group.Nodes())
+}
+
+func (n *Node) configuredVoters() []consensus.Voter {
+	voters := make([]consensus.Voter, len(n.cfg.Cluster.Voters))
+	for i, v := range n.cfg.Cluster.Voters {
+		voters[i] = consensus.Voter{Name: v.Name, Address: v.Address}
+	}
+	return voters
+}
+
+func (n *Node) newVoter(server *control.ServerDeps) error {
+	raft, err := consensus.New(consensus.Config{
+		DataDir: n.cfg.Node.DataDir, Name: n.cfg.Node.Name, Voters: n.configuredVoters(),
+		CAFingerprint: n.backbone.identity.CAFingerprint(), Lease: n.cfg.Cluster.Lease,
+	}, consensus.Deps{
+		Log: n.opt.Log, Layer: n.backbone.fabric.RaftLayer, Peers: n.backbone.control, Registerer: n.registry,
+	})
+	if err != nil {
+		return err
+	}
+	n.group, server.Group = raft, raft
+	return nil
+}
+
+func (n *Node) newReplica(server *control.ServerDeps) error {
+	follower, err := replica.New(replica.Config{
+		DataDir: n.cfg.Node.DataDir, Name: n.cfg.Node.Name,
+		CAFingerprint: n.backbone.identity.CAFingerprint(), Lease: n.cfg.Cluster.Lease,
+	}, replica.Deps{Log: n.opt.Log, Cluster: n.backbone.control, Registerer: n.registry})
+	if err != nil {
+		return err
+	}
+	n.group, server.Self = follower, follower.Hello
+	return nil
+}
+
+func (n *Node) newRelay() (err error) {
+	b, deps := n.backbone, relay.Deps{Log: n.opt.Log, Registerer: n.registry}
+	if b.relay, err = relay.NewServer(n.hub, n.group, deps); err != nil {
+		return err
+	}
+	b.fabric.Handle(fabric.ALPNRelay, b.relay.Serve)
+	b.pusher = relay.NewPusher(b.fabric, n.group, time.Now)
+	if n.cfg.Node.Has(nodeconfig.RoleEdge) {
+		b.puller, err = relay.NewPuller(n.hub, b.fabric, n.group, relay.PullConfig{}, deps)
+	}
+	return err
+}
+
+// newGossip opens the gossip port, once the other addresses are known.
+func (n *Node) newGossip(context.Context) error {
+	if n.backbone == nil {
+		return nil
+	}
+	c := n.cfg.Cluster
+	keys, err := nodeconfig.LoadGossipKeys(c.GossipKeyFile)
+	if err != nil {
+		return fmt.Errorf("cluster.gossip_key_file: %w", err)
+	}
+	self := n.describe()
+	n.backbone.gossip, err = gossip.New(gossip.Config{
+		Listen: n.cfg.Listen.Gossip, Advertise: n.cfg.Advertise.Gossip, Keys: keys, Join: c.Join,
+		Preset: gossip.Preset(c.GossipPreset),
+	}, gossip.Meta{
+		ID: n.group.ID(), Name: self.Name, Roles: self.Roles, Region: self.Region, Zone: self.Zone, Version: self.Version,
+		Addrs: gossip.Addrs{
+			Fabric: self.Addresses["fabric"], RTMP: self.Addresses["rtmp"], HTTP: self.Addresses["http"],
+			Admin: self.Addresses["admin"],
+		},
+	}, gossip.Deps{Log: n.opt.Log, Registerer: n.registry})
+	return err
+}
+
+// originDeps adds what an origin of a cluster has.
+func (n *Node) originDeps(deps *origin.Deps) {
+	if n.backbone == nil {
+		return
+	}
+	deps.Placements, deps.Forward = n.group, n.backbone.pusher
+	deps.PlayAt = func() string { return n.addressOf(nodeconfig.RoleEdge, "rtmp") }
+}
+
+// addressOf names an address of a node with a role, in this node's region if
+// there is one; "" if none is known.
+func (n *Node) addressOf(role nodeconfig.Role, kind string) string {
+	found := ""
+	for _, d := range n.group.Nodes() {
+		at := d.Addresses[kind]
+		if at == "" || d.ID == n.group.ID() || !slices.Contains(d.Roles, string(role)) {
+			continue
+		}
+		if d.Region == n.cfg.Node.Region {
+			return at
+		}
+		if found == "" {
+			found = at
+		}
+	}
+	return found
+}
+
+// listQuery is the kind of the questions that admin.Local answers.
+const listQuery = "list"
+
+// answer tells another node what is here.
+func (n *Node) answer(_ context.Context, _ pki.Peer, q control.Query) (json.RawMessage, error) {
+	var what string
+	if q.Kind != listQuery {
+		return nil, fmt.Errorf("unknown query %q", q.Kind)
+	}
+	if err := json.Unmarshal(q.Args, &what); err != nil {
+		return nil, fmt.Errorf("query: %w", err)
+	}
+	return n.local.Answer(what)
+}
+
+// errNoSuchNode refuses a question to a node that is not known.
+var errNoSuchNode = errors.New("no such node")
+
+// ask asks another node for its part of a list.
+func (n *Node) ask(ctx context.Context, id, what string) ([]byte, error) {
+	d, ok := n.group.Node(id)
+	if !ok || d.Addresses["fabric"] == "" {
+		return nil, fmt.Errorf("%w: %q", errNoSuchNode, id)
+	}
+	args, err := json.Marshal(what)
+	if err != nil {
+		return nil, err
+	}
+	to := fabric.Target{Name: d.Name, Addr: d.Addresses["fabric"]}
+	return n.backbone.control.Query(ctx, to, control.Query{Kind: listQuery, Args: args})
+}

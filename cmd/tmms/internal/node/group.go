@@ -1,0 +1,35 @@
+package node
+
+import (
+	"context"
+
+	"tmms/cluster/consensus"
+	"tmms/cluster/state"
+	"tmms/media"
+)
+
+// group is the node's part in the cluster's state: a *consensus.Node with a
+// vote, a *replica.Node without.
+type group interface {
+	Run(ctx context.Context) error
+	Ready() <-chan struct{}
+
+	ID() string
+	Config() *state.Config
+	Watch() (*state.Config, <-chan struct{})
+	History() []state.Revision
+	Placement(key media.StreamKey) (state.Placement, bool)
+	Placements() []state.PlacedStream
+	WatchPlacements() <-chan struct{}
+	Nodes() []state.Node
+	Node(id string) (state.Node, bool)
+	Leader() (id, name string, ok bool)
+	Status(ctx context.Context) (consensus.Status, error)
+
+	Claim(ctx context.Context, key media.StreamKey) (state.Placement, error)
+	Release(ctx context.Context, key media.StreamKey, epoch uint64) error
+	SetConfig(ctx context.Context, base uint64, doc *state.Document, by string) (uint64, error)
+	UpsertNode(ctx context.Context, node state.Node) error
+	Disown(ctx context.Context) error
+	Leave(ctx context.Context) error
+}
