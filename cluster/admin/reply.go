@@ -8,7 +8,7 @@ import (
 	"io"
 	"net/http"
 
-	"tmms/cluster/consensus"
+	"tmms/cluster/member"
 	"tmms/cluster/state"
 )
 
@@ -53,8 +53,10 @@ func asAPIError(err error) *apiError {
 		return refuse(http.StatusRequestEntityTooLarge, "too_large", "the limit is %d bytes", tooLarge.Limit)
 	case errors.Is(err, state.ErrConflict):
 		return refuse(http.StatusConflict, "conflict", "%s", err)
-	case errors.Is(err, consensus.ErrNotLeader), errors.Is(err, consensus.ErrStopped),
-		errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, member.ErrForbidden):
+		return refuse(http.StatusForbidden, "forbidden", "%s; ask a node with the role origin", err)
+	case errors.Is(err, member.ErrNotLeader), errors.Is(err, member.ErrStopped), errors.Is(err, member.ErrUncertain),
+		errors.Is(err, member.ErrLeaseLapsed), errors.Is(err, context.DeadlineExceeded):
 		return refuse(http.StatusServiceUnavailable, "unavailable", "%s", err)
 	}
 	return refuse(http.StatusInternalServerError, "internal", "%s", err)
