@@ -54,19 +54,24 @@ func TestDeadlines(t *testing.T) {
 	t.Run("identify", func(t *testing.T) {
 		inBubble(t, nil, func(n *node, p *pipes) {
 			t := n.t
-			began := time.Now()
-			c := newClient(t, p.dial(), url, rtmp.OrderFFmpeg)
-			c.mu.Lock()
-			c.silent = true
-			c.mu.Unlock()
-			// The handshake is answered by hand; then nothing but pings comes.
+			nc, began := p.dial(), time.Now()
+			defer nc.Close()
+			closed := make(chan time.Time, 1)
+			go func() {
+				io.Copy(io.Discard, nc) //nolint:errcheck // to its end
+				closed <- time.Now()
+			}()
+			// A handshake, then nothing but pings.
+			b := append([]byte{3}, make([]byte, 2*1536)...)
 			ping := []byte{2, 0, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0}
-			c.out <- make([]byte, 1536)
-			for range 20 {
+			for {
+				if _, err := nc.Write(b); err != nil {
+					break
+				}
+				b = ping
 				time.Sleep(time.Second)
-				c.out <- ping
 			}
-			if d := c.closed().Sub(began); d != media.IdentifyTimeout {
+			if d := (<-closed).Sub(began); d != media.IdentifyTimeout {
 				t.Errorf("closed after %v, want %v", d, media.IdentifyTimeout)
 			}
 		})

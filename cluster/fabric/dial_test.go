@@ -144,7 +144,7 @@ func TestNoRole(t *testing.T) {
 		Certificates: []tls.Certificate{roleless(t, ca)}, InsecureSkipVerify: true, NextProtos: []string{string(ALPNControl)},
 	}
 	t.Run("dials", func(t *testing.T) {
-		conn, err := quic.DialAddr(within(t), n.Addr().String(), cfg, nil)
+		conn, err := dialRaw(within(t), t, n, cfg)
 		if err == nil {
 			defer func() { _ = conn.CloseWithError(0, "") }()
 			err = awaitGreeting(within(t), conn)
@@ -156,12 +156,8 @@ func TestNoRole(t *testing.T) {
 		waitFor(t, "log line", func() bool { return strings.Contains(n.log.String(), "no known role") })
 	})
 	t.Run("answers", func(t *testing.T) {
-		l, err := quic.ListenAddr("127.0.0.1:0", cfg, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		_, err = n.Session(within(t), Target{"x", l.Addr().String()}, ALPNControl)
+		l := listenRaw(t, cfg)
+		_, err := n.Session(within(t), Target{"x", l.Addr().String()}, ALPNControl)
 		var d *DialError
 		if !errors.As(err, &d) || d.Failure != Untrusted || !errors.Is(err, pki.ErrNoRole) {
 			t.Errorf("%v", err)
@@ -178,10 +174,7 @@ func TestNoGreeting(t *testing.T) {
 	n := startWith(t, issue(t, ca, "n"), "127.0.0.1:0", tm, nil)
 	for name, say := range map[string][]byte{"silent": nil, "babbles": []byte("HTTP"), "long": {greeting, greeting}, "other": {2}} {
 		t.Run(name, func(t *testing.T) {
-			l, err := quic.ListenAddr("127.0.0.1:0", issue(t, ca, name).TLS(string(ALPNControl)), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			l := listenRaw(t, issue(t, ca, name).TLS(string(ALPNControl)))
 			defer func() { _ = l.Close() }()
 			go func() {
 				conn, lost := l.Accept(t.Context())
@@ -194,7 +187,7 @@ func TestNoGreeting(t *testing.T) {
 				}
 			}()
 			var d *DialError
-			_, err = n.Session(within(t), Target{name, l.Addr().String()}, ALPNControl)
+			_, err := n.Session(within(t), Target{name, l.Addr().String()}, ALPNControl)
 			if !errors.As(err, &d) || d.Failure != Unreachable {
 				t.Errorf("%v", err)
 			}

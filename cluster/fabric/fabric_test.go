@@ -168,7 +168,7 @@ func TestTooManySessions(t *testing.T) {
 	mad := issue(t, ca, "mad")
 	ctx := within(t)
 	dial := func() (*quic.Conn, error) {
-		conn, err := quic.DialAddr(ctx, b.Addr().String(), mad.TLS(string(ALPNRelay)), nil)
+		conn, err := dialRaw(ctx, t, b, mad.TLS(string(ALPNRelay)))
 		if err != nil {
 			return nil, err
 		}

@@ -3,13 +3,16 @@ package fabric
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
+	"net"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/quic-go/quic-go"
 	"go.uber.org/goleak"
 
 	"tmms/cluster/pki"
@@ -255,4 +258,34 @@ func equal(a, b []string) bool {
 		}
 	}
 	return true
+}
+
+// rawTransport is a UDP port without a fabric; it ends with the test, which
+// those of quic.DialAddr and quic.ListenAddr do some time later.
+func rawTransport(t *testing.T) *quic.Transport {
+	t.Helper()
+	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &quic.Transport{Conn: socket}
+	t.Cleanup(func() {
+		_ = transport.Close()
+		_ = socket.Close()
+	})
+	return transport
+}
+
+func dialRaw(ctx context.Context, t *testing.T, to *node, cfg *tls.Config) (*quic.Conn, error) {
+	t.Helper()
+	return rawTransport(t).Dial(ctx, net.UDPAddrFromAddrPort(to.Addr()), cfg, nil)
+}
+
+func listenRaw(t *testing.T, cfg *tls.Config) *quic.Listener {
+	t.Helper()
+	l, err := rawTransport(t).Listen(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
