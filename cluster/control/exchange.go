@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -37,11 +36,13 @@ func (c *Client) open(ctx context.Context, to fabric.Target, method string, body
 		stream.CancelRead(codeGone)
 		stream.CancelWrite(codeGone)
 	})
-	_, err = stream.Write(frame)
-	if err = errors.Join(err, stream.Close()); err != nil {
+	if _, err = stream.Write(frame); err != nil {
 		x.close()
 		return nil, fmt.Errorf("%w: send %s to %s: %w", member.ErrNotLeader, method, to, x.cause(err))
 	}
+	// It fails if the server has answered already and reads no more: the request
+	// was served, and the answer is there to be read.
+	_ = stream.Close()
 	return x, nil
 }
 
