@@ -255,11 +255,11 @@ func stateOf(grace bool) State {
 func (in *intake) accept(m relaywire.Ok) error {
 	p := in.pull
 	placement, ok := p.puller.cluster.Placement(p.feed.key)
-	if in.accepted || !ok || m.Epoch != placement.Epoch || m.Epoch < p.seen.ID.Epoch {
+	if in.accepted || !ok || m.Epoch != in.epoch || m.Epoch != placement.Epoch {
 		p.puller.metrics.fences.Inc()
 		return fmt.Errorf("%w: the owner %s has %d, the placement %d", errUnconfirmed, in.owner, m.Epoch, placement.Epoch)
 	}
-	in.accepted, in.epoch, p.source = true, m.Epoch, in
+	in.accepted, p.source = true, in
 	close(in.ready)
 	if err := p.open(m); err != nil {
 		return err

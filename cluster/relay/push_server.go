@@ -23,15 +23,13 @@ type AcceptPush func(ctx context.Context, r PushRequest) (PushSink, error)
 
 // pushServer serves the pushes of other nodes. It is safe for concurrent use.
 type pushServer struct {
-	// Set before the first push.
-	accept AcceptPush // nil refuses
-
-	count atomic.Int64
+	accept atomic.Pointer[AcceptPush] // nil refuses
+	count  atomic.Int64
 }
 
 // OnPush makes accept decide on the publishers that other nodes forward; without
-// it they are refused. Call it before the first session is served.
-func (s *Server) OnPush(accept AcceptPush) { s.push.accept = accept }
+// it they are refused.
+func (s *Server) OnPush(accept AcceptPush) { s.push.accept.Store(&accept) }
 
 // Pushes is the number of publishers that other nodes forward to this one now.
 func (s *Server) Pushes() int64 { return s.push.count.Load() }
@@ -65,10 +63,11 @@ func (s *pushServer) admit(ctx context.Context, peer pki.Peer, in *incomingPush,
 		return nil, err
 	}
 	r, ok := m.(relaywire.PushRequest)
+	accept := s.accept.Load()
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("%w: %T before the request", ErrPushProtocol, m)
-	case s.accept == nil || !peer.Has(pki.RoleOrigin):
+	case accept == nil || !peer.Has(pki.RoleOrigin):
 		return nil, &PushRefusedError{relaywire.PushRefuse{Text: "this node takes no publishers of " + peer.Name}}
 	case count > media.MaxPushes:
 		return nil, &PushRefusedError{relaywire.PushRefuse{
@@ -78,7 +77,7 @@ func (s *pushServer) admit(ctx context.Context, peer pki.Peer, in *incomingPush,
 	if err = in.stream.SetReadDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	return s.accept(ctx, PushRequest{PushRequest: r, Node: peer.Name, Close: in.close})
+	return (*accept)(ctx, PushRequest{PushRequest: r, Node: peer.Name, Close: in.close})
 }
 
 // incomingPush is one push at the owner.
