@@ -48,6 +48,12 @@ func (c *claims) Release(_ context.Context, key media.StreamKey, epoch uint64) e
 	return nil
 }
 
+func (c *claims) Resume(context.Context, media.StreamKey, uint64) (state.Placement, error) {
+	return state.Placement{}, state.ErrNotPlaced // there is nobody to lose a stream to
+}
+
+func (c *claims) Disown(context.Context) error { return nil }
+
 func (c *claims) len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -448,6 +448,92 @@ func TestOwnerUnreachable(t *testing.T) {
 	}
 }
 
+// The owner ends under viewers of another node: they keep their life of the
+// stream, and the publisher goes on with it where it comes back to.
+//
+// Requirement: S6 (across origins: the owner is shut down).
+func TestOwnerStopsUnderViewers(t *testing.T) {
+	g := newGroup(t)
+	a, b, edge := g.start("a"), g.start("b"), g.start("c")
+	feed, err := edge.hub.Open(media.StreamKey{Domain: "default", App: "live", Stream: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer feed.Close()
+	c := a.publish("test")
+	owned := a.waitPackets("test", 78)
+	waitFor(t, "the viewers' life", func() bool { l := feed.Live(); return l != nil && l.LastDTS() == owned.LastDTS() })
+	life, epoch := feed.Live(), feed.Live().Epoch()
+	before := life.Packets()
+	a.stop()
+	c.closed()
+	if p, ok := g.placement("test"); !ok || !p.Orphan() || p.Epoch != epoch {
+		t.Errorf("the placement is %+v, want an orphan of epoch %d", p, epoch)
+	}
+	c = dial(t, b.rtmp, "rtmp://h/live/test", rtmp.OrderFFmpeg).ready()
+	sent := c.publish(0, 1000)
+	waitFor(t, "packets", func() bool { return life.Packets() >= before+sent })
+	if feed.Live() != life || life.State() != relay.StateLive || life.Epoch() <= epoch {
+		t.Errorf("the life is %v in epoch %d (before: %d)", life.State(), life.Epoch(), epoch)
+	}
+	oneClock(t, life)
+}
+
+// A stream that has lost its owner, because the cluster did not hear of it for a
+// while, goes on and is taken back, in its epoch.
+func TestTakenBack(t *testing.T) {
+	g := newGroup(t)
+	a := g.start("a")
+	c := a.publish("test")
+	live := a.waitPackets("test", 78)
+	before, _ := g.placement("test")
+	g.lapse(a.id)
+	waitFor(t, "the placement", func() bool { p, _ := g.placement("test"); return p == before })
+	c.publish(1000, 1000)
+	a.waitPackets("test", 78+75)
+	oneClock(t, live)
+	waitFor(t, "log", func() bool { return strings.Contains(a.log.String(), "stream taken back") })
+}
+
+// Viewers at a node that has lost a stream to another one go on with what that
+// one has.
+func TestSupersededUnderViewers(t *testing.T) {
+	g := newGroup(t)
+	a, b := g.start("a"), g.start("b")
+	feed, err := a.hub.Open(media.StreamKey{Domain: "default", App: "hls", Stream: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer feed.Close()
+	feed.WantHLS(true)
+	defer feed.WantHLS(false)
+	c := dial(t, a.rtmp, "rtmp://h/hls/test", rtmp.OrderFFmpeg).ready()
+	c.publish(0, 6000)
+	life := a.waitPackets("test", 3+6*75)
+	waitFor(t, "segments", func() bool { x := life.Index(); return x != nil && x.Listed > 0 })
+	epoch, lastMSN := life.Epoch(), life.Index().NextMSN()-1
+	before := life.Packets()
+
+	g.expire(a.id)
+	next := dial(t, b.rtmp, "rtmp://h/hls/test", rtmp.OrderFFmpeg).ready()
+	c.closed()
+	sent := next.publish(0, 6000)
+	waitFor(t, "packets", func() bool { return life.Packets() >= before+sent })
+	if feed.Live() != life || life.State() != relay.StateLive || life.Epoch() <= epoch {
+		t.Errorf("the life is %v in epoch %d (before: %d)", life.State(), life.Epoch(), epoch)
+	}
+	oneClock(t, life)
+	waitFor(t, "segments of the new owner", func() bool { return life.Index().Epoch > epoch })
+	if s := life.Index().Playlist()[0]; s.MSN <= lastMSN {
+		t.Errorf("the first segment is %d, the last was %d", s.MSN, lastMSN)
+	}
+	next.quit()
+	waitFor(t, "grace", func() bool { return life.State() == relay.StateGrace })
+	b.stop()
+	g.apply(state.DropOrphans{Orphans: []state.Orphan{{Key: state.Key(life.Key()), Epoch: life.Epoch()}}})
+	waitFor(t, "the end", func() bool { return life.State() == relay.StateEnded && feed.Live() == nil })
+}
+
 // A stream that another node has been given is ended here, and its publisher
 // closed; the placement is left alone. One that has merely lost its owner goes on.
 func TestSuperseded(t *testing.T) {
@@ -463,7 +549,7 @@ func TestSuperseded(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.closed()
-	waitFor(t, "end", func() bool { return a.state() == "" && live.State() == relay.StateEnded })
+	waitFor(t, "end", func() bool { return a.state() == "" && a.hub.Len() == 0 })
 	if p, _ := g.placement("test"); p != now {
 		t.Errorf("the placement is %+v, want %+v", p, now)
 	}

@@ -31,7 +31,8 @@ type group struct {
 	state   *state.State
 	index   uint64
 	changed chan struct{}
-	refused int // claims
+	refused int             // claims
+	gone    map[string]bool // nodes whose lease lapsed, which reach nobody
 }
 
 func newGroup(t *testing.T) *group {
@@ -40,7 +41,7 @@ func newGroup(t *testing.T) *group {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &group{t: t, ca: ca, state: state.New(), changed: make(chan struct{})}
+	g := &group{t: t, ca: ca, state: state.New(), changed: make(chan struct{}), gone: map[string]bool{}}
 	g.apply(state.Init{UnixSeconds: time.Now().Unix(), ClusterID: "test"})
 	return g
 }
@@ -65,8 +66,17 @@ func (g *group) apply(c state.Command) any {
 	return result
 }
 
-// expire takes a node's streams from it, as the end of its lease does.
+// expire takes a node's streams from it, as the end of its lease does. It does
+// not come back.
 func (g *group) expire(id string) {
+	g.mu.Lock()
+	g.gone[id] = true
+	g.mu.Unlock()
+	g.lapse(id)
+}
+
+// lapse takes a node's streams from it, which may take them back.
+func (g *group) lapse(id string) {
 	g.apply(state.ExpireNode{Node: id, MaxEpoch: 1 << 62, AtUnixMS: time.Now().UnixMilli()})
 }
 
@@ -95,6 +105,27 @@ func (m member) Claim(_ context.Context, key media.StreamKey) (state.Placement, 
 func (m member) Release(_ context.Context, key media.StreamKey, epoch uint64) error {
 	err, _ := m.apply(state.Release{Key: state.Key(key), Epoch: epoch}).(error)
 	return err
+}
+
+func (m member) Resume(_ context.Context, key media.StreamKey, epoch uint64) (state.Placement, error) {
+	m.mu.Lock()
+	gone := m.gone[m.id]
+	m.mu.Unlock()
+	if gone {
+		return state.Placement{}, context.DeadlineExceeded
+	}
+	switch r := m.apply(state.Resume{Key: state.Key(key), Node: m.id, Epoch: epoch}).(type) {
+	case state.Placement:
+		return r, nil
+	case error:
+		return state.Placement{}, r
+	}
+	panic("unknown result")
+}
+
+func (m member) Disown(context.Context) error {
+	m.lapse(m.id)
+	return nil
 }
 
 func (m member) Placement(key media.StreamKey) (state.Placement, bool) {

@@ -83,14 +83,17 @@ func New(cfg Config, deps Deps) (*Origin, error) {
 }
 
 // Run watches over the streams' placements until ctx ends, then ends every
-// publisher and every stream. When it returns, all goroutines of the origin have ended, all placements have been
-// released (or given up, which is logged), and Accept refuses.
+// publisher and every stream; in a cluster the streams lose their owner before
+// their publishers are closed, and go on where those come back. When it
+// returns, all goroutines of the origin have ended, all placements have been
+// given back (or not, which is logged), and Accept refuses.
 func (o *Origin) Run(ctx context.Context) error {
 	o.sessions.Watch(ctx)
-	o.pushes.close(ingest.ErrClosed)
-	o.server.Close(ingest.ErrClosed)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.cfg.StopTimeout)
 	defer cancel()
+	o.sessions.Leave(ctx)
+	o.pushes.close(ingest.ErrClosed)
+	o.server.Close(ingest.ErrClosed)
 	o.sessions.Close(ctx)
 	return nil
 }

@@ -81,25 +81,39 @@ func (h *Hub) takeChanged() (list []media.StreamKey, all bool) {
 	return list, all
 }
 
-// wanted tells whether a stream has readers and no publisher on this node.
+// wanted tells whether a stream has readers and no publisher on this node, or a
+// life that waits for a pull.
 func (h *Hub) wanted(key media.StreamKey) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f := h.feeds[key]
-	return f != nil && f.refs > 0 && (f.writer == nil || f.writer.pulled)
+	return f != nil && (f.left || f.refs > 0 && (f.writer == nil || f.writer.pulled))
 }
 
-// hold keeps the feed of a stream that is wanted for a pull, until
-// [Feed.letGo]; nil if it is not wanted.
-func (h *Hub) hold(key media.StreamKey) *Feed {
+// left tells whether a life of the stream waits for a pull.
+func (h *Hub) left(key media.StreamKey) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f := h.feeds[key]
-	if f == nil || f.refs == 0 || f.writer != nil && !f.writer.pulled {
-		return nil
+	return f != nil && f.left
+}
+
+// hold keeps the feed of a stream that is wanted for a pull, until
+// [Feed.letGo]; nil if it is not wanted. The writer of a life that waits comes
+// with it, even if its readers have gone.
+func (h *Hub) hold(key media.StreamKey) (*Feed, *Writer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.feeds[key]
+	switch {
+	case f == nil, f.writer != nil && !f.writer.pulled, f.refs == 0 && !f.left:
+		return nil, nil
+	case f.left:
+		f.pulled, f.left = true, false
+		return f, f.writer
 	}
 	f.pulled = true
-	return f
+	return f, nil
 }
 
 // want says what the feed's readers ask for now.

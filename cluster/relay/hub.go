@@ -48,6 +48,7 @@ type Feed struct {
 	refs   int     // readers
 	hls    int     // readers that want HLS
 	writer *Writer // nil: nobody publishes
+	left   bool    // the writer waits for a pull
 	pulled bool    // a pull holds the feed
 }
 
@@ -147,8 +148,11 @@ func (h *Hub) publish(key media.StreamKey, epoch uint64, opt LiveOptions, pulled
 	f := h.feeds[key]
 	switch {
 	case f != nil && f.writer != nil && f.writer.pulled && !pulled:
-		f.writer = f.writer.handOver(epoch, opt)
+		f.writer, f.left = f.writer.handOver(epoch, opt), false
 		h.touch(f)
+		return f.writer, nil
+	case f != nil && f.left && pulled:
+		f.left = false
 		return f.writer, nil
 	case f != nil && f.writer != nil:
 		return nil, fmt.Errorf("relay: %s: %w", key, ErrPublished)
@@ -174,8 +178,30 @@ func (f *Feed) end(w *Writer) {
 		return
 	}
 	f.live.Store(nil)
-	f.writer = nil
+	f.writer, f.left = nil, false
 	f.hub.waiting++
+	f.hub.touch(f)
+	f.drop()
+}
+
+// leave takes the writer off its life, which waits for a pull if there are
+// readers and pulls on this node.
+func (f *Feed) leave(w *Writer) {
+	f.hub.mu.Lock()
+	defer f.hub.mu.Unlock()
+	if f.writer != w {
+		return
+	}
+	w.SetState(StateGrace)
+	next := w.handOver(w.live.Epoch(), w.opt)
+	if f.refs > 0 && f.hub.demand != nil {
+		next.pulled = true
+		f.writer, f.left = next, true
+	} else {
+		f.live.Store(nil)
+		f.writer = nil
+		f.hub.waiting++
+	}
 	f.hub.touch(f)
 	f.drop()
 }

@@ -341,8 +341,25 @@ func (p *pull) open(m relaywire.Ok) error {
 	w, err := p.feed.hub.publish(p.feed.key, m.Epoch, LiveOptions{
 		Keep: m.Keep, MaxBytes: m.MaxBytes, StartedAt: m.StartedAt,
 	}, true)
+	if err != nil {
+		return err
+	}
 	p.writer = w
-	return err
+	p.seen, p.started = w.position() // a life that waited has packets
+	return nil
+}
+
+// adopt makes the pull go on with a life that was published on this node; nil
+// is none. It is called before run.
+func (p *pull) adopt(w *Writer) {
+	if w == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.writer = w
+	p.seen, p.started = w.position()
+	p.shelf.adopt(w.live.Index())
 }
 
 // append puts the next packet into the log, behind the configs that it needs;

@@ -186,18 +186,21 @@ func (p *Puller) look(ctx context.Context, key media.StreamKey) {
 	p.try(ctx, key)
 }
 
-// try starts a pull if another node owns the stream.
+// try starts a pull if another node owns the stream, and for a life that waits
+// for a pull anyway, which sees to its end too.
 func (p *Puller) try(ctx context.Context, key media.StreamKey) {
 	placement, ok := p.cluster.Placement(key)
-	if !ok || placement.Orphan() || placement.Owner == p.cluster.ID() {
+	elsewhere := ok && !placement.Orphan() && placement.Owner != p.cluster.ID()
+	if !elsewhere && !p.hub.left(key) {
 		return
 	}
 	delete(p.wanted, key)
-	feed := p.hub.hold(key)
+	feed, left := p.hub.hold(key)
 	if feed == nil {
 		return
 	}
 	pl := newPull(p, feed, placement)
+	pl.adopt(left)
 	p.mu.Lock()
 	p.pulls[key] = pl
 	p.mu.Unlock()

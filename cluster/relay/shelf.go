@@ -200,6 +200,15 @@ func (s *shelf) clear() {
 	s.segments, s.loose, s.records, s.shown = nil, nil, nil, nil
 }
 
+// adopt takes over what was served of an index that did not come through here;
+// nil is none. Its segments stay with the index.
+func (s *shelf) adopt(x *hls.Index) {
+	if x == nil || len(x.Segments) == 0 {
+		return
+	}
+	s.shown, s.epoch, s.high = x, x.Epoch, idOf(x.Segments[len(x.Segments)-1])
+}
+
 // have names the newest segment up to which everything is here.
 func (s *shelf) have() segmentID {
 	if s.shown == nil {

@@ -42,7 +42,7 @@ type Writer struct {
 	feed   *Feed
 	live   *Live
 	opt    LiveOptions
-	pulled bool
+	pulled bool // it belongs to a pull, or waits for one
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -72,6 +72,13 @@ func (w *Writer) handOver(epoch uint64, opt LiveOptions) *Writer {
 	}
 	w.live.epoch.Store(max(epoch, w.live.epoch.Load()))
 	return next
+}
+
+// position is how far the life has got.
+func (w *Writer) position() (at relaywire.Position, started bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return relaywire.Position{ID: w.last, DTS: w.live.LastDTS()}, w.started
 }
 
 // Live is the life that this writer feeds.
@@ -250,6 +257,11 @@ func (w *Writer) End() {
 		w.feed.end(w)
 	}
 }
+
+// Leave gives the stream up without an end: another node goes on with it, and a
+// pull takes it from there for the readers of this node. Readers at other nodes
+// are told by the placement. The writer must not be used after it.
+func (w *Writer) Leave() { w.feed.leave(w) }
 
 // configure makes c the configs in force at the packet next. In front of the
 // first packet they are taken as known; later, what differs goes into the log,

@@ -53,6 +53,12 @@ type Claimer interface {
 	Claim(ctx context.Context, key media.StreamKey) (state.Placement, error)
 	// Release ends the ownership with that epoch; a later one is left alone.
 	Release(ctx context.Context, key media.StreamKey, epoch uint64) error
+	// Resume takes back a stream that this node owned in that epoch and lost,
+	// unless somebody else has claimed it since.
+	Resume(ctx context.Context, key media.StreamKey, epoch uint64) (state.Placement, error)
+	// Disown takes this node's name off all of its streams, which keep their
+	// clocks for another owner.
+	Disown(ctx context.Context) error
 }
 
 // Placements is this node's copy of who owns the streams.

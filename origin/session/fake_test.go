@@ -21,6 +21,7 @@ type cluster struct {
 	held    map[media.StreamKey]uint64
 	err     error         // what Claim answers
 	refuse  int           // releases that fail
+	resumed int           // calls of Resume that did not
 	waiting chan struct{} // Claim waits for it to be closed
 	t0      time.Time     // when an earlier owner began the streams; zero: there was none
 }
@@ -59,6 +60,27 @@ func (c *cluster) Release(_ context.Context, key media.StreamKey, epoch uint64) 
 	if c.held[key] == epoch {
 		delete(c.held, key)
 	}
+	return nil
+}
+
+func (c *cluster) Resume(_ context.Context, key media.StreamKey, epoch uint64) (state.Placement, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return state.Placement{}, c.err
+	}
+	c.resumed++
+	c.held[key] = epoch
+	return state.Placement{Epoch: epoch}, nil
+}
+
+func (c *cluster) Disown(context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return c.err
+	}
+	clear(c.held)
 	return nil
 }
 

@@ -3,13 +3,16 @@ package session
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"sync"
 	"time"
 
 	"tmms/cluster/state"
 )
 
 // fencePause is the least time between two looks at all placements; unseenPause
-// the most, while this node's copy of the cluster is behind its own claims.
+// the most, while this node's copy of the cluster is behind its own claims, and
+// between two tries to take a stream back.
 const (
 	fencePause  = 50 * time.Millisecond
 	unseenPause = 500 * time.Millisecond
@@ -18,21 +21,28 @@ const (
 // Watch ends the streams that this node does not own any more, until ctx ends:
 // those that were given to another node in a later epoch, and those whose
 // placement was dropped. Their publishers are closed and come back to where the
-// stream is now. A stream whose placement has merely lost its owner goes on:
-// nobody else has its epoch, and it is given back. Without Deps.Placements it
-// only waits.
+// stream is now; who watches here goes on with what comes from there. A stream
+// whose placement has merely lost its owner, because this node was not heard
+// of for a while, goes on and is taken back: nobody else has its epoch. Without
+// Deps.Placements it only waits.
 func (r *Registry) Watch(ctx context.Context) {
 	p := r.deps.Placements
 	if p == nil {
 		<-ctx.Done()
 		return
 	}
+	var resuming sync.WaitGroup
+	defer resuming.Wait()
 	for {
 		changed := p.WatchPlacements()
 		var again <-chan time.Time
 		for _, s := range r.all() {
 			placement, ok := p.Placement(s.key)
-			if !s.fence(placement, ok) && again == nil {
+			owned := s.fence(placement, ok)
+			if owned == lost {
+				resuming.Go(func() { s.resume(ctx) })
+			}
+			if owned != settled && again == nil {
 				again = time.After(unseenPause)
 			}
 		}
@@ -50,33 +60,76 @@ func (r *Registry) Watch(ctx context.Context) {
 	}
 }
 
+// ownership is what a placement says of a stream of this node.
+type ownership int
+
+const (
+	settled ownership = iota // it is this node's, or has ended here
+	unseen                   // the copy of the cluster does not have the claim yet
+	waiting                  // it is an orphan, and is about to be taken back
+	lost                     // it is an orphan, to be taken back now
+)
+
 // fence ends the stream if its placement says that it is not this node's. The
 // copy of the cluster may be behind: an earlier epoch says nothing, and nor does
-// a placement that is not there before it has been. seen is false as long as
-// the copy does not have the claim.
-func (s *stream) fence(now state.Placement, placed bool) (seen bool) {
+// a placement that is not there before it has been.
+func (s *stream) fence(now state.Placement, placed bool) ownership {
 	s.mu.Lock()
 	if s.phase != live && s.phase != grace {
 		defer s.mu.Unlock()
-		return s.phase == ended
+		if s.phase == ended {
+			return settled
+		}
+		return unseen
 	}
 	owned := placed && now.Epoch <= s.epoch || !placed && !s.seen
 	s.seen = s.seen || placed && now.Epoch == s.epoch
 	if owned {
 		defer s.mu.Unlock()
-		return s.seen
+		return s.ownership(now)
 	}
-	p := s.pub
-	s.pub = nil
-	if s.timer != nil {
-		s.timer.Stop()
-	}
+	p := s.takePublisher()
 	reason := fmt.Errorf("session: %s: %w: epoch %d, now %d", s.key, ErrSuperseded, s.epoch, now.Epoch)
-	s.finish(reason)
+	if placed {
+		s.part(reason)
+	} else {
+		s.finish(reason)
+	}
 	s.mu.Unlock()
 	if p != nil {
 		p.info.Close(reason)
 	}
 	s.leave() // there is nothing to give back
-	return true
+	return settled
+}
+
+// ownership tells how a placement that is not another node's stands. s.mu is held.
+func (s *stream) ownership(now state.Placement) ownership {
+	switch at := s.reg.deps.Now(); {
+	case !s.seen:
+		return unseen
+	case now.Epoch != s.epoch || !now.Orphan():
+		return settled
+	case at.Before(s.again):
+		return waiting
+	default:
+		s.again = at.Add(s.reg.cfg.ClaimTimeout) // until resume has ended
+		return lost
+	}
+}
+
+// resume takes the stream back after it has lost its owner. What hinders it for
+// good, the placement will say.
+func (s *stream) resume(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.reg.cfg.ClaimTimeout)
+	defer cancel()
+	_, err := s.reg.deps.Claims.Resume(ctx, s.key, s.epoch)
+	if err != nil {
+		s.log().Warn("stream not taken back", slog.Any("err", err))
+	} else {
+		s.log().Info("stream taken back")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.again = s.reg.deps.Now().Add(unseenPause)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -40,6 +41,7 @@ type Registry struct {
 	mu      sync.Mutex
 	streams map[media.StreamKey]*stream // guarded by mu; from the claim until the placement is released
 	closed  bool                        // guarded by mu
+	left    bool                        // guarded by mu; see Leave
 }
 
 // New returns an empty registry.
@@ -146,6 +148,23 @@ func (r *Registry) Stream(key media.StreamKey) (info Info, ok bool) {
 	return s.info(r.deps.Now()), true
 }
 
+// Leave refuses new streams and takes this node's name off those there are, so
+// that another node can go on with them at once: it is for the time before
+// their publishers are closed. Close then ends them here only. It does nothing
+// without Deps.Placements, and leaves it to Close when the cluster can't be told.
+func (r *Registry) Leave(ctx context.Context) {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	if r.deps.Placements == nil || r.Len() == 0 {
+		return
+	}
+	left := r.disown(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left = left
+}
+
 // Close refuses new streams and ends all there are, without a grace: their
 // publishers are closed and their placements released. It returns when the
 // registry is empty; ctx bounds the releases, not the wait for those under way,
@@ -153,16 +172,31 @@ func (r *Registry) Stream(key media.StreamKey) (info Info, ok bool) {
 func (r *Registry) Close(ctx context.Context) {
 	r.mu.Lock()
 	r.closed = true
+	left := r.left
 	r.mu.Unlock()
 
 	var wg sync.WaitGroup
-	defer wg.Wait()
 	slots := make(chan struct{}, closeWorkers)
 	for _, s := range r.all() {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			s.shutdown(ctx)
+			s.shutdown(ctx, left)
 		})
 	}
+	wg.Wait()
+	if left { // claims that were under way have come into force meanwhile
+		r.disown(ctx)
+	}
+}
+
+// disown takes this node's name off all its streams.
+func (r *Registry) disown(ctx context.Context) (ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.ReleaseTimeout)
+	defer cancel()
+	if err := r.deps.Claims.Disown(ctx); err != nil {
+		r.deps.Log.Warn("streams were not given up", slog.Any("err", err))
+		return false
+	}
+	return true
 }

@@ -102,6 +102,9 @@ func (s *segmenter) fail(err error) {
 	}
 }
 
+// leave stops where HLS is: what was not cut yet is left out.
+func (s *segmenter) leave() { s.pipe = nil }
+
 // end closes the last segment and marks the index as ended.
 func (s *segmenter) end() {
 	if s.pipe != nil {

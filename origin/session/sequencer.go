@@ -92,6 +92,12 @@ func (q *sequencer) startRun(run uint32, app *state.App, now time.Time) {
 // pause says that the publisher is gone and may come back.
 func (q *sequencer) pause() { q.writer.SetState(relay.StateGrace) }
 
+// leave gives the stream's life up to another owner of the stream.
+func (q *sequencer) leave() {
+	q.segments.leave()
+	q.writer.Leave()
+}
+
 // end ends the stream's life.
 func (q *sequencer) end() {
 	q.segments.end()

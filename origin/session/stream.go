@@ -49,6 +49,7 @@ type stream struct {
 	timer *time.Timer // while in the grace
 	seq   *sequencer  // from the claim to the end
 	seen  bool        // its placement has been seen in this node's copy of the cluster
+	again time.Time   // before which it is not taken back, see fence
 }
 
 func newStream(r *Registry, key media.StreamKey) *stream {
@@ -167,8 +168,9 @@ func (s *stream) expire(run uint32, reason error) {
 	s.release(context.Background())
 }
 
-// shutdown ends the stream wherever it stands and waits until it has left.
-func (s *stream) shutdown(ctx context.Context) {
+// shutdown ends the stream wherever it stands and waits until it has left. One
+// that was disowned goes on elsewhere.
+func (s *stream) shutdown(ctx context.Context, disowned bool) {
 	<-s.ready
 	s.mu.Lock()
 	if s.phase == ended {
@@ -176,25 +178,52 @@ func (s *stream) shutdown(ctx context.Context) {
 		<-s.done
 		return
 	}
+	p := s.takePublisher()
+	if disowned {
+		s.part(ErrClosed)
+	} else {
+		s.finish(ErrClosed)
+	}
+	s.mu.Unlock()
+	if p != nil {
+		p.info.Close(ErrClosed)
+	}
+	if disowned {
+		s.leave()
+		return
+	}
+	s.release(ctx)
+}
+
+// takePublisher detaches whoever publishes, and ends the grace. s.mu is held.
+func (s *stream) takePublisher() *Publisher {
 	p := s.pub
 	s.pub = nil
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	s.finish(ErrClosed)
-	s.mu.Unlock()
-	if p != nil {
-		p.info.Close(ErrClosed)
-	}
-	s.release(ctx)
+	return p
 }
 
 // finish ends the media. s.mu is held; release, or leave, must follow.
 func (s *stream) finish(reason error) {
 	s.phase = ended
 	s.seq.end()
-	s.log().Info("stream ended", slog.Uint64("runs", uint64(s.runs)), slog.Int64("packets", s.seq.packets),
-		slog.Any("err", reason))
+	s.log().Info("stream ended", s.summary(reason)...)
+}
+
+// part gives the media up to another owner. s.mu is held; leave must follow.
+func (s *stream) part(reason error) {
+	s.phase = ended
+	s.seq.leave()
+	s.log().Info("stream given up", s.summary(reason)...)
+}
+
+// summary is what a line about the end says. s.mu is held.
+func (s *stream) summary(reason error) []any {
+	return []any{
+		slog.Uint64("runs", uint64(s.runs)), slog.Int64("packets", s.seq.packets), slog.Any("err", reason),
+	}
 }
 
 func (s *stream) setEnded() {

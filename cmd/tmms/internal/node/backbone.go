@@ -19,8 +19,8 @@ import (
 	"tmms/origin"
 )
 
-// backbone is what a node of a cluster has to work with the others; a node that
-// is alone has none of it.
+// backbone is what a node has to work with the others. That of a node which is
+// alone is the same, within this machine.
 type backbone struct {
 	identity *pki.Identity
 	fabric   *fabric.Fabric
@@ -31,21 +31,20 @@ type backbone struct {
 	pusher   *relay.Pusher
 }
 
-// newGroup makes the node's part in the cluster's state and, in a cluster, the
-// ways to the other nodes.
+// newGroup makes the node's part in the cluster's state and the ways to the
+// other nodes.
 func (n *Node) newGroup(context.Context) (err error) {
-	if !n.cfg.Cluster.Enabled() {
-		n.group, err = consensus.New(consensus.Config{DataDir: n.cfg.Node.DataDir}, consensus.Deps{
-			Log: n.opt.Log, Registerer: n.registry,
-		})
+	b, listen := n.backbone, n.cfg.Listen.Fabric
+	if n.alone() {
+		listen = withinMachine
+		b.identity, err = newIdentity(n.cfg.Node)
+	} else {
+		b.identity, err = n.identity()
+	}
+	if err != nil {
 		return err
 	}
-	b := &backbone{}
-	n.backbone = b
-	if b.identity, err = n.identity(); err != nil {
-		return err
-	}
-	b.fabric, err = fabric.New(fabric.Config{Listen: n.cfg.Listen.Fabric}, b.identity, fabric.Deps{
+	b.fabric, err = fabric.New(fabric.Config{Listen: listen}, b.identity, fabric.Deps{
 		Log: n.opt.Log, Registerer: n.registry,
 	})
 	if err != nil {
@@ -54,7 +53,7 @@ func (n *Node) newGroup(context.Context) (err error) {
 	n.bound.Fabric = addr(b.fabric.Addr())
 	b.control = control.NewClient(b.fabric, control.ClientConfig{Self: n.cfg.Node.Name, Voters: n.voters})
 	server := control.ServerDeps{Log: n.opt.Log, Version: n.opt.Version, Query: n.answer, Registerer: n.registry}
-	if _, ok := n.cfg.Cluster.Voter(n.cfg.Node.Name); ok {
+	if _, ok := n.cfg.Cluster.Voter(n.cfg.Node.Name); ok || n.alone() {
 		err = n.newVoter(&server)
 	} else {
 		err = n.newReplica(&server)
@@ -107,7 +106,7 @@ func (n *Node) configuredVoters() []consensus.Voter {
 }
 
 func (n *Node) newVoter(server *control.ServerDeps) error {
-	raft, err := consensus.New(consensus.Config{
+	raft, err := consensus.New(consensus.Config{ // without voters it leads itself
 		DataDir: n.cfg.Node.DataDir, Name: n.cfg.Node.Name, Voters: n.configuredVoters(),
 		CAFingerprint: n.backbone.identity.CAFingerprint(), Lease: n.cfg.Cluster.Lease,
 	}, consensus.Deps{
@@ -147,19 +146,18 @@ func (n *Node) newRelay() (err error) {
 
 // newGossip opens the gossip port, once the other addresses are known.
 func (n *Node) newGossip(context.Context) error {
-	if n.backbone == nil {
-		return nil
-	}
 	c := n.cfg.Cluster
-	keys, err := nodeconfig.LoadGossipKeys(c.GossipKeyFile)
-	if err != nil {
+	cfg := gossip.Config{
+		Listen: n.cfg.Listen.Gossip, Advertise: n.cfg.Advertise.Gossip, Join: c.Join, Preset: gossip.Preset(c.GossipPreset),
+	}
+	var err error
+	if n.alone() {
+		cfg = gossip.Config{Listen: withinMachine, Keys: [][]byte{newGossipKey()}, Preset: gossip.PresetLocal}
+	} else if cfg.Keys, err = nodeconfig.LoadGossipKeys(c.GossipKeyFile); err != nil {
 		return fmt.Errorf("cluster.gossip_key_file: %w", err)
 	}
 	self := n.describe()
-	n.backbone.gossip, err = gossip.New(gossip.Config{
-		Listen: n.cfg.Listen.Gossip, Advertise: n.cfg.Advertise.Gossip, Keys: keys, Join: c.Join,
-		Preset: gossip.Preset(c.GossipPreset),
-	}, gossip.Meta{
+	n.backbone.gossip, err = gossip.New(cfg, gossip.Meta{
 		ID: n.group.ID(), Name: self.Name, Roles: self.Roles, Region: self.Region, Zone: self.Zone, Version: self.Version,
 		Addrs: gossip.Addrs{
 			Fabric: self.Addresses["fabric"], RTMP: self.Addresses["rtmp"], HTTP: self.Addresses["http"],
@@ -169,11 +167,8 @@ func (n *Node) newGossip(context.Context) error {
 	return err
 }
 
-// originDeps adds what an origin of a cluster has.
+// originDeps adds what an origin has of the cluster.
 func (n *Node) originDeps(deps *origin.Deps) {
-	if n.backbone == nil {
-		return
-	}
 	deps.Placements, deps.Forward = n.group, n.backbone.pusher
 	deps.PlayAt = func() string { return n.addressOf(nodeconfig.RoleEdge, "rtmp") }
 }

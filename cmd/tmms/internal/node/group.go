@@ -28,6 +28,7 @@ type group interface {
 
 	Claim(ctx context.Context, key media.StreamKey) (state.Placement, error)
 	Release(ctx context.Context, key media.StreamKey, epoch uint64) error
+	Resume(ctx context.Context, key media.StreamKey, epoch uint64) (state.Placement, error)
 	SetConfig(ctx context.Context, base uint64, doc *state.Document, by string) (uint64, error)
 	UpsertNode(ctx context.Context, node state.Node) error
 	Disown(ctx context.Context) error

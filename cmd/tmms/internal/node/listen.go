@@ -42,7 +42,7 @@ func (n *Node) advertised() map[string]string {
 // machine for one that stands for all of them.
 func (n *Node) reachable(bound net.Addr) string {
 	at, err := netip.ParseAddrPort(bound.String())
-	if err != nil || n.backbone == nil {
+	if err != nil || n.alone() {
 		return bound.String()
 	}
 	if at, err = gossip.Reachable(at); err != nil {
@@ -60,13 +60,11 @@ func (n *Node) closePorts() error {
 	if n.listener != nil {
 		faults = append(faults, n.listener.Close())
 	}
-	if b := n.backbone; b != nil {
-		if b.gossip != nil {
-			faults = append(faults, b.gossip.Close())
-		}
-		if b.fabric != nil {
-			faults = append(faults, b.fabric.Close())
-		}
+	if b := n.backbone; b.gossip != nil {
+		faults = append(faults, b.gossip.Close())
+	}
+	if b := n.backbone; b.fabric != nil {
+		faults = append(faults, b.fabric.Close())
 	}
 	return errors.Join(faults...)
 }

@@ -39,7 +39,7 @@ type Node struct {
 	registry *prometheus.Registry
 	budget   *rtmp.Budget
 	group    group
-	backbone *backbone // nil on a node that is alone
+	backbone *backbone
 	hub      *relay.Hub
 	local    *admin.Local
 	origin   *origin.Origin // nil without the role
@@ -60,7 +60,7 @@ func New(ctx context.Context, cfg nodeconfig.Config, opt Options) (*Node, error)
 		return nil, fmt.Errorf("%w, this is %s; a container or a virtual machine will do", errOS, runtime.GOOS)
 	}
 	n := &Node{
-		cfg: cfg, opt: opt, registry: prometheus.NewRegistry(), hub: relay.NewHub(),
+		cfg: cfg, opt: opt, registry: prometheus.NewRegistry(), hub: relay.NewHub(), backbone: &backbone{},
 		budget: rtmp.NewBudget(media.MaxPartialBytesProcess), ready: make(chan struct{}),
 	}
 	n.registry.MustRegister(
@@ -89,9 +89,7 @@ func (n *Node) newOrigin(context.Context) (err error) {
 	if n.origin, err = origin.New(cfg, deps); err != nil {
 		return err
 	}
-	if n.backbone != nil {
-		n.backbone.relay.OnPush(n.origin.AcceptPush)
-	}
+	n.backbone.relay.OnPush(n.origin.AcceptPush)
 	return nil
 }
 
@@ -164,9 +162,6 @@ func (n *Node) background(ctx context.Context, stop func(), parts ...Part) (end 
 }
 
 func (n *Node) fabricParts() []Part {
-	if n.backbone == nil {
-		return nil
-	}
 	return []Part{{"fabric", n.backbone.fabric.Run}, {"certificate", n.followIdentity}}
 }
 
@@ -194,11 +189,9 @@ func (n *Node) parts() []Part {
 	if n.admin != nil {
 		parts = append(parts, Part{"admin", n.admin.Run})
 	}
-	if b := n.backbone; b != nil {
-		parts = append(parts, Part{"gossip", b.gossip.Run})
-		if b.puller != nil {
-			parts = append(parts, Part{"relay", b.puller.Run})
-		}
+	parts = append(parts, Part{"gossip", n.backbone.gossip.Run})
+	if n.backbone.puller != nil {
+		parts = append(parts, Part{"relay", n.backbone.puller.Run})
 	}
 	return parts
 }

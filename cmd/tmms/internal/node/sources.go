@@ -136,7 +136,7 @@ func (v view) Nodes() []admin.NodeInfo {
 
 // voterIDs are the ids of the nodes with a vote, as far as this one knows.
 func (n *Node) voterIDs() []string {
-	if n.backbone == nil {
+	if n.alone() {
 		return []string{n.group.ID()}
 	}
 	var ids []string
@@ -150,9 +150,6 @@ func (n *Node) voterIDs() []string {
 
 // seen are the nodes that gossip knows of.
 func (n *Node) seen() []admin.NodeInfo {
-	if n.backbone == nil {
-		return nil
-	}
 	members := n.backbone.gossip.Members()
 	list := make([]admin.NodeInfo, len(members))
 	for i, m := range members {
@@ -176,7 +173,7 @@ type others struct{ n *Node }
 
 // peers are nil on a node that is alone.
 func (n *Node) peers() admin.Peers {
-	if n.backbone == nil {
+	if n.alone() {
 		return nil
 	}
 	return others{n}

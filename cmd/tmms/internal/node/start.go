@@ -19,7 +19,7 @@ const (
 // start waits for the cluster's state and makes the node known in it. Streams
 // that the node held when it last ended without a farewell have lost their owner.
 func (n *Node) start(ctx context.Context) error {
-	if n.backbone == nil { // the others may take any time to come
+	if n.alone() { // the others may take any time to come
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, startTimeout)
 		defer cancel()
@@ -40,7 +40,7 @@ func (n *Node) start(ctx context.Context) error {
 
 // farewell makes the cluster forget an edge that ends; an origin comes back.
 func (n *Node) farewell(ctx context.Context) {
-	if n.backbone == nil || n.origin != nil || n.readiness() != nil {
+	if n.origin != nil || n.readiness() != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
