@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tmms/cluster/consensus"
+	"tmms/cluster/gossip"
 	"tmms/cluster/state"
 )
 
@@ -39,6 +40,13 @@ type node struct {
 	level    slog.LevelVar
 	notReady error
 	configs  *consensus.Node
+	group    *raftGroup
+	rotate   func(skipAbsent bool) (gossip.Report, error)
+}
+
+// RotateGossipKey implements KeyRotator.
+func (n *node) RotateGossipKey(_ context.Context, skipAbsent bool) (gossip.Report, error) {
+	return n.rotate(skipAbsent)
 }
 
 func (n *node) Streams() []StreamInfo {
@@ -75,7 +83,7 @@ func (n *node) deps() Deps {
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tmms_test", Help: "Seven."}, func() float64 { return 7 }))
 	return Deps{
 		Log: slog.New(slog.DiscardHandler), Level: &n.level, Gatherer: reg, Streams: n, Viewers: n, Nodes: n,
-		Configs: n.configs, Ready: func() error { return n.notReady }, Version: "test",
+		Configs: n.configs, Group: n.group, Keys: n, Ready: func() error { return n.notReady }, Version: "test",
 	}
 }
 
@@ -103,7 +111,12 @@ func newNode(t *testing.T) *node {
 	}
 	background(t, cn.Run)
 	<-cn.Ready()
-	return &node{t: t, configs: cn}
+	return &node{
+		t: t, configs: cn, group: &raftGroup{Node: cn},
+		rotate: func(bool) (gossip.Report, error) {
+			return gossip.Report{Nodes: []string{"one"}, Rounds: []gossip.Round{{Action: "add", Nodes: 1}}}, nil
+		},
+	}
 }
 
 // serve starts a server on a free port.

@@ -62,14 +62,16 @@ func (s *Server) applyConfig(w http.ResponseWriter, r *http.Request, by caller) 
 	if err = state.JoinFaults(decodeErr, req.checkDomains(), doc.Validate()); err != nil {
 		return err
 	}
-	before := s.deps.Configs.Config().Revision()
 	base := state.AnyRevision
 	if req.BaseRevision != nil {
 		base = *req.BaseRevision
 	}
+	current := s.catchUp(r.Context()) == nil // so that changed is true of this request
 	if req.DryRun {
+		s.mark(w, current)
 		return s.dryRun(w, base, doc)
 	}
+	before := s.deps.Configs.Config().Revision()
 	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
 	revision, err := s.deps.Configs.SetConfig(ctx, base, doc, by.name)

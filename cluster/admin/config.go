@@ -35,6 +35,8 @@ type Deps struct {
 	Viewers  ViewerSource        // required
 	Nodes    NodeSource          // required
 	Configs  ConfigStore         // required
+	Group    RaftGroup           // required
+	Keys     KeyRotator          // required
 	// Peers are asked for their streams and viewers; nil: this node is alone.
 	Peers Peers
 	// Ready says why the node cannot serve yet, nil if it can; required.
@@ -56,6 +58,8 @@ func (d *Deps) validate() error {
 		{"Viewers", d.Viewers == nil},
 		{"Nodes", d.Nodes == nil},
 		{"Configs", d.Configs == nil},
+		{"Group", d.Group == nil},
+		{"Keys", d.Keys == nil},
 		{"Ready", d.Ready == nil},
 	} {
 		if need.missing {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"tmms/cluster/consensus"
+	"tmms/cluster/gossip"
 	"tmms/cluster/state"
 )
 
@@ -118,4 +120,22 @@ type ConfigStore interface {
 	Config() *state.Config
 	History() []state.Revision
 	SetConfig(ctx context.Context, base uint64, doc *state.Document, by string) (revision uint64, err error)
+}
+
+// RaftGroup is the node's part in the raft group; a consensus.Node or a
+// replica.Node is one.
+type RaftGroup interface {
+	// ReadIndex returns when the local copy has what was committed before.
+	ReadIndex(ctx context.Context) (index uint64, err error)
+	Leader() (id, name string, ok bool)
+	Status(ctx context.Context) (consensus.Status, error)
+	Join(ctx context.Context, name, address string) error
+	Remove(ctx context.Context, nameOrID string) error
+}
+
+// KeyRotator replaces the key of the gossip on all nodes.
+type KeyRotator interface {
+	// RotateGossipKey does what [gossip.Rotate] does; it goes on when ctx ends
+	// before it has.
+	RotateGossipKey(ctx context.Context, skipAbsent bool) (gossip.Report, error)
 }

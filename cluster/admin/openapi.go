@@ -40,12 +40,17 @@ func (s *Server) openAPI() object {
 
 func operation(r route, failure object, schemas object) object {
 	ok := object{"description": "done"}
+	if r.state {
+		ok["headers"] = object{staleHeader: object{
+			"description": "why the answer may be out of date; left out if it is not", "schema": object{"type": "string"},
+		}}
+	}
 	if r.reply != nil {
 		ok["content"] = jsonContent(schemaOf(reflect.TypeOf(r.reply), schemas))
 	}
 	op := object{
 		"summary":     r.summary,
-		"operationId": strings.ToLower(r.method) + strings.NewReplacer("/", "_", ".", "_").Replace(r.path),
+		"operationId": strings.ToLower(r.method) + strings.NewReplacer("/", "_", ".", "_", "{", "", "}", "").Replace(r.path),
 		"responses": object{
 			"200":     ok,
 			"default": object{"description": "refused", "content": jsonContent(failure)},
@@ -59,14 +64,29 @@ func operation(r route, failure object, schemas object) object {
 			"required": true, "content": jsonContent(schemaOf(reflect.TypeOf(r.request), schemas)),
 		}
 	}
-	params := make([]object, 0, len(r.query))
-	for _, q := range r.query {
-		params = append(params, object{"name": q, "in": "query", "schema": object{"type": "string"}})
-	}
-	if len(params) > 0 {
+	if params := parameters(r); len(params) > 0 {
 		op["parameters"] = params
 	}
 	return op
+}
+
+func parameters(r route) []object {
+	params := make([]object, 0, len(r.query)+1)
+	if _, rest, ok := strings.Cut(r.path, "{"); ok {
+		name, _, _ := strings.Cut(rest, "}")
+		params = append(params, object{
+			"name": name, "in": "path", "required": true, "schema": object{"type": "string"},
+		})
+	}
+	for _, q := range r.query {
+		params = append(params, object{"name": q, "in": "query", "schema": object{"type": "string"}})
+	}
+	if r.state {
+		params = append(params, object{"name": "consistency", "in": "query", "schema": object{
+			"type": "string", "enum": []string{consistent, fromCopy}, "default": consistent,
+		}})
+	}
+	return params
 }
 
 func jsonContent(schema object) object {

@@ -51,6 +51,7 @@ func (v *verifier) operation(t *testing.T, n *node, method, path string, op map[
 	t.Helper()
 	body := map[string]string{
 		"/api/v1/config": `{"dry_run":true,` + oneDomain + `}`, "/api/v1/log/level": `{"level":"info"}`,
+		"/api/v1/raft/servers": `{"name":"four","address":"192.0.2.4:7400"}`, "/api/v1/gossip/key/rotate": `{"skip_absent":false}`,
 	}[path]
 	if method == "get" {
 		body = ""
@@ -59,7 +60,7 @@ func (v *verifier) operation(t *testing.T, n *node, method, path string, op map[
 	if body != "" {
 		v.value("request", parse(t, []byte(body)), schemaIn(op["requestBody"]))
 	}
-	a := n.do(strings.ToUpper(method), path, body).want(t, 200, nil)
+	a := n.do(strings.ToUpper(method), strings.ReplaceAll(path, "{name}", "two"), body).want(t, 200, nil)
 	if schema := schemaIn(op["responses"].(map[string]any)["200"]); schema != nil {
 		v.value("answer", parse(t, a.body), schema)
 	}

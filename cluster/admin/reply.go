@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 
+	"tmms/cluster/consensus"
+	"tmms/cluster/gossip"
 	"tmms/cluster/member"
 	"tmms/cluster/state"
 )
@@ -51,8 +53,14 @@ func asAPIError(err error) *apiError {
 		return e
 	case errors.As(err, &tooLarge):
 		return refuse(http.StatusRequestEntityTooLarge, "too_large", "the limit is %d bytes", tooLarge.Limit)
-	case errors.Is(err, state.ErrConflict):
+	case errors.Is(err, state.ErrConflict), errors.Is(err, gossip.ErrRotating):
 		return refuse(http.StatusConflict, "conflict", "%s", err)
+	case errors.Is(err, consensus.ErrQuorum):
+		return refuse(http.StatusConflict, "quorum", "%s", err)
+	case errors.Is(err, member.ErrInvalid):
+		return refuse(http.StatusBadRequest, "invalid", "%s", err)
+	case errors.Is(err, gossip.ErrRotationStopped):
+		return refuse(http.StatusServiceUnavailable, "stopped", "%s", err)
 	case errors.Is(err, member.ErrForbidden):
 		return refuse(http.StatusForbidden, "forbidden", "%s; ask a node with the role origin", err)
 	case errors.Is(err, member.ErrNotLeader), errors.Is(err, member.ErrStopped), errors.Is(err, member.ErrUncertain),

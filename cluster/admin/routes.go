@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"tmms/cluster/gossip"
 )
 
 // route is one operation of the API. The mux and the OpenAPI document are both
@@ -15,6 +17,7 @@ type route struct {
 	path    string
 	need    role
 	summary string
+	state   bool     // it shows replicated state, which is brought up to date first
 	query   []string // names of query parameters
 	request any      // zero value of the JSON body; nil: none
 	reply   any      // zero value of the JSON answer; nil: not JSON
@@ -43,8 +46,8 @@ func (s *Server) routes() []route {
 		},
 		{
 			method: http.MethodGet, path: "/api/v1/streams", need: roleRead,
-			summary: "Streams of the cluster; with local=true of this node",
-			query:   []string{"limit", "local"}, reply: streamsReply{}, handle: s.listStreams,
+			summary: "Streams of the cluster; with local=true of this node", state: true,
+			query: []string{"limit", "local"}, reply: streamsReply{}, handle: s.listStreams,
 		},
 		{
 			method: http.MethodGet, path: "/api/v1/viewers", need: roleRead,
@@ -53,21 +56,39 @@ func (s *Server) routes() []route {
 		},
 		{
 			method: http.MethodGet, path: "/api/v1/nodes", need: roleRead, summary: "Nodes of the cluster",
-			reply: nodesReply{}, handle: s.listNodes,
+			state: true, reply: nodesReply{}, handle: s.listNodes,
 		},
 		{
 			method: http.MethodGet, path: "/api/v1/domains", need: roleRead, summary: "Domains and apps in force",
-			reply: domainsReply{}, handle: s.listDomains,
+			state: true, reply: domainsReply{}, handle: s.listDomains,
 		},
 		{
 			method: http.MethodGet, path: "/api/v1/config", need: roleRead,
 			summary: "The config as a document; publish keys as hashes, for the read role not at all",
-			reply:   configReply{}, handle: s.showConfig,
+			state:   true, reply: configReply{}, handle: s.showConfig,
 		},
 		put, post,
 		{
 			method: http.MethodGet, path: "/api/v1/history", need: roleRead, summary: "Config revisions that are kept",
-			reply: historyReply{}, handle: s.showHistory,
+			state: true, reply: historyReply{}, handle: s.showHistory,
+		},
+		{
+			method: http.MethodGet, path: "/api/v1/raft", need: roleRead, summary: "The raft group", state: true,
+			reply: RaftInfo{}, handle: s.showRaft,
+		},
+		{
+			method: http.MethodPost, path: "/api/v1/raft/servers", need: roleAdmin,
+			summary: "Add a running node to the raft group; it votes when it has caught up",
+			request: serverBody{}, reply: serverReply{}, handle: s.addServer,
+		},
+		{
+			method: http.MethodDelete, path: "/api/v1/raft/servers/{name}", need: roleAdmin,
+			summary: "Take a member, by name or id, out of the raft group", reply: serverReply{}, handle: s.removeServer,
+		},
+		{
+			method: http.MethodPost, path: "/api/v1/gossip/key/rotate", need: roleAdmin,
+			summary: "Replace the key of the gossip on all nodes",
+			request: rotateRequest{}, reply: gossip.Report{}, handle: s.rotateKey,
 		},
 		{
 			method: http.MethodGet, path: "/api/v1/log/level", need: roleRead, summary: "The level of the log",
@@ -119,10 +140,19 @@ func (s *Server) dispatch(routes []route) http.Handler {
 			writeError(w, err)
 			return
 		}
-		if err := routes[i].handle(w, r, by); err != nil {
+		if err := s.serve(routes[i], w, r, by); err != nil {
 			writeError(w, err)
 		}
 	})
+}
+
+func (s *Server) serve(rt route, w http.ResponseWriter, r *http.Request, by caller) error {
+	if rt.state {
+		if err := s.freshen(w, r); err != nil {
+			return err
+		}
+	}
+	return rt.handle(w, r, by)
 }
 
 func permit(has, need role) error {

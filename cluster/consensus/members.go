@@ -60,8 +60,9 @@ func (n *Node) LocalStatus() (Status, error) {
 	return s, nil
 }
 
-// Join adds a running node, which is not in the group, first without a vote;
-// the leader gives it one when it has caught up.
+// Join adds a running node that is not in the group, first without a vote; the
+// leader gives it one when it has caught up. One that runs without raft, since
+// its own config does not have it among the voters, is refused.
 func (n *Node) Join(ctx context.Context, name, address string) error {
 	l := n.leading.Load()
 	if l == nil {
@@ -95,8 +96,11 @@ func (l *leadership) join(ctx context.Context, to fabric.Target) error {
 	ask, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
 	a := l.node.ask(ask, to)
-	if a.err != nil {
-		return fmt.Errorf("join %s: %w", to, a.err)
+	switch {
+	case a.err != nil: // not wrapped: it may say ErrNotLeader, which is not about this node
+		return fmt.Errorf("%w: %s does not answer: %s", ErrInvalid, to, a.err.Error())
+	case len(a.Voters) == 0: // a replica, which has no raft
+		return fmt.Errorf("%w: %s does not vote: its own config has to name it among the voters", ErrInvalid, to)
 	}
 	if a.ClusterID != "" && a.ClusterID != l.node.ClusterID() {
 		return fmt.Errorf("%w: %s belongs to cluster %s, not to %s", ErrInvalid, to, a.ClusterID, l.node.ClusterID())

@@ -59,15 +59,21 @@ func (g *Gossip) AddKey(key []byte) error {
 	k := g.keys
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if err := checkNew(k.ring.GetKeys(), key); err != nil {
+		return err
+	}
+	return k.ring.AddKey(bytes.Clone(key)) // one that is there already is no error
+}
+
+// checkNew tells whether a key may come beside those that are there.
+func checkNew(keys [][]byte, key []byte) error {
 	switch {
 	case memberlist.ValidateKey(key) != nil:
 		return fmt.Errorf("%w: it has %d", ErrKeySize, len(key))
-	case k.has(key):
-		return nil
-	case len(k.ring.GetKeys()) >= media.MaxGossipKeys:
+	case len(keys) >= media.MaxGossipKeys && !contains(keys, key):
 		return fmt.Errorf("%w: the limit is %d", ErrTooManyKeys, media.MaxGossipKeys)
 	}
-	return k.ring.AddKey(bytes.Clone(key))
+	return nil
 }
 
 // UseKey makes this node encrypt with a key that it has.

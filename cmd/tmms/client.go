@@ -19,15 +19,24 @@ import (
 const (
 	defaultAPI    = "http://127.0.0.1:8090"
 	clientTimeout = 15 * time.Second
+	// changeTimeout is for changes that many nodes take part in.
+	changeTimeout = 30 * time.Second
 	// maxReply bounds an answer of the API, in bytes.
 	maxReply = 64 << 20
 )
 
 // client calls the admin API of a node.
 type client struct {
-	base  string
-	token string
-	http  *http.Client
+	base   string
+	token  string
+	http   *http.Client
+	stderr io.Writer
+	local  bool // reads take what the node has, without a question to the leader
+}
+
+// localFlag adds --local; its value is for client.local.
+func localFlag(fs *flag.FlagSet) *bool {
+	return fs.Bool("local", false, "take what the node knows, without a question to the leader")
 }
 
 // clientFlags adds --api; the result is set once the flags are parsed.
@@ -46,6 +55,7 @@ func newClient(c console, api string) (*client, error) {
 	}
 	return &client{
 		base: strings.TrimRight(api, "/"), token: c.getenv("TMMS_TOKEN"), http: &http.Client{Timeout: clientTimeout},
+		stderr: c.stderr,
 	}, nil
 }
 
@@ -87,6 +97,9 @@ func (cl *client) call(ctx context.Context, method, path string, in any) ([]byte
 	if resp.StatusCode != http.StatusOK {
 		return nil, refusal(resp, b)
 	}
+	if reason := resp.Header.Get("X-Tmms-Stale"); reason != "" {
+		fmt.Fprintf(cl.stderr, "tmms: this may be out of date: %s\n", printable(reason))
+	}
 	return b, nil
 }
 
@@ -111,6 +124,9 @@ func refusal(resp *http.Response, body []byte) error {
 
 // get decodes the answer to a GET.
 func get[T any](ctx context.Context, cl *client, path string) (v T, raw []byte, err error) {
+	if cl.local {
+		path += "?consistency=local"
+	}
 	raw, err = cl.call(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return v, nil, err

@@ -44,7 +44,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		devCommand(), runCommand(), configCommand(), certCommand(), applyCommand(), getCommand(),
-		versionCommand(), helpCommand(),
+		raftCommand(), gossipCommand(), versionCommand(), helpCommand(),
 	}
 }
 

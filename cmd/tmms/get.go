@@ -18,7 +18,7 @@ import (
 
 func getCommand() command {
 	return command{
-		name: "get", args: "domains|streams|nodes|viewers [-o table|json] [--api URL]",
+		name: "get", args: "domains|streams|nodes|viewers [-o table|json] [--local] [--api URL]",
 		summary: "List what a node knows.", run: runGet,
 	}
 }
@@ -26,6 +26,7 @@ func getCommand() command {
 func runGet(ctx context.Context, c console, args []string) error {
 	fs := newFlags("get")
 	format := fs.String("o", "table", "output: `table` or json")
+	local := localFlag(fs)
 	api := clientFlags(c, fs)
 	words, err := parseFlags(c, fs, args, 1)
 	if err != nil {
@@ -47,6 +48,7 @@ func runGet(ctx context.Context, c console, args []string) error {
 	if err != nil {
 		return err
 	}
+	cl.local = *local
 	t, raw, err := fetch(ctx, cl)
 	if err != nil {
 		return err

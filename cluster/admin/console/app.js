@@ -123,7 +123,11 @@ async function load() {
   ].filter(Boolean).join(' · ');
   box('login').hidden = true;
   const silent = streams.incomplete ?? [];
-  showStatus(silent.length > 0 ? `no answer from ${silent.join(', ')}` : new Date().toLocaleTimeString(), silent.length > 0);
+  const stale = domains.stale ?? nodes.stale ?? streams.stale;
+  const faults = [
+    silent.length > 0 && `no answer from ${silent.join(', ')}`, stale && `may be out of date: ${stale}`,
+  ].filter(Boolean);
+  showStatus(faults.join('; ') || new Date().toLocaleTimeString(), faults.length > 0);
 }
 
 async function refresh() {

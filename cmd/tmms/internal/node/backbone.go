@@ -152,7 +152,7 @@ func (n *Node) newGossip(context.Context) error {
 	}
 	var err error
 	if n.alone() {
-		cfg = gossip.Config{Listen: withinMachine, Keys: [][]byte{newGossipKey()}, Preset: gossip.PresetLocal}
+		cfg = gossip.Config{Listen: withinMachine, Keys: [][]byte{newGossipKey()}, Preset: gossip.PresetLAN}
 	} else if cfg.Keys, err = nodeconfig.LoadGossipKeys(c.GossipKeyFile); err != nil {
 		return fmt.Errorf("cluster.gossip_key_file: %w", err)
 	}
@@ -196,8 +196,11 @@ func (n *Node) addressOf(role nodeconfig.Role, kind string) string {
 const listQuery = "list"
 
 // answer tells another node what is here.
-func (n *Node) answer(_ context.Context, _ pki.Peer, q control.Query) (json.RawMessage, error) {
+func (n *Node) answer(_ context.Context, from pki.Peer, q control.Query) (json.RawMessage, error) {
 	var what string
+	if q.Kind == keyQuery {
+		return n.answerStep(from, q.Args)
+	}
 	if q.Kind != listQuery {
 		return nil, fmt.Errorf("unknown query %q", q.Kind)
 	}

@@ -24,7 +24,10 @@ type group interface {
 	Nodes() []state.Node
 	Node(id string) (state.Node, bool)
 	Leader() (id, name string, ok bool)
+	ReadIndex(ctx context.Context) (uint64, error)
 	Status(ctx context.Context) (consensus.Status, error)
+	Join(ctx context.Context, name, address string) error
+	Remove(ctx context.Context, nameOrID string) error
 
 	Claim(ctx context.Context, key media.StreamKey) (state.Placement, error)
 	Release(ctx context.Context, key media.StreamKey, epoch uint64) error

@@ -34,20 +34,21 @@ type Options struct {
 // Node is one node with all its parts.
 type Node struct {
 	// Set at construction.
-	cfg      nodeconfig.Config
-	opt      Options
-	registry *prometheus.Registry
-	budget   *rtmp.Budget
-	group    group
-	backbone *backbone
-	hub      *relay.Hub
-	local    *admin.Local
-	origin   *origin.Origin // nil without the role
-	edge     *edge.Edge     // nil without the role
-	admin    *admin.Server  // nil when off
-	listener net.Listener   // RTMP of a node without edge, else nil
-	bound    Addresses
-	ready    chan struct{} // closed when the node serves
+	cfg        nodeconfig.Config
+	opt        Options
+	registry   *prometheus.Registry
+	budget     *rtmp.Budget
+	group      group
+	backbone   *backbone
+	operations *operations
+	hub        *relay.Hub
+	local      *admin.Local
+	origin     *origin.Origin // nil without the role
+	edge       *edge.Edge     // nil without the role
+	admin      *admin.Server  // nil when off
+	listener   net.Listener   // RTMP of a node without edge, else nil
+	bound      Addresses
+	ready      chan struct{} // closed when the node serves
 }
 
 // errOS refuses other systems than Linux, whose epoll the edge is built on.
@@ -66,7 +67,9 @@ func New(ctx context.Context, cfg nodeconfig.Config, opt Options) (*Node, error)
 	n.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.local = admin.NewLocal(view{n}, view{n})
-	for _, build := range []func(context.Context) error{n.newGroup, n.newOrigin, n.newEdge, n.newAdmin, n.newGossip} {
+	for _, build := range []func(context.Context) error{
+		n.newGroup, n.newOrigin, n.newEdge, n.newAdmin, n.newGossip, n.newOperations,
+	} {
 		if err := build(ctx); err != nil {
 			return nil, errors.Join(err, n.closePorts())
 		}
@@ -102,7 +105,7 @@ func (n *Node) newAdmin(ctx context.Context) (err error) {
 		admin.Deps{
 			Log: n.opt.Log, Level: n.opt.Level, Gatherer: n.registry, Version: n.opt.Version,
 			Streams: view{n}, Viewers: view{n}, Nodes: view{n}, Configs: n.group, Ready: n.readiness,
-			Peers: n.peers(),
+			Peers: n.peers(), Group: n.operator(), Keys: n.operator(),
 		})
 	if err != nil {
 		return err
@@ -190,6 +193,7 @@ func (n *Node) parts() []Part {
 		parts = append(parts, Part{"admin", n.admin.Run})
 	}
 	parts = append(parts, Part{"gossip", n.backbone.gossip.Run})
+	parts = append(parts, n.operationParts()...)
 	if n.backbone.puller != nil {
 		parts = append(parts, Part{"relay", n.backbone.puller.Run})
 	}

@@ -140,6 +140,14 @@ func (n *Node) voterIDs() []string {
 		return []string{n.group.ID()}
 	}
 	var ids []string
+	if servers, ok := n.raftServers(); ok {
+		for _, s := range servers {
+			if s.Voter {
+				ids = append(ids, s.ID)
+			}
+		}
+		return ids
+	}
 	for _, d := range n.group.Nodes() {
 		if _, ok := n.cfg.Cluster.Voter(d.Name); ok {
 			ids = append(ids, d.ID)

@@ -17,18 +17,22 @@ type Part struct {
 // errors of all but those that only say that the context ended; nil if ctx
 // ended and every part went in peace.
 func Supervise(ctx context.Context, parts ...Part) error {
+	above := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	// A part may end with one that is supervised elsewhere, before the end of
+	// the context above has come down to its own.
+	told := func() bool { return ctx.Err() != nil || above.Err() != nil }
 	ended := make(chan error)
 	for _, p := range parts {
 		go func() {
 			err := p.Run(ctx)
 			switch {
-			case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+			case errors.Is(err, context.Canceled) && told():
 				err = nil
 			case err != nil:
 				err = fmt.Errorf("%s: %w", p.Name, err)
-			case ctx.Err() == nil:
+			case !told():
 				err = fmt.Errorf("%s: %w", p.Name, errEnded)
 			}
 			ended <- err

@@ -47,3 +47,19 @@ func TestSupervise(t *testing.T) {
 		})
 	}
 }
+
+// ending is a context whose end has not come down to those made of it.
+type ending struct{ context.Context } //nolint:containedctx // it is one
+
+func (ending) Err() error { return context.Canceled }
+
+// A part that ends because one above it did is told to end, though its own
+// context has not heard of it yet.
+func TestSuperviseWithin(t *testing.T) {
+	for name, err := range map[string]error{"in peace": nil, "by its context": context.Canceled} {
+		part := Part{name, func(context.Context) error { return err }}
+		if got := Supervise(ending{t.Context()}, part); got != nil {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -1,0 +1,236 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tmms/cluster/consensus"
+	"tmms/cluster/gossip"
+	"tmms/cluster/member"
+)
+
+// raftGroup is the real group of the node, with others in it that are made up.
+type raftGroup struct {
+	*consensus.Node
+
+	mu     sync.Mutex
+	asked  []string // of Join and Remove
+	refuse error    // what they answer
+	read   func(ctx context.Context) error
+	reads  int
+	status func() (consensus.Status, error)
+	lost   bool // no leader is known
+}
+
+func (g *raftGroup) change(what string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked = append(g.asked, what)
+	return g.refuse
+}
+
+func (g *raftGroup) Join(_ context.Context, name, address string) error {
+	return g.change("join " + name + " " + address)
+}
+
+func (g *raftGroup) Remove(_ context.Context, nameOrID string) error {
+	return g.change("remove " + nameOrID)
+}
+
+func (g *raftGroup) Leader() (id, name string, ok bool) {
+	if g.lost {
+		return "", "", false
+	}
+	return "n1", "one", true
+}
+
+func (g *raftGroup) ReadIndex(ctx context.Context) (uint64, error) {
+	g.mu.Lock()
+	g.reads++
+	g.mu.Unlock()
+	if g.read != nil {
+		return 0, g.read(ctx)
+	}
+	return g.Node.ReadIndex(ctx)
+}
+
+func (g *raftGroup) Status(context.Context) (consensus.Status, error) {
+	if g.status != nil {
+		return g.status()
+	}
+	return consensus.Status{
+		ClusterID: "c", Leader: "n1", By: "n1", Term: 3, Committed: 70, LastIndex: 71,
+		Servers: []consensus.Server{
+			{ID: "n2", Name: "two", Address: "192.0.2.2:7400", Voter: true, RenewedAgo: 1500 * time.Millisecond},
+			{ID: "n1", Name: "n1", Address: "192.0.2.1:7400", Voter: true, Leader: true},
+		},
+	}, nil
+}
+
+func TestRaftStatus(t *testing.T) {
+	n := serve(t, Config{})
+	var info RaftInfo
+	a := n.do("GET", "/api/v1/raft", "").want(t, 200, &info)
+	want := "{c n1 one n1 3 70 71 [{n1 one 192.0.2.1:7400 true true 0} {n2 two 192.0.2.2:7400 true false 1.5}]}"
+	if got := fmt.Sprint(info); got != want || a.Header.Get(staleHeader) != "" {
+		t.Errorf("got %s, %q\nwant %s", got, a.Header.Get(staleHeader), want)
+	}
+	n.group.status = func() (consensus.Status, error) { return consensus.Status{Leader: "n1", By: "n2"}, nil }
+	if a = n.do("GET", "/api/v1/raft", "").want(t, 200, nil); a.Header.Get(staleHeader) == "" {
+		t.Error("what a follower says is not marked")
+	}
+	n.group.status = func() (consensus.Status, error) { return consensus.Status{}, member.ErrNotLeader }
+	n.do("GET", "/api/v1/raft", "").want(t, 503, nil)
+}
+
+func TestRaftChanges(t *testing.T) {
+	const add, four = "/api/v1/raft/servers", `{"name":"four","address":"h4:7400"}`
+	for name, tc := range map[string]struct {
+		method, path, body string
+		refuse             error
+		status             int
+		asked              string // of the group
+		says               string
+	}{
+		"add":          {method: "POST", path: add, body: four, status: 200, asked: "join four h4:7400", says: `"four"`},
+		"add-twice":    {method: "POST", path: add, body: four + four, status: 400},
+		"add-nameless": {method: "POST", path: add, body: `{"name":"","address":"h:1"}`, status: 400, says: "name"},
+		"add-nowhere":  {method: "POST", path: add, body: `{"name":"four","address":"h4"}`, status: 400, says: "HOST:PORT"},
+		"add-port-0":   {method: "POST", path: add, body: `{"name":"four","address":"h4:0"}`, status: 400, says: "HOST:PORT"},
+		"add-unknown":  {method: "POST", path: add, body: `{"nome":"four"}`, status: 422, says: "nome"},
+		"add-no-vote":  {method: "POST", path: add, body: four, refuse: member.ErrInvalid, status: 400, asked: "join four h4:7400"},
+		"add-leaderless": {
+			method: "POST", path: add, body: four, refuse: member.ErrNotLeader, status: 503, asked: "join four h4:7400",
+		},
+		"add-by-edge":   {method: "POST", path: add, body: four, refuse: member.ErrForbidden, status: 403, asked: "join four h4:7400", says: "role origin"},
+		"remove":        {method: "DELETE", path: add + "/two", status: 200, asked: "remove two", says: `"two"`},
+		"remove-id":     {method: "DELETE", path: add + "/n2", status: 200, asked: "remove n2"},
+		"remove-nobody": {method: "DELETE", path: add + "/x%2Fy", status: 404, says: `\"x/y\"`},
+		"remove-quorum": {
+			method: "DELETE", path: add + "/two", refuse: fmt.Errorf("%w: without two 1 of 2 voters are alive", consensus.ErrQuorum),
+			status: 409, asked: "remove two", says: "no quorum",
+		},
+		"remove-uncertain": {method: "DELETE", path: add + "/two", refuse: member.ErrUncertain, status: 503, asked: "remove two"},
+		"remove-get":       {method: "GET", path: add + "/two", status: 405},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := serve(t, Config{})
+			n.group.refuse = tc.refuse
+			a := n.do(tc.method, tc.path, tc.body).want(t, tc.status, nil)
+			if got := strings.Join(n.group.asked, ", "); got != tc.asked || !strings.Contains(string(a.body), tc.says) {
+				t.Errorf("the group was asked %q, want %q; the answer is %s", got, tc.asked, a.body)
+			}
+		})
+	}
+}
+
+// Requirement: C5 (who may only read changes nothing).
+func TestRaftNeedsAdmin(t *testing.T) {
+	n := serve(t, Config{TokensFile: tokensFile(t, tokensYAML)})
+	for _, r := range [][2]string{
+		{"POST", "/api/v1/raft/servers"}, {"DELETE", "/api/v1/raft/servers/two"}, {"POST", "/api/v1/gossip/key/rotate"},
+	} {
+		n.do(r[0], r[1], `{}`).want(t, 401, nil)
+		n.do(r[0], r[1], `{}`, "Authorization: Bearer "+readToken).want(t, 403, nil)
+	}
+	if len(n.group.asked) > 0 {
+		t.Errorf("the group was asked %v", n.group.asked)
+	}
+	n.do("GET", "/api/v1/raft", "").want(t, 401, nil)
+	n.do("GET", "/api/v1/raft", "", "Authorization: Bearer "+readToken).want(t, 200, nil)
+}
+
+// shows are the routes that show replicated state.
+func shows() []string {
+	return []string{
+		"/api/v1/domains", "/api/v1/config", "/api/v1/history", "/api/v1/nodes", "/api/v1/streams", "/api/v1/raft",
+	}
+}
+
+// Requirement: C5 (reads are linearizable unless they say otherwise).
+func TestReadsAreFresh(t *testing.T) {
+	n := serve(t, Config{})
+	for _, path := range shows() {
+		before := n.group.reads
+		a := n.do("GET", path, "").want(t, 200, nil)
+		if n.group.reads != before+1 || a.Header.Get(staleHeader) != "" {
+			t.Errorf("%s: %d reads, stale %q", path, n.group.reads-before, a.Header.Get(staleHeader))
+		}
+		a = n.do("GET", path+"?consistency=local", "").want(t, 200, nil)
+		if n.group.reads != before+1 || a.Header.Get(staleHeader) != "" {
+			t.Errorf("%s, local: %d reads, stale %q", path, n.group.reads-before, a.Header.Get(staleHeader))
+		}
+		n.do("GET", path+"?consistency=strong", "").want(t, 400, nil)
+	}
+	before := n.group.reads
+	for _, path := range []string{"/metrics", "/healthz", "/readyz", "/api/v1/viewers", "/api/v1/log/level", "/"} {
+		n.do("GET", path, "").want(t, 200, nil)
+	}
+	if n.group.reads != before {
+		t.Errorf("%d reads where there is no state to show", n.group.reads-before)
+	}
+}
+
+// Without a leader the copy is shown within two seconds, and is marked.
+func TestReadsWithoutLeader(t *testing.T) {
+	n := serve(t, Config{})
+	n.group.read = func(ctx context.Context) error {
+		<-ctx.Done()
+		return fmt.Errorf("%w: %w", ctx.Err(), member.ErrNotLeader)
+	}
+	began := time.Now()
+	a := n.do("GET", "/api/v1/domains", "").want(t, 200, nil)
+	if took := time.Since(began); took < readTimeout || took > 2*readTimeout {
+		t.Errorf("it took %s", took)
+	}
+	if got := a.Header.Get(staleHeader); got != "not up with the leader within 1.5s" {
+		t.Errorf("stale %q", got)
+	}
+	n.group.read, n.group.lost = func(context.Context) error { return errors.New("gone") }, true
+	for _, path := range shows() {
+		for _, query := range []string{"", "?consistency=local"} {
+			a = n.do("GET", path+query, "").want(t, 200, nil)
+			if got := a.Header.Get(staleHeader); got != "no leader is known" {
+				t.Errorf("%s%s: stale %q", path, query, got)
+			}
+		}
+	}
+	a = n.do("PUT", "/api/v1/config", `{"dry_run":true,`+oneDomain+`}`).want(t, 200, nil)
+	if a.Header.Get(staleHeader) == "" {
+		t.Error("a dry run against an old copy is not marked")
+	}
+}
+
+func TestRotateKey(t *testing.T) {
+	n := serve(t, Config{})
+	const path = "/api/v1/gossip/key/rotate"
+	n.rotate = func(skip bool) (gossip.Report, error) {
+		return gossip.Report{
+			Nodes: []string{"one", "two"}, Rounds: []gossip.Round{{Action: "add", Nodes: 2}},
+			Skipped: []string{strconv.FormatBool(skip)},
+		}, nil
+	}
+	a := n.do("POST", path, `{"skip_absent":true}`).want(t, 200, nil)
+	if got := strings.TrimSpace(string(a.body)); got != `{"nodes":["one","two"],"rounds":[{"action":"add","nodes":2}],"skipped":["true"]}` {
+		t.Errorf("got %s", got)
+	}
+	for status, err := range map[int]error{
+		409: fmt.Errorf("%w: two leads it", gossip.ErrRotating),
+		503: fmt.Errorf("%w in round one: three: no answer", gossip.ErrRotationStopped),
+		400: fmt.Errorf("%w: this node is alone", member.ErrInvalid),
+		403: member.ErrForbidden,
+	} {
+		n.rotate = func(bool) (gossip.Report, error) { return gossip.Report{}, err }
+		if a = n.do("POST", path, `{}`).want(t, status, nil); !strings.Contains(string(a.body), err.Error()) {
+			t.Errorf("got %s", a.body)
+		}
+	}
+	n.do("POST", path, `{"key":"AAAA"}`).want(t, 422, nil)
+	n.do("GET", path, "").want(t, 405, nil)
+}
