@@ -17,6 +17,8 @@ type Config struct {
 	RTMP, HTTP string
 	// Loops is the number of reactor loops, each with a thread: 1 to 1,024.
 	Loops int
+	// Engine is how the loops send: "auto", "epoll" or "io_uring"; empty is auto.
+	Engine string
 	// Flush overrides the flush interval of every app, 5 ms to 1 s in steps of
 	// 5 ms; 0 leaves it to the apps.
 	Flush  time.Duration

@@ -73,7 +73,7 @@ func New(cfg Config, deps Deps) (*Edge, error) {
 		deps.Budget = wire.NewBudget(media.MaxPartialBytesProcess)
 	}
 	rc := reactor.DefaultConfig()
-	rc.Loops, rc.MaxPerIP, rc.Log = cfg.Loops, cfg.Limits.ConnsPerIP, deps.Log
+	rc.Loops, rc.Engine, rc.MaxPerIP, rc.Log = cfg.Loops, reactor.Engine(cfg.Engine), cfg.Limits.ConnsPerIP, deps.Log
 	r, err := reactor.New(rc)
 	if err != nil {
 		return nil, fmt.Errorf("edge: %w", err)
@@ -101,7 +101,7 @@ func (e *Edge) build(cfg Config, deps Deps) (err error) {
 	var rtmpLoops []*rtmp.Loop
 	var webLoops []*web.Loop
 	for _, l := range e.reactor.Loops() {
-		engine := fanout.New(fanout.Config{Hub: deps.Hub, OnFlush: m.observeFlush})
+		engine := fanout.New(fanout.Config{Hub: deps.Hub, Submit: l.Submit, Busy: l.Busy, OnFlush: m.observeFlush})
 		e.engines = append(e.engines, engine)
 		rtmpLoops = append(rtmpLoops, e.rtmp.Loop(l, engine))
 		w := e.web.Loop(l, engine)

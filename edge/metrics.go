@@ -19,6 +19,7 @@ type metrics struct {
 	sent    *prometheus.Desc
 	busy    *prometheus.Desc
 	late    *prometheus.Desc
+	stretch *prometheus.Desc
 	conns   *prometheus.Desc
 	pending *prometheus.Desc
 	skips   *prometheus.Desc
@@ -40,6 +41,9 @@ func newMetrics(e *Edge) *metrics {
 			[]string{"loop"}, nil),
 		late: prometheus.NewDesc("tmms_edge_loop_lateness_seconds", "How late a loop's tick was at worst, lately.",
 			[]string{"loop"}, nil),
+		stretch: prometheus.NewDesc("tmms_edge_flush_stretch_ratio",
+			"By what factor a loop's flushes are rarer than the apps ask for, up to their limits, for want of time.",
+			[]string{"loop"}, nil),
 		conns: prometheus.NewDesc("tmms_edge_connections", "Connections on a loop.", []string{"loop"}, nil),
 		pending: prometheus.NewDesc("tmms_edge_pending_connections",
 			"Connections that have not asked to publish, play or GET yet.", nil, nil),
@@ -55,7 +59,7 @@ func (m *metrics) observeFlush(d time.Duration) { m.flush.Observe(d.Seconds()) }
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.flush.Describe(ch)
 	for _, d := range []*prometheus.Desc{
-		m.viewers, m.sent, m.busy, m.late, m.conns, m.pending, m.skips, m.closed,
+		m.viewers, m.sent, m.busy, m.late, m.stretch, m.conns, m.pending, m.skips, m.closed,
 	} {
 		ch <- d
 	}
@@ -88,6 +92,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		gauge(m.busy, s.BusyRatio, loop)
 		gauge(m.late, s.MaxLateness.Seconds(), loop)
 		gauge(m.conns, float64(s.Conns), loop)
+		gauge(m.stretch, m.edge.engines[i].Stats().Stretch(), loop)
 		skips += m.edge.engines[i].Stats().Skips()
 	}
 	gauge(m.pending, float64(m.edge.reactor.Pending()))

@@ -43,6 +43,7 @@ type App struct {
 	HLS         HLS
 	Latency     time.Duration // a viewer joins at the oldest keyframe inside it
 	Flush       time.Duration // period of a viewer's flushes, a multiple of 5 ms
+	FlushLimit  time.Duration // up to which it stretches under load
 	GOPCache    GOPCache
 	Grace       time.Duration // how long a stream outlives its publisher
 	IdleTimeout time.Duration // a publisher that sends no byte for so long is closed
@@ -118,7 +119,7 @@ func newDomain(doc *DomainDoc) (*Domain, error) {
 
 // newApp takes a normalized document, in which no pointer is nil but Auth.
 func newApp(domain string, doc *AppDoc) (*App, error) {
-	flush, err := parseFlush(doc.Flush)
+	flush, limit, err := parseFlush(doc.Flush)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +128,7 @@ func newApp(domain string, doc *AppDoc) (*App, error) {
 		HLS: HLS{
 			Enabled: *doc.HLS.Enabled, Segment: time.Duration(*doc.HLS.Segment), Window: *doc.HLS.Window,
 		},
-		Latency: time.Duration(*doc.Latency), Flush: flush,
+		Latency: time.Duration(*doc.Latency), Flush: flush, FlushLimit: limit,
 		GOPCache: GOPCache{Bytes: int64(*doc.GOPCache.Bytes), Time: time.Duration(*doc.GOPCache.Time)},
 		Grace:    time.Duration(*doc.Grace), IdleTimeout: time.Duration(*doc.IdleTimeout),
 		BusyPolicy: doc.BusyPolicy, stored: doc.publishKeys(),

@@ -49,7 +49,7 @@ func TestParseYAML(t *testing.T) {
 	live.keys, live.stored = nil, nil
 	want := App{
 		Domain: "live.example.com", Name: "live", FLV: true,
-		HLS: HLS{Segment: 4 * time.Second, Window: 5}, Latency: 1500 * time.Millisecond, Flush: 35 * time.Millisecond,
+		HLS: HLS{Segment: 4 * time.Second, Window: 5}, Latency: 1500 * time.Millisecond, Flush: 35 * time.Millisecond, FlushLimit: 105 * time.Millisecond,
 		GOPCache:    GOPCache{Bytes: 8 << 20, Time: 6 * time.Second},
 		IdleTimeout: time.Minute, BusyPolicy: BusyReplace,
 	}
@@ -60,7 +60,7 @@ func TestParseYAML(t *testing.T) {
 	want = App{
 		Domain: "live.example.com", Name: "open", RTMP: true, FLV: true,
 		HLS:     HLS{Enabled: true, Segment: 2 * time.Second, Window: 6},
-		Latency: 3 * time.Second, Flush: 100 * time.Millisecond,
+		Latency: 3 * time.Second, Flush: 100 * time.Millisecond, FlushLimit: 350 * time.Millisecond,
 		GOPCache: GOPCache{Bytes: 32 << 20, Time: 10 * time.Second}, Grace: 20 * time.Second,
 		IdleTimeout: 30 * time.Second, BusyPolicy: BusyReplaceSameToken,
 	}
@@ -135,7 +135,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 		hls + ".low_latency":                 `not supported in this version`,
 		hls + ".parts":                       `unknown key; known here: enabled, low_latency, segment, window`,
 		"domains[1].apps[0].latency":         `must be a duration such as 3s or 250ms, not "5"`,
-		"domains[1].apps[0].flush":           `"7ms": must be balanced, low_latency, economy or a multiple of 5ms`,
+		"domains[1].apps[0].flush":           `"7ms": must be balanced, low_latency, economy, or PERIOD or PERIOD..LIMIT in multiples of 5ms`,
 		"domains[1].apps[0].gop_cache.bytes": `1KiB: must be 256KiB to 256MiB`,
 		"domains[1].apps[0].gop_cache.time":  `2s: must not be shorter than the latency, 3s`,
 		"domains[1].apps[0].grace":           `11m: must be 0s to 10m`,

@@ -95,19 +95,36 @@ func orElse[T any](p *T, otherwise T) T {
 	return *p
 }
 
-// parseFlush reads a flush period: a preset or a multiple of the tick.
-func parseFlush(s string) (time.Duration, error) {
+// stretch is how many times its period a flush may take under load where the
+// config does not say.
+const stretch = 4
+
+// parseFlush reads how often a viewer is sent to, and up to which period that may
+// stretch under load: a preset, "PERIOD" or "PERIOD..LIMIT", in steps of the tick.
+func parseFlush(s string) (period, limit time.Duration, err error) {
 	switch s {
 	case "balanced":
-		return 100 * time.Millisecond, nil
+		s = "100ms..350ms"
 	case "low_latency":
-		return 35 * time.Millisecond, nil
+		s = "35ms..105ms"
 	case "economy":
-		return 350 * time.Millisecond, nil
+		s = "350ms..1s"
 	}
+	first, last, both := strings.Cut(s, "..")
+	period, ok := parsePeriod(first)
+	limit = min(stretch*period, maxFlush)
+	if both && ok {
+		limit, ok = parsePeriod(last)
+	}
+	if !ok || limit < period {
+		return 0, 0, fmt.Errorf(
+			"must be balanced, low_latency, economy, or PERIOD or PERIOD..LIMIT in multiples of %s up to %s",
+			flushTick, maxFlush)
+	}
+	return period, limit, nil
+}
+
+func parsePeriod(s string) (time.Duration, bool) {
 	d, err := time.ParseDuration(s)
-	if err != nil || d < flushTick || d > maxFlush || d%flushTick != 0 || strings.HasPrefix(s, "+") {
-		return 0, fmt.Errorf("must be balanced, low_latency, economy or a multiple of %s up to %s", flushTick, maxFlush)
-	}
-	return d, nil
+	return d, err == nil && d >= flushTick && d <= maxFlush && d%flushTick == 0 && !strings.HasPrefix(s, "+")
 }

@@ -146,7 +146,7 @@ func (v *validator) flush(path, s string) {
 	if s == "" {
 		return
 	}
-	if _, err := parseFlush(s); err != nil {
+	if _, _, err := parseFlush(s); err != nil {
 		v.add(path, s, "%s", err)
 	}
 }

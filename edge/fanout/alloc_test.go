@@ -13,6 +13,8 @@ type discard struct{ n int }
 
 func (d *discard) Send(b []byte) (int, error) { d.n += len(b); return len(b), nil }
 
+func (d *discard) SendLater(b []byte, to Completion) { d.n += len(b); to.OnSent(len(b), len(b), nil) }
+
 func TestFlushDoesNotAllocate(t *testing.T) {
 	for _, f := range []Format{FLV, RTMP, WebSocket} {
 		t.Run(f.String(), func(t *testing.T) {

@@ -2,17 +2,19 @@ package fanout
 
 import "time"
 
-// class spreads the viewers of one flush interval T over T/Tick slots.
+// class spreads the viewers of one flush interval T over T/Tick slots. Under
+// load its own time runs slower than the loop's, and T is longer by as much.
 type class struct {
 	interval time.Duration
+	limit    time.Duration // of the interval under load
 	slots    [][]*bucket
-	done     int64 // the last tick that was flushed
-	cursor   int   // the slot for the next viewer
+	time     time.Duration // the class's own
+	done     int64         // the last tick of it that was flushed
+	cursor   int           // the slot for the next viewer
 }
 
-func newClass(t time.Duration, now time.Duration) *class {
-	n := max(1, int(t/Tick))
-	return &class{interval: t, slots: make([][]*bucket, n), done: int64(now / Tick)}
+func newClass(t, limit time.Duration) *class {
+	return &class{interval: t, limit: limit, slots: make([][]*bucket, max(1, int(t/Tick)))}
 }
 
 // next is the slot for a new viewer.
@@ -24,10 +26,19 @@ func (c *class) next() int {
 	return c.cursor
 }
 
-// tick flushes the slots that became due up to now, each at most once however
-// late the tick is.
-func (c *class) tick(e *Engine, now time.Duration) (worked bool) {
-	due := int64(now / Tick)
+// stretched is the interval under a load that asks for it to be longer by a factor.
+func (c *class) stretched(factor float64) time.Duration {
+	return min(time.Duration(float64(c.interval)*factor), c.limit)
+}
+
+// advance lets passed go by and flushes the slots that became due, each at most
+// once however late it is.
+func (c *class) advance(e *Engine, passed time.Duration, factor float64) (worked bool) {
+	if t := c.stretched(factor); t > c.interval {
+		passed = time.Duration(float64(passed) * float64(c.interval) / float64(t))
+	}
+	c.time += passed
+	due := int64(c.time / Tick)
 	n := int64(len(c.slots))
 	for t := max(c.done+1, due-n+1); t <= due; t++ {
 		slot := c.slots[t%n]
@@ -38,6 +49,6 @@ func (c *class) tick(e *Engine, now time.Duration) (worked bool) {
 			i = min(i, len(slot))
 		}
 	}
-	c.done = max(c.done, due)
+	c.done = due
 	return worked
 }

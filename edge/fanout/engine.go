@@ -25,6 +25,11 @@ type Config struct {
 	// MaxWaiting bounds the viewers that wait for a publisher; 0 means
 	// media.MaxWaitingViewers.
 	MaxWaiting int
+	// Submit makes all outcomes of SendLater come; nil: they have come already.
+	Submit func()
+	// Busy is how long the loop has worked so far: where it works nearly all the
+	// time, flushes become rarer, see Options.FlushLimit; nil: never.
+	Busy func() time.Duration
 	// OnFlush, if set, is told how long the flush of a tick took.
 	OnFlush func(time.Duration)
 }
@@ -35,6 +40,7 @@ type Engine struct {
 	// Set at construction.
 	hub     *relay.Hub
 	max     int
+	submit  func()
 	observe func(time.Duration)
 
 	// Owned by the loop.
@@ -43,9 +49,12 @@ type Engine struct {
 	viewers int
 	waiting int
 	now     time.Duration
+	cell    time.Duration // now, rounded down to the grid, of the last tick
+	load    load
 	backlog []*Viewer // viewers that have more to get before their slot comes
 	swap    []*Viewer // the backlog's other half
 	pass    pass
+	sent    [numFormats]int64 // bytes of this tick
 
 	stats Stats
 }
@@ -53,11 +62,14 @@ type Engine struct {
 // New returns an engine without viewers.
 func New(cfg Config) *Engine {
 	e := &Engine{
-		hub: cfg.Hub, max: cfg.MaxWaiting, observe: cfg.OnFlush,
-		streams: map[media.StreamKey]*stream{},
+		hub: cfg.Hub, max: cfg.MaxWaiting, submit: cfg.Submit, observe: cfg.OnFlush,
+		streams: map[media.StreamKey]*stream{}, load: load{busy: cfg.Busy, factor: 1},
 	}
 	if e.max == 0 {
 		e.max = media.MaxWaitingViewers
+	}
+	if e.submit == nil {
+		e.submit = func() {}
 	}
 	return e
 }
@@ -71,6 +83,9 @@ type Options struct {
 	Format  Format
 	Latency time.Duration // the app's latency target
 	Flush   time.Duration // the app's T, a multiple of Tick
+	// FlushLimit is how far T may stretch while the loop has too much to do; 0 or
+	// less than Flush: not at all.
+	FlushLimit time.Duration
 }
 
 // Attach puts the viewer into the stream. If the stream has a keyframe the
@@ -90,7 +105,7 @@ func (e *Engine) Attach(v *Viewer, conn Conn, sink Sink, opt Options, now time.D
 	}
 	queued := v.flags & flagQueued
 	*v = Viewer{conn: conn, sink: sink, engine: e, flags: queued, progress: e.now, since: e.now}
-	c := e.class(opt.Flush)
+	c := e.class(opt.Flush, max(opt.Flush, opt.FlushLimit))
 	s.channel(nil, opt.Format, c).add(v, c.next())
 	if ok {
 		v.join(live, j)
@@ -98,14 +113,15 @@ func (e *Engine) Attach(v *Viewer, conn Conn, sink Sink, opt Options, now time.D
 	return nil
 }
 
-// class returns the class of viewers that are flushed every t.
-func (e *Engine) class(t time.Duration) *class {
+// class returns the class of viewers that are flushed every t, or up to limit
+// under load.
+func (e *Engine) class(t, limit time.Duration) *class {
 	for _, c := range e.classes {
-		if c.interval == t {
+		if c.interval == t && c.limit == limit {
 			return c
 		}
 	}
-	c := newClass(t, e.now)
+	c := newClass(t, limit)
 	e.classes = append(e.classes, c)
 	return c
 }
@@ -133,19 +149,45 @@ func (e *Engine) StopAll() {
 // their budget. busy = false: there is nobody to tick for.
 func (e *Engine) OnTick(now time.Duration) (busy bool) {
 	e.now = now
+	cell := now.Truncate(Tick)
+	passed := cell - e.cell
+	e.cell = cell
 	if e.viewers == 0 {
 		return false
 	}
 	start := time.Now()
 	worked := false
+	factor := e.load.look(now, e.mostStretch())
+	e.stats.stretch.Store(int64(factor * 1000))
 	for _, c := range e.classes {
-		worked = c.tick(e, now) || worked
+		worked = c.advance(e, passed, factor) || worked
 	}
+	e.submit()
 	worked = e.flushBacklog() || worked
+	e.publish()
 	if worked && e.observe != nil {
 		e.observe(time.Since(start))
 	}
 	return e.viewers > 0
+}
+
+// mostStretch is the highest factor that any class's limit allows.
+func (e *Engine) mostStretch() float64 {
+	most := 1.0
+	for _, c := range e.classes {
+		most = max(most, float64(c.limit)/float64(c.interval))
+	}
+	return most
+}
+
+// publish adds the tick's bytes to the counters.
+func (e *Engine) publish() {
+	for f, n := range e.sent {
+		if n > 0 {
+			e.stats.sent[f].Add(n)
+			e.sent[f] = 0
+		}
+	}
 }
 
 // enqueue gives v a turn in this tick or the next.
@@ -172,8 +214,8 @@ func (e *Engine) flushBacklog() (worked bool) {
 			e.enqueue(v)
 		default:
 			e.pass.begin(v.bucket.channel, e.now)
-			v.turn(&e.pass)
-			budget -= e.pass.end(&e.stats)
+			v.turn(&e.pass, false)
+			budget -= e.pass.end()
 		}
 	}
 	clear(e.swap)

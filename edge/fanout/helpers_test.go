@@ -117,6 +117,11 @@ func (c *fakeConn) Send(b []byte) (int, error) {
 	return n, nil
 }
 
+func (c *fakeConn) SendLater(b []byte, to Completion) {
+	n, err := c.Send(b)
+	to.OnSent(n, len(b), err)
+}
+
 // fakeSink is a protocol that says nothing but what it is told to.
 type fakeSink struct {
 	v        Viewer

@@ -16,7 +16,7 @@ type pass struct {
 	head   int64 // of the view's log
 	from   int64 // offset of bytes
 	bytes  []byte
-	sent   int64           // bytes, by all viewers of the pass
+	sent   int64           // bytes, by all viewers of the pass, but for the batch
 	lagMax media.Timestamp // a viewer further behind is late
 }
 
@@ -30,6 +30,7 @@ func (p *pass) begin(ch *channel, now time.Duration) {
 	ended := ch.live.State() == relay.StateEnded
 	p.final = ch.view.advance() && ended
 	p.head = ch.view.log.Head()
+	ch.head, ch.final = p.head, p.final
 	p.lagMax = media.Timestamp(2 * ch.stream.latency.Milliseconds())
 	if n := ch.view.resets.Load(); n != ch.resets {
 		ch.stream.engine.stats.skips.Add((n - ch.resets) * int64(ch.viewers))
@@ -37,12 +38,9 @@ func (p *pass) begin(ch *channel, now time.Duration) {
 	}
 }
 
-// end adds the pass up; it returns the bytes that were sent.
-func (p *pass) end(s *Stats) int64 {
+// end returns the bytes that were sent.
+func (p *pass) end() int64 {
 	sent := p.sent
-	if sent > 0 {
-		s.sent[p.view.format].Add(sent)
-	}
 	*p = pass{}
 	return sent
 }
@@ -63,8 +61,9 @@ func (p *pass) at(off int64) (b []byte, ok bool) {
 	return b, ok
 }
 
-// turn gives the viewer what it lacks, within its budget.
-func (v *Viewer) turn(p *pass) {
+// turn gives the viewer what it lacks, within its budget. With batch, what it
+// lacks of the log goes out with the batch, see [Viewer.OnSent].
+func (v *Viewer) turn(p *pass, batch bool) {
 	if v.flags&flagBlocked != 0 {
 		v.check(p)
 		return
@@ -76,10 +75,13 @@ func (v *Viewer) turn(p *pass) {
 			v.leave(ErrOvertaken)
 			return
 		case len(b) == 0:
-			v.idle(p)
+			v.idle(p.final)
 			return
 		case budget <= 0:
 			v.engine.enqueue(v)
+			return
+		case batch && v.prefix == nil && len(b) <= budget:
+			v.conn.SendLater(b, v)
 			return
 		}
 		n, err := v.send(p, b, budget)
@@ -148,39 +150,66 @@ func (v *Viewer) next(p *pass) (b []byte, ok bool) {
 // send passes b, which begins at the viewer's place and ends with a message, to
 // the socket: at most limit bytes of it.
 func (v *Viewer) send(p *pass, b []byte, limit int) (n int, err error) {
-	if v.flags&flagIdle != 0 {
-		v.flags &^= flagIdle
-		v.progress = p.now
-	}
 	piece := b[:min(len(b), limit)]
 	n, err = v.conn.Send(piece)
-	if n < len(piece) {
+	v.took(n, n < len(piece), n < len(b))
+	p.sent += int64(n)
+	return n, err
+}
+
+// OnSent implements [Completion]: the viewer's part of a batch was sent.
+func (v *Viewer) OnSent(n, asked int, err error) {
+	if v.bucket == nil {
+		return
+	}
+	if err != nil {
+		v.leave(err)
+		return
+	}
+	v.took(n, n < asked, n < asked)
+	switch ch := v.bucket.channel; {
+	case n < asked:
+	case v.cursor < ch.head: // behind a block's end
+		v.engine.enqueue(v)
+	default:
+		v.idle(ch.final)
+	}
+}
+
+// took notes that the socket has taken n bytes: all it has room for if blocked,
+// the last of them inside a message if mid.
+func (v *Viewer) took(n int, blocked, mid bool) {
+	e := v.engine
+	if v.flags&flagIdle != 0 {
+		v.flags &^= flagIdle
+		v.progress = e.now
+	}
+	if blocked {
 		v.flags |= flagBlocked
 	}
 	if n == 0 {
-		return 0, err
+		return
 	}
-	v.progress = p.now
+	v.progress = e.now
 	v.sent += int64(n)
-	p.sent += int64(n)
+	e.sent[v.bucket.channel.format] += int64(n)
 	if v.prefix != nil {
 		v.prefixOff += uint32(n)
 	} else {
 		v.cursor += int64(n)
 	}
-	if n < len(b) {
+	if mid {
 		v.flags |= flagMid
 	} else {
 		v.flags &^= flagMid
 	}
-	return n, err
 }
 
 // idle notes that the viewer has everything; at the end of the stream it leaves.
-func (v *Viewer) idle(p *pass) {
+func (v *Viewer) idle(final bool) {
 	v.flags |= flagIdle
 	v.excused = 0
-	if p.final {
+	if final {
 		v.leave(ErrEnded)
 	}
 }

@@ -74,6 +74,8 @@ type channel struct {
 	buckets []*bucket // by slot; nil where there is no viewer
 	viewers int
 	resets  int64 // of view, as last seen
+	head    int64 // of the view's log, and
+	final   bool  // whether nothing will follow it, as of the last pass
 }
 
 // place opens the view if need be and finds a place for a viewer in it.
@@ -161,10 +163,10 @@ func (b *bucket) flush(e *Engine) {
 	e.pass.begin(b.channel, e.now)
 	for _, v := range slices.Backward(b.viewers) { // a viewer may leave: the last takes its place
 		if v != nil {
-			v.turn(&e.pass)
+			v.turn(&e.pass, true)
 		}
 	}
-	e.pass.end(&e.stats)
+	e.pass.end()
 }
 
 // wake lets waiting viewers join if there is something to join now.

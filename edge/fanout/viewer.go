@@ -12,6 +12,14 @@ type Conn interface {
 	// Send passes b to the socket without blocking; after a short send the
 	// connection's owner calls [Viewer.OnWritable] when there is room again.
 	Send(b []byte) (n int, err error)
+	// SendLater is Send as a part of a batch: to is told the outcome within
+	// Config.Submit at the latest. b stays as it is until then.
+	SendLater(b []byte, to Completion)
+}
+
+// Completion is told what became of a Conn.SendLater; a *Viewer is one.
+type Completion = interface {
+	OnSent(n, asked int, err error)
 }
 
 // Sink is the protocol object behind a viewer. It is called on the loop.

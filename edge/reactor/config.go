@@ -12,6 +12,8 @@ import (
 
 // Config of a reactor. Start from [DefaultConfig].
 type Config struct {
+	// Engine is how the loops send; empty is EngineAuto.
+	Engine Engine
 	// Loops is the number of event loops, each with a thread: 1 to 1,024.
 	Loops int
 	// Tick is the grid of the timing wheel and of busy OnTick hooks: 1 ms to 1 s.
@@ -36,6 +38,7 @@ type Config struct {
 // DefaultConfig gives the values that a node runs with.
 func DefaultConfig() Config {
 	return Config{
+		Engine:       EngineAuto,
 		Loops:        max(1, runtime.NumCPU()-1),
 		Tick:         5 * time.Millisecond,
 		ReadBudget:   256 << 10,
@@ -54,6 +57,7 @@ func (c Config) Validate() error {
 			faults = append(faults, fmt.Errorf("reactor: %s is %v, must be %s", name, value, rule))
 		}
 	}
+	check(c.Engine == "" || c.Engine.valid(), "engine", c.Engine, "auto, epoll or io_uring")
 	check(c.Loops >= 1 && c.Loops <= 1024, "loops", c.Loops, "1 to 1024")
 	check(c.Tick >= time.Millisecond && c.Tick <= time.Second, "tick", c.Tick, "1ms to 1s")
 	check(c.ReadBudget >= 4<<10 && c.ReadBudget <= 64<<20, "read_budget", c.ReadBudget, "4096 to 67108864 bytes")

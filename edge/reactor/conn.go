@@ -248,14 +248,19 @@ func (c *Conn) closed() bool { return c.state == stateFree || c.state == stateDe
 
 // send is the one way to the socket.
 func (c *Conn) send(b []byte) (int, error) {
+	n, err := c.loop.engine.send(int(c.fd), b)
+	return c.took(n, len(b), err)
+}
+
+// took notes that the socket has taken n of the asked bytes.
+func (c *Conn) took(n, asked int, err error) (int, error) {
 	l := c.loop
-	n, err := l.engine.send(int(c.fd), b)
 	if err != nil {
 		l.condemn(c, err)
 		return 0, err
 	}
 	l.count.sent += uint64(n)
-	if n < len(b) {
+	if n < asked {
 		l.count.shortSends++
 		c.full = true
 		l.arm(c, true)

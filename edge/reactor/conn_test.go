@@ -238,12 +238,12 @@ func TestSendDoesNotAllocate(t *testing.T) {
 // throttled is an engine whose sockets have room for so many bytes more.
 type throttled struct {
 	engine
-	room int
+	left int
 }
 
 func (e *throttled) send(fd int, b []byte) (int, error) {
-	n, err := e.engine.send(fd, b[:min(len(b), e.room)])
-	e.room -= n
+	n, err := e.engine.send(fd, b[:min(len(b), e.left)])
+	e.left -= n
 	return n, err
 }
 
@@ -251,7 +251,7 @@ func TestWriteQueuesInOrder(t *testing.T) {
 	done := make(chan struct{})
 	g := start(t, testConfig(), func(c *Conn) Protocol {
 		l := c.Loop()
-		throttle := &throttled{engine: l.engine, room: 6}
+		throttle := &throttled{engine: l.engine, left: 6}
 		l.engine = throttle
 		writable := 0
 		h := &hooked{writable: func(c *Conn) {
@@ -270,19 +270,19 @@ func TestWriteQueuesInOrder(t *testing.T) {
 			if c.Pending() != len("o three ") || !c.Blocked() {
 				t.Errorf("%d bytes pending, blocked %v", c.Pending(), c.Blocked())
 			}
-			throttle.room = 5
+			throttle.left = 5
 			if n, err := c.Send([]byte("overtakes")); n != 0 || err != nil {
 				t.Errorf("Send took %d bytes before the queue, %v", n, err)
 			}
 			if c.Pending() != len("ee ") {
 				t.Errorf("%d bytes pending after Send", c.Pending())
 			}
-			throttle.room = 1
+			throttle.left = 1
 			l.dispatch([]event{{token: c.token(), writable: true}})
 			if c.Pending() != len("e ") || writable != 0 || !c.Blocked() {
 				t.Errorf("%d bytes pending, %d times writable", c.Pending(), writable)
 			}
-			throttle.room = 100
+			throttle.left = 100
 			l.dispatch([]event{{token: c.token(), writable: true}})
 			if c.Pending() != 0 || writable != 1 || c.Blocked() || c.armed {
 				t.Errorf("%d bytes pending, %d times writable, armed %v", c.Pending(), writable, c.armed)

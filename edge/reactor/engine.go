@@ -1,13 +1,18 @@
 package reactor
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // engine is what a loop needs of the kernel: readiness of sockets, and their
-// bytes. The epoll engine is the only one today; one on io_uring fits behind
-// the same methods (its wait submits and reaps in one enter).
+// bytes. Both engines wait with epoll(7); they differ in how a batch of sends
+// gets to the kernel.
 //
-// All methods but wake belong to the loop's thread.
+// All methods but wake and close belong to the loop's thread.
 type engine interface {
+	// start is called once, on the loop's thread, before all others but close.
+	start() error
 	// watch starts to report a connection, edge-triggered: readable, hang-up
 	// and, only after arm, writable.
 	watch(fd int, t token) error
@@ -30,8 +35,58 @@ type engine interface {
 	// send gives b to the socket, which may take less: n < len(b) without an
 	// error means that the socket is full.
 	send(fd int, b []byte) (n int, err error)
+	// room tells whether queue can take one more.
+	room() bool
+	// queue adds a send to the batch; b must stay as it is, and be kept alive,
+	// until submit returns.
+	queue(fd int, b []byte, tag uint32)
+	// submit sends the batch and passes on an outcome for each.
+	submit(done func(sent)) error
 	// close frees the engine's own descriptors.
 	close() error
+}
+
+// maxBatch is how many sends go into one submit: enough to make a system call
+// for all of them cheap, and few enough that the scheduler gets the thread back
+// after about a millisecond.
+const maxBatch = 128
+
+// sent is the outcome of a send of a batch, as of engine.send.
+type sent struct {
+	tag uint32
+	n   int
+	err error
+}
+
+// Engine names a way to the kernel.
+type Engine string
+
+// The engines.
+const (
+	// EngineAuto is io_uring where the kernel has it and lets us, else epoll.
+	EngineAuto Engine = "auto"
+	// EngineEpoll makes a system call for each send.
+	EngineEpoll Engine = "epoll"
+	// EngineURing makes one for a batch of them, by io_uring. It needs Linux 6.1.
+	EngineURing Engine = "io_uring"
+)
+
+func (e Engine) valid() bool { return e == EngineAuto || e == EngineEpoll || e == EngineURing }
+
+// newEngine makes the engine of one of so many loops. found says what it is
+// and, if it is not what io_uring would be, why not.
+func newEngine(which Engine, maxEvents, loops int) (e engine, found string, err error) {
+	if which == EngineEpoll {
+		e, err = newEpoll(maxEvents, loops)
+		return e, string(EngineEpoll), err
+	}
+	e, err = newURing(maxEvents, loops)
+	if err == nil || which == EngineURing {
+		return e, string(EngineURing), err
+	}
+	why := err
+	e, err = newEpoll(maxEvents, loops)
+	return e, fmt.Sprintf("%s (%s)", EngineEpoll, why), err
 }
 
 // event is the readiness of one socket. A stale one, for a connection that has

@@ -27,8 +27,9 @@ type epoll struct {
 	holdP bool // short waits keep the scheduler's P, see waitShort
 
 	// Owned by the loop.
-	fd  int
-	raw []unix.EpollEvent
+	fd    int
+	raw   []unix.EpollEvent
+	batch []sent
 
 	// Guarded by mu, because wake comes from other goroutines while the loop
 	// may be closing.
@@ -36,8 +37,7 @@ type epoll struct {
 	wakeFD int // -1 when closed
 }
 
-// newEngine makes the engine of one of so many loops.
-func newEngine(maxEvents, loops int) (engine, error) {
+func newEpoll(maxEvents, loops int) (*epoll, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("reactor: epoll_create1: %w", err)
@@ -47,7 +47,8 @@ func newEngine(maxEvents, loops int) (engine, error) {
 		return nil, errors.Join(fmt.Errorf("reactor: eventfd: %w", err), unix.Close(fd))
 	}
 	e := &epoll{
-		fd: fd, wakeFD: wakeFD, raw: make([]unix.EpollEvent, maxEvents), holdP: runtime.GOMAXPROCS(0) > loops,
+		fd: fd, wakeFD: wakeFD, raw: make([]unix.EpollEvent, maxEvents), batch: make([]sent, 0, maxBatch),
+		holdP: runtime.GOMAXPROCS(0) > loops,
 	}
 	// Edge-triggered, so that it need not be read: each write is a new edge.
 	if err = e.control(unix.EPOLL_CTL_ADD, wakeFD, unix.EPOLLIN|unix.EPOLLET, wakeToken); err != nil {
@@ -55,6 +56,8 @@ func newEngine(maxEvents, loops int) (engine, error) {
 	}
 	return e, nil
 }
+
+func (e *epoll) start() error { return nil }
 
 func (e *epoll) watch(fd int, t token) error {
 	return e.control(unix.EPOLL_CTL_ADD, fd, connEvents, t)
@@ -219,6 +222,22 @@ func (e *epoll) send(fd int, b []byte) (int, error) {
 			return 0, errno
 		}
 	}
+}
+
+func (e *epoll) room() bool { return len(e.batch) < maxBatch }
+
+// queue sends at once.
+func (e *epoll) queue(fd int, b []byte, tag uint32) {
+	n, err := e.send(fd, b)
+	e.batch = append(e.batch, sent{tag: tag, n: n, err: err})
+}
+
+func (e *epoll) submit(done func(sent)) error {
+	for _, s := range e.batch {
+		done(s)
+	}
+	e.batch = e.batch[:0]
+	return nil
 }
 
 func (e *epoll) close() error {

@@ -10,11 +10,11 @@ import (
 
 // Both ways to wait end no earlier than they were told, and at once when woken.
 func TestEpollWait(t *testing.T) {
-	e, err := newEngine(4, 1)
+	e, err := newEpoll(4, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fd := e.(*epoll).fd
+	fd := e.fd
 	raw := make([]unix.EpollEvent, 4)
 	for name, wait := range map[string]func(int, []unix.EpollEvent, time.Duration) (int, error){
 		"pwait2": epollWait, "short": waitShort, "milliseconds": epollWaitMillis,

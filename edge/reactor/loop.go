@@ -51,15 +51,21 @@ type Loop struct {
 	condemned []*Conn
 	scratch   []byte
 	events    []event
+	batch     []later
+	settleFn  func(sent) // settle; a method value would be made anew for each submit
+	settling  bool
 	reserve   int // descriptor to give up when there is no other; -1: none
 	count     counters
 	failed    error
 }
 
 func newLoop(r *Reactor, index int) (*Loop, error) {
-	e, err := newEngine(maxEvents, r.cfg.Loops)
+	e, found, err := newEngine(r.cfg.Engine, maxEvents, r.cfg.Loops)
 	if err != nil {
 		return nil, err
+	}
+	if index == 0 {
+		r.cfg.Log.Info("event loops", slog.Int("loops", r.cfg.Loops), slog.String("engine", found))
 	}
 	reserve, err := openReserve()
 	if err != nil {
@@ -77,8 +83,10 @@ func newLoop(r *Reactor, index int) (*Loop, error) {
 		more:     true, // look into the mailbox first: it may have been used before Run
 		scratch:  make([]byte, scratchSize),
 		events:   make([]event, maxEvents),
+		batch:    make([]later, 0, maxBatch),
 		reserve:  reserve,
 	}
+	l.settleFn = l.settle
 	l.publishOldest()
 	return l, nil
 }
@@ -108,6 +116,9 @@ func (l *Loop) Post(f func()) bool { return l.put(message{run: f}) }
 // hook sees from now how many there were.
 func (l *Loop) OnTick(hook func(now time.Duration) (busy bool)) { l.hooks = append(l.hooks, hook) }
 
+// Busy is how long the loop has worked, that is not waited, up to this turn.
+func (l *Loop) Busy() time.Duration { return l.count.busy }
+
 // Wake makes the hooks be called although nothing else happened.
 func (l *Loop) Wake() { l.wanted = true }
 
@@ -133,6 +144,9 @@ func (l *Loop) run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	l.now = l.reactor.clock()
+	if err := l.engine.start(); err != nil {
+		l.fail(err)
+	}
 	for _, ln := range l.listeners {
 		if err := l.engine.watchListener(ln.fd, ln.token()); err != nil {
 			l.fail(err)
@@ -222,6 +236,7 @@ func (l *Loop) tick(planned, active bool) {
 			l.wanted = true
 		}
 	}
+	l.Submit()
 }
 
 // dispatch serves the events of one wait.

@@ -9,7 +9,9 @@ import "net/netip"
 
 func supported() error { return ErrUnsupportedOS }
 
-func newEngine(int, int) (engine, error) { return nil, ErrUnsupportedOS }
+func newEpoll(int, int) (engine, error) { return nil, ErrUnsupportedOS }
+
+func newURing(int, int) (engine, error) { return nil, ErrUnsupportedOS }
 
 func listenAll(string, int) ([]int, netip.AddrPort, error) {
 	return nil, netip.AddrPort{}, ErrUnsupportedOS

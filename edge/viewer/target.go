@@ -1,6 +1,8 @@
 package viewer
 
 import (
+	"time"
+
 	"tmms/cluster/state"
 	"tmms/media"
 )
@@ -33,4 +35,13 @@ func Find(apps Apps, host, override, app, stream string) (Target, error) {
 		return Target{}, err
 	}
 	return Target{Key: media.StreamKey{Domain: domain.Name, App: a.Name, Stream: stream}, App: a}, nil
+}
+
+// Pace is how often the target's viewers are sent to, and up to which interval
+// that may stretch under load. override, unless it is 0, is a node's own interval.
+func (t Target) Pace(override time.Duration) (flush, limit time.Duration) {
+	if override > 0 {
+		return override, max(override, t.App.FlushLimit)
+	}
+	return t.App.Flush, t.App.FlushLimit
 }

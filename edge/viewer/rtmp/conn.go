@@ -139,10 +139,8 @@ func (c *conn) start(r *wire.Request) {
 	c.entered, c.ended = true, false
 	c.rc.Identified()
 	c.rtmp.AcceptPlay()
-	c.play = &fanout.Options{Key: t.Key, Format: fanout.RTMP, Latency: t.App.Latency, Flush: cfg.Flush}
-	if cfg.Flush == 0 {
-		c.play.Flush = t.App.Flush
-	}
+	c.play = &fanout.Options{Key: t.Key, Format: fanout.RTMP, Latency: t.App.Latency}
+	c.play.Flush, c.play.FlushLimit = t.Pace(cfg.Flush)
 	c.attach()
 }
 

@@ -50,10 +50,8 @@ func (c *conn) serveFLV(r *request, t viewer.Target) {
 	p.entered = true
 	c.player, c.state, c.last = p, stateLive, true
 	c.rc.SetTimer(media.ParkTimeout)
-	opt := fanout.Options{Key: t.Key, Format: format, Latency: t.App.Latency, Flush: l.server.flush}
-	if opt.Flush == 0 {
-		opt.Flush = t.App.Flush
-	}
+	opt := fanout.Options{Key: t.Key, Format: format, Latency: t.App.Latency}
+	opt.Flush, opt.FlushLimit = t.Pace(l.server.flush)
 	if err := l.fanout.Attach(&p.viewer, c.rc, p, opt, l.loop.Now()); err != nil {
 		p.end()
 		c.player = nil

@@ -23,7 +23,7 @@ func (n *Node) newEdge(ctx context.Context) (err error) {
 	}
 	cfg := edge.DefaultConfig()
 	cfg.RTMP, cfg.HTTP, cfg.Flush = n.cfg.Listen.RTMP, n.cfg.Listen.HTTP, n.cfg.Edge.Flush
-	cfg.Limits = edge.Limits(n.cfg.Edge.Limits)
+	cfg.Engine, cfg.Limits = n.cfg.Edge.Engine, edge.Limits(n.cfg.Edge.Limits)
 	if n.cfg.Edge.Loops > 0 {
 		cfg.Loops = n.cfg.Edge.Loops
 	}

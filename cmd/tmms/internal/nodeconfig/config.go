@@ -99,6 +99,7 @@ func (c Cluster) Voter(name string) (v Voter, ok bool) {
 // Edge tunes the serving of viewers.
 type Edge struct {
 	Loops  int           // reactor loops; 0: one fewer than the cores, at least 1
+	Engine string        // "auto", "epoll" or "io_uring"
 	Flush  time.Duration // over that of every app; 0: as the apps say
 	Limits EdgeLimits
 }

@@ -118,7 +118,9 @@ func edgeKeys() []Key {
 	return []Key{
 		number("edge.loops", 0, 0, maxLoops, "Reactor loops; 0 is one fewer than the cores, at least 1.",
 			func(c *Config) *int { return &c.Edge.Loops }),
-		later("edge.engine", "How the loops send: empty is epoll."),
+		text("edge.engine", "auto", "auto, epoll or io_uring",
+			"How the loops send; auto is io_uring where the kernel has it (Linux 6.1) and allows it, else epoll.",
+			func(c *Config) *string { return &c.Edge.Engine }, oneOf("auto", "epoll", "io_uring")),
 		duration("edge.flush", flushTick, maxFlush,
 			"How often this node's viewers are sent to, whatever their app says; 0 leaves it to the apps.",
 			func(c *Config) *time.Duration { return &c.Edge.Flush }),

@@ -153,10 +153,11 @@ func TestFaults(t *testing.T) {
 			"edge.loops = \"1025\"", "edge.flush = \"7ms\"", "edge.flush = ", "a whole number from 1 to 10000", "text or json", "node.name = \"a b\"", "node.roles = \"origin,origin\"",
 		}},
 		{"later", Sources{Set: []string{
-			"listen.rtmps=:1936", "tls.certs=a.pem", "edge.engine=io_uring",
+			"listen.rtmps=:1936", "tls.certs=a.pem",
 		}}, []string{
-			"listen.rtmps = \":1936\" (--set): not supported in this version", "tls.certs", "edge.engine",
+			"listen.rtmps = \":1936\" (--set): not supported in this version", "tls.certs",
 		}},
+		{"engine", Sources{Set: []string{"edge.engine=kqueue"}}, []string{`edge.engine = "kqueue" (--set)`, "auto, epoll or io_uring"}},
 		{"cross", Sources{Set: []string{
 			"listen.admin=:1935", "listen.rtmp=127.0.0.1:1935", "node.roles=edge",
 		}}, []string{
