@@ -365,6 +365,16 @@ func TestLogLevel(t *testing.T) {
 	n.do("PUT", "/api/v1/log/level", `{"volume":3}`).refused(t, 422, "invalid")
 }
 
+func TestProfiles(t *testing.T) {
+	n := serve(t, Config{})
+	for _, path := range []string{"heap?gc=1", "goroutine", "profile?seconds=1"} {
+		if a := n.do("GET", "/debug/pprof/"+path, "").want(t, 200, nil); !bytes.HasPrefix(a.body, []byte{0x1f, 0x8b}) {
+			t.Errorf("%s is not a profile", path)
+		}
+	}
+	n.do("GET", "/debug/pprof/secrets", "").refused(t, 404, "not_found")
+}
+
 func TestUnknownPathsAndMethods(t *testing.T) {
 	n := serve(t, Config{})
 	n.do("GET", "/api/v1/nothing", "").refused(t, 404, "not_found")

@@ -99,6 +99,11 @@ func (s *Server) routes() []route {
 			request: levelBody{}, reply: levelBody{}, handle: s.setLevel,
 		},
 		{
+			method: http.MethodGet, path: "/debug/pprof/{profile}", need: roleAdmin,
+			summary: "A profile of the process for go tool pprof: profile (of the processor), heap, goroutine, ...",
+			query:   []string{"seconds", "gc", "debug"}, handle: s.showProfile,
+		},
+		{
 			method: http.MethodGet, path: "/api/v1/openapi.json", summary: "This API as an OpenAPI 3.1 document",
 			handle: s.showOpenAPI,
 		},
