@@ -53,8 +53,9 @@ fmt: deps ## format the code
 	$(LINT) fmt ./...
 
 .PHONY: bench
-bench: ## 1,000 viewers of a 2 Mbit/s stream beside the C floor
+bench: ## 1,000 viewers beside the C floor; the relay of 100 and 300 streams (docs/bench.md)
 	go run ./cmd/tmms-bench compare
+	go run ./cmd/tmms-bench relay
 
 .PHONY: deps
 deps: ## install what the tests need

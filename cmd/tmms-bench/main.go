@@ -18,6 +18,7 @@ const usage = `usage: tmms-bench COMMAND [flags]
   publish   push synthetic streams by RTMP
   play      open many viewers of a stream and check what they get
   compare   1,000 viewers of a 2 Mbit/s stream: tmms beside the C floor
+  relay     what it costs to carry streams from one node to another
 
 "tmms-bench COMMAND -h" lists the flags.
 `
@@ -41,9 +42,11 @@ func main() {
 
 func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	commands := map[string]func(context.Context, *flag.FlagSet, []string, io.Writer) error{
-		"publish": publishCommand,
-		"play":    playCommand,
-		"compare": compareCommand,
+		"publish":   publishCommand,
+		"play":      playCommand,
+		"compare":   compareCommand,
+		"relay":     relayCommand,
+		"relay-end": relayEndCommand,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
 		fmt.Fprint(errOut, usage)

@@ -195,6 +195,8 @@ func TestRules(t *testing.T) {
 		{"cmd/tmms", "bench", false},
 		{"cmd/tmms-bench", "bench/play", true},
 		{"cmd/tmms-bench", "cluster/state", false},
+		{"cmd/tmms-bench/internal/relayend", "cluster/relay", true},
+		{"cmd/tmms-bench/internal/relayend", "origin", false},
 		{"cmd/tmms-bench", "cmd/tmms/internal/node", false},
 		{"origin/session", "cluster/relay", true},
 		{"origin", "edge", false},
