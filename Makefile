@@ -53,8 +53,9 @@ fmt: deps ## format the code
 	$(LINT) fmt ./...
 
 .PHONY: bench
-bench: ## 1,000 viewers beside the C floor; the relay of 100 and 300 streams (docs/bench.md)
-	go run ./cmd/tmms-bench compare
+bench: ## fan-out beside the C floor, viewers on one core, the relay of 100 and 300 streams (docs/bench.md)
+	go run ./cmd/tmms-bench compare -pairs 9
+	go run ./cmd/tmms-bench scale
 	go run ./cmd/tmms-bench relay
 
 .PHONY: deps

@@ -18,6 +18,7 @@ type metrics struct {
 	viewers *prometheus.Desc
 	sent    *prometheus.Desc
 	busy    *prometheus.Desc
+	cpu     *prometheus.Desc
 	late    *prometheus.Desc
 	stretch *prometheus.Desc
 	conns   *prometheus.Desc
@@ -39,6 +40,8 @@ func newMetrics(e *Edge) *metrics {
 			[]string{"proto"}, nil),
 		busy: prometheus.NewDesc("tmms_edge_loop_busy_ratio", "Share of time that a loop worked, over the last seconds.",
 			[]string{"loop"}, nil),
+		cpu: prometheus.NewDesc("tmms_edge_loop_cpu_seconds_total", "Processor time of a loop's thread.",
+			[]string{"loop"}, nil),
 		late: prometheus.NewDesc("tmms_edge_loop_lateness_seconds", "How late a loop's tick was at worst, lately.",
 			[]string{"loop"}, nil),
 		stretch: prometheus.NewDesc("tmms_edge_flush_stretch_ratio",
@@ -59,7 +62,7 @@ func (m *metrics) observeFlush(d time.Duration) { m.flush.Observe(d.Seconds()) }
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.flush.Describe(ch)
 	for _, d := range []*prometheus.Desc{
-		m.viewers, m.sent, m.busy, m.late, m.stretch, m.conns, m.pending, m.skips, m.closed,
+		m.viewers, m.sent, m.busy, m.cpu, m.late, m.stretch, m.conns, m.pending, m.skips, m.closed,
 	} {
 		ch <- d
 	}
@@ -90,6 +93,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		s := l.Stats()
 		loop := strconv.Itoa(i)
 		gauge(m.busy, s.BusyRatio, loop)
+		counter(m.cpu, s.CPU.Seconds(), loop)
 		gauge(m.late, s.MaxLateness.Seconds(), loop)
 		gauge(m.conns, float64(s.Conns), loop)
 		gauge(m.stretch, m.edge.engines[i].Stats().Stretch(), loop)

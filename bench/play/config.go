@@ -16,6 +16,7 @@ import (
 // Config of a run.
 type Config struct {
 	URL         string        // rtmp://, http://HOST/APP/STREAM.flv
+	Streams     int           // viewers take turns over so many, NAME-1, NAME-2 ...; 1 is NAME itself
 	Viewers     int           // 1 to 19,000: a process has 20,000 descriptors here
 	Verify      int           // one viewer in so many checks what it gets; 1 to Viewers
 	ConnectRate int           // new viewers a second
@@ -27,7 +28,7 @@ type Config struct {
 // DefaultConfig is 1,000 viewers for 10 s.
 func DefaultConfig() Config {
 	return Config{
-		Viewers: 1000, Verify: 37, ConnectRate: 2000, Sources: 1,
+		Streams: 1, Viewers: 1000, Verify: 37, ConnectRate: 2000, Sources: 1,
 		Warmup: 3 * time.Second, Duration: 10 * time.Second,
 	}
 }
@@ -38,6 +39,7 @@ func (c Config) Validate() error {
 		name      string
 		n, lo, hi int
 	}{
+		{"streams", c.Streams, 1, 10_000},
 		{"viewers", c.Viewers, 1, 19_000},
 		{"verify", c.Verify, 1, max(c.Viewers, 1)},
 		{"connect-rate", c.ConnectRate, 1, 100_000},

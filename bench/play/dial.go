@@ -27,6 +27,28 @@ type target struct {
 	rtmp    rtmp.URL
 }
 
+// parseTargets gives the target of each stream: s itself if there is one, else
+// with -1, -2 ... behind the name.
+func parseTargets(s string, streams int) ([]target, error) {
+	if streams == 1 {
+		t, err := parseTarget(s)
+		return []target{t}, err
+	}
+	base, ext := s, ""
+	if b, ok := strings.CutSuffix(s, ".flv"); ok {
+		base, ext = b, ".flv"
+	}
+	list := make([]target, streams)
+	for i := range list {
+		t, err := parseTarget(fmt.Sprintf("%s-%d%s", base, i+1, ext))
+		if err != nil {
+			return nil, err
+		}
+		list[i] = t
+	}
+	return list, nil
+}
+
 func parseTarget(s string) (target, error) {
 	if strings.HasPrefix(s, "rtmp://") {
 		u, err := rtmp.ParseURL(s)

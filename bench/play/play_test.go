@@ -1,6 +1,7 @@
 package play
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -54,7 +55,7 @@ func flvServer(t *testing.T, skip int) string {
 
 func config(url string) Config {
 	return Config{
-		URL: url, Viewers: 6, Verify: 2, ConnectRate: 1000, Sources: 2,
+		URL: url, Streams: 1, Viewers: 6, Verify: 2, ConnectRate: 1000, Sources: 2,
 		Warmup: 100 * time.Millisecond, Duration: time.Second,
 	}
 }
@@ -177,6 +178,20 @@ func TestRunOverRTMP(t *testing.T) {
 	}
 	if c := r.Check; c.Frames < 3*25 || c.Gaps+c.Repeats+c.Damaged+c.Back != 0 {
 		t.Errorf("check is %+v", c)
+	}
+}
+
+func TestTargets(t *testing.T) {
+	list, err := parseTargets("http://h/live/a.flv", 3)
+	if err != nil || len(list) != 3 || !bytes.HasPrefix(list[2].request, []byte("GET /live/a-3.flv ")) {
+		t.Errorf("got %v, %v", list, err)
+	}
+	list, err = parseTargets("rtmp://h/live/a", 2)
+	if err != nil || list[1].rtmp.Stream != "a-2" {
+		t.Errorf("got %v, %v", list, err)
+	}
+	if list, err = parseTargets("rtmp://h/live/a", 1); err != nil || list[0].rtmp.Stream != "a" {
+		t.Errorf("got %v, %v", list, err)
 	}
 }
 

@@ -22,9 +22,9 @@ const (
 
 // run is one run of viewers.
 type run struct {
-	cfg    Config
-	target target
-	epoll  int
+	cfg     Config
+	targets []target // by stream
+	epoll   int
 
 	// Owned by the loop.
 	viewers []*viewer // by file descriptor
@@ -44,7 +44,7 @@ func Run(ctx context.Context, cfg Config, onCount func()) (Report, error) {
 	if err := cfg.Validate(); err != nil {
 		return Report{}, err
 	}
-	t, err := parseTarget(cfg.URL)
+	targets, err := parseTargets(cfg.URL, cfg.Streams)
 	if err != nil {
 		return Report{}, err
 	}
@@ -53,7 +53,7 @@ func Run(ctx context.Context, cfg Config, onCount func()) (Report, error) {
 		return Report{}, fmt.Errorf("play: epoll: %w", err)
 	}
 	r := &run{
-		cfg: cfg, target: t, epoll: epoll, delays: NewHistogram(), buf: make([]byte, 256<<10),
+		cfg: cfg, targets: targets, epoll: epoll, delays: NewHistogram(), buf: make([]byte, 256<<10),
 		fresh: make(chan *viewer, dialers),
 	}
 	defer r.closeAll()
@@ -125,7 +125,7 @@ func (r *run) dialAll(ctx context.Context, failed chan<- error) {
 	for range dialers {
 		wg.Go(func() {
 			for i := range jobs {
-				v, err := r.target.dial(ctx, i%r.cfg.Sources, i%r.cfg.Verify == 0)
+				v, err := r.targets[i%len(r.targets)].dial(ctx, i%r.cfg.Sources, i%r.cfg.Verify == 0)
 				if err == nil {
 					r.fresh <- v
 					continue

@@ -17,7 +17,8 @@ const usage = `usage: tmms-bench COMMAND [flags]
 
   publish   push synthetic streams by RTMP
   play      open many viewers of a stream and check what they get
-  compare   1,000 viewers of a 2 Mbit/s stream: tmms beside the C floor
+  compare   2,000 viewers of a 2 Mbit/s stream: tmms beside the C floor
+  scale     how many viewers one processor carries, and what each costs
   relay     what it costs to carry streams from one node to another
 
 "tmms-bench COMMAND -h" lists the flags.
@@ -45,6 +46,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		"publish":   publishCommand,
 		"play":      playCommand,
 		"compare":   compareCommand,
+		"scale":     scaleCommand,
 		"relay":     relayCommand,
 		"relay-end": relayEndCommand,
 	}

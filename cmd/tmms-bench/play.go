@@ -6,32 +6,14 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"time"
 
 	"tmms/bench/play"
 )
 
-// playResult is what "play -o json" prints: units are in the names.
-type playResult struct {
-	Viewers        int     `json:"viewers"`
-	Lost           int     `json:"lost"`
-	Seconds        float64 `json:"seconds"`
-	Bytes          int64   `json:"bytes"`
-	BitratePerView float64 `json:"bits_per_second_per_viewer"`
-	Verified       int     `json:"verified_viewers"`
-	Frames         int64   `json:"verified_frames"`
-	Gaps           int64   `json:"gaps"`
-	Repeats        int64   `json:"repeats"`
-	Damaged        int64   `json:"damaged"`
-	Back           int64   `json:"clock_went_back"`
-	P50MS          float64 `json:"delay_p50_ms"`
-	P99MS          float64 `json:"delay_p99_ms"`
-	MaxMS          float64 `json:"delay_max_ms"`
-}
-
 func playCommand(ctx context.Context, flags *flag.FlagSet, args []string, out io.Writer) error {
 	cfg := play.DefaultConfig()
 	flags.StringVar(&cfg.URL, "url", "http://127.0.0.1:8080/live/bench.flv", "rtmp:// or http://.../NAME.flv")
+	flags.IntVar(&cfg.Streams, "streams", cfg.Streams, "number of streams to watch: with several, -1, -2 ... is appended")
 	flags.IntVar(&cfg.Viewers, "viewers", cfg.Viewers, "number of viewers")
 	flags.IntVar(&cfg.Verify, "verify", cfg.Verify, "one viewer in so many checks every packet")
 	flags.IntVar(&cfg.ConnectRate, "connect-rate", cfg.ConnectRate, "new viewers per second")
@@ -55,21 +37,10 @@ func playCommand(ctx context.Context, flags *flag.FlagSet, args []string, out io
 	if err != nil {
 		fmt.Fprintln(flags.Output(), "first viewer lost:", err)
 	}
-	return printResult(out, *format, newPlayResult(report))
+	return printResult(out, *format, report.Result())
 }
 
-func newPlayResult(r play.Report) playResult {
-	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-	return playResult{
-		Viewers: r.Viewers, Lost: r.Lost, Seconds: r.Elapsed.Seconds(), Bytes: r.Bytes,
-		BitratePerView: float64(r.Bytes) * 8 / r.Elapsed.Seconds() / float64(r.Viewers),
-		Verified:       r.Verified, Frames: r.Check.Frames, Gaps: r.Check.Gaps, Repeats: r.Check.Repeats,
-		Damaged: r.Check.Damaged, Back: r.Check.Back,
-		P50MS: ms(r.Delay.Quantile(0.5)), P99MS: ms(r.Delay.Quantile(0.99)), MaxMS: ms(r.Delay.Max()),
-	}
-}
-
-func printResult(out io.Writer, format string, r playResult) error {
+func printResult(out io.Writer, format string, r play.Result) error {
 	if format == "json" {
 		if err := json.NewEncoder(out).Encode(r); err != nil {
 			return fmt.Errorf("play: %w", err)

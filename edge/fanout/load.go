@@ -6,7 +6,7 @@ import "time"
 const (
 	loadWindow = 100 * time.Millisecond // between two looks
 	loadHigh   = 0.85                   // a loop that works for more than this share of the time has too much to do,
-	loadLow    = 0.60                   // one that works for less could do more
+	loadLow    = 0.75                   // one that works for less could do more
 	stretchUp  = 1.30
 	stretchOff = 0.93
 )

@@ -87,7 +87,7 @@ func TestLoadHasHysteresis(t *testing.T) {
 		t.Errorf("factor %v after three busy windows", f)
 	}
 	before := l.factor
-	if f := run(0.7, 100); f != before {
+	if f := run(0.8, 100); f != before {
 		t.Errorf("factor %v in between, was %v", f, before)
 	}
 	if f := run(1, 100); f != 10 {

@@ -33,6 +33,7 @@ type Loop struct {
 	conns        atomic.Int64 // connections, those on their way here included
 	oldest       atomic.Int64 // when the oldest unidentified one was accepted
 	stopping     atomic.Pointer[error]
+	thread       atomic.Int64 // the kernel's id of the loop's thread; 0: it does not run
 	mailboxDrops atomic.Uint64
 	published    published
 
@@ -143,6 +144,8 @@ func (l *Loop) put(m message) bool {
 func (l *Loop) run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	l.thread.Store(int64(threadID()))
+	defer l.thread.Store(0)
 	l.now = l.reactor.clock()
 	if err := l.engine.start(); err != nil {
 		l.fail(err)

@@ -19,6 +19,7 @@ type Stats struct {
 	MailboxDrops  uint64        // messages refused by a full mailbox
 	Turns         uint64        // times the loop woke up
 	Busy          time.Duration // time spent outside of wait, in all
+	CPU           time.Duration // processor time of the loop's thread; 0 while it does not run
 	BusyRatio     float64       // the same over the last one to two seconds, 0 to 1
 	MaxLateness   time.Duration // how late OnTick hooks were at worst, in the last one to two seconds
 }
@@ -61,6 +62,7 @@ func (l *Loop) Stats() Stats {
 		MailboxDrops:  l.mailboxDrops.Load(),
 		Turns:         p.turns.Load(),
 		Busy:          time.Duration(p.busy.Load()),
+		CPU:           threadCPU(int(l.thread.Load())),
 		MaxLateness:   time.Duration(p.lateness.Load()),
 	}
 	// Against the clock, not the last turn: an idle loop takes none.

@@ -2,7 +2,10 @@
 
 package reactor
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // What socket_linux.go and epoll_linux.go have, for systems without an engine:
 // New refuses by supported, so none of the others is ever called.
@@ -32,6 +35,10 @@ func acceptSocket(int) (int, netip.AddrPort, acceptOutcome, error) {
 }
 
 func openReserve() (int, error) { return -1, ErrUnsupportedOS }
+
+func threadID() int { return 0 }
+
+func threadCPU(int) time.Duration { return 0 }
 
 func closeSocket(int) {}
 

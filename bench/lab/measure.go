@@ -1,0 +1,191 @@
+package lab
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"tmms/bench/play"
+	"tmms/bench/procstat"
+)
+
+// Load is the viewers of a measurement.
+type Load struct {
+	URL         string
+	Viewers     int
+	Verify      int // one in so many; 0 is the default of "play"
+	ConnectRate int // a second; 0 is the default of "play"
+	Streams     int // viewers are spread over so many, see play.Config; 0 is one
+	Duration    time.Duration
+	Warmup      time.Duration // 0 is the default of "play"
+}
+
+// Figures are what a measurement has found.
+type Figures struct {
+	Name           string  `json:"name"`
+	Viewers        int     `json:"viewers"`
+	USPerViewerSec float64 `json:"cpu_us_per_viewer_second"`
+	MSPerMB        float64 `json:"cpu_ms_per_mb"`      // of the process, and of its processor's softirq thread
+	LoopMSPerMB    float64 `json:"loop_cpu_ms_per_mb"` // of the event loops' threads alone; 0: not known
+	BusyShare      float64 `json:"cpu_share"`          // of one processor
+	P50MS          float64 `json:"delay_p50_ms"`
+	P99MS          float64 `json:"delay_p99_ms"`
+	Delivered      float64 `json:"delivered"` // of what the stream has, 0 to 1
+	Lost           int     `json:"lost"`
+	Faults         int64   `json:"faults"` // gaps, repeats, damage, steps back
+	RSSBytes       int64   `json:"rss_bytes"`
+	HeapBytes      int64   `json:"heap_and_stacks_bytes"` // after a collection; 0: not known
+}
+
+// Measure opens the viewers and charges the server for the time of the
+// counting. bitrate is that of the stream, in bits per second.
+func (l *Lab) Measure(ctx context.Context, s *Server, load Load, bitrate int) (Figures, error) {
+	cmd := l.Command(ctx, GeneratorCPU, "tmms-bench", load.args()...)
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		return Figures{}, fmt.Errorf("lab: play: %w", err)
+	}
+	if err = cmd.Start(); err != nil {
+		return Figures{}, fmt.Errorf("lab: play: %w", err)
+	}
+	lines := bufio.NewScanner(pipe)
+	if !lines.Scan() || lines.Text() != "counting" {
+		return Figures{}, fmt.Errorf("lab: play printed %q: %w", lines.Text(), cmd.Wait())
+	}
+	before, err := s.used(ctx)
+	if err != nil {
+		return Figures{}, err
+	}
+	// The viewers are still connected when play prints its result.
+	if !lines.Scan() {
+		return Figures{}, fmt.Errorf("lab: play ended: %w", cmd.Wait())
+	}
+	after, err := s.used(ctx)
+	if err != nil {
+		return Figures{}, err
+	}
+	heap, err := s.heap(ctx)
+	if err != nil {
+		return Figures{}, err
+	}
+	rss, err := procstat.RSS(s.PID)
+	if err != nil {
+		return Figures{}, err
+	}
+	var r play.Result
+	// What play says of lost viewers is in the result.
+	if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+		return Figures{}, errors.Join(fmt.Errorf("lab: play: %w", err), cmd.Wait())
+	}
+	if err := release(cmd.Wait()); err != nil {
+		return Figures{}, err
+	}
+	cpu, mb := after.cpu-before.cpu, float64(r.Bytes)/1e6
+	return Figures{
+		Name: s.Name, Viewers: r.Viewers,
+		USPerViewerSec: float64(cpu.Microseconds()) / r.Seconds / float64(r.Viewers),
+		MSPerMB:        cpu.Seconds() * 1000 / mb, LoopMSPerMB: (after.loops - before.loops).Seconds() * 1000 / mb,
+		BusyShare: cpu.Seconds() / r.Seconds, P50MS: r.P50MS, P99MS: r.P99MS,
+		Delivered: r.BitratePerView / float64(bitrate), Lost: r.Lost,
+		Faults: r.Gaps + r.Repeats + r.Damaged + r.Back, RSSBytes: rss, HeapBytes: heap,
+	}, nil
+}
+
+func release(err error) error {
+	if err != nil {
+		return fmt.Errorf("lab: play: %w", err)
+	}
+	return nil
+}
+
+func (d Load) args() []string {
+	args := []string{
+		"play", "-o", "json", "-mark", "-url", d.URL, "-viewers", strconv.Itoa(d.Viewers),
+		"-duration", d.Duration.String(),
+	}
+	for _, f := range []struct {
+		name string
+		n    int
+	}{{"-verify", d.Verify}, {"-connect-rate", d.ConnectRate}, {"-streams", d.Streams}} {
+		if f.n > 0 {
+			args = append(args, f.name, strconv.Itoa(f.n))
+		}
+	}
+	if d.Warmup > 0 {
+		args = append(args, "-warmup", d.Warmup.String())
+	}
+	return args
+}
+
+// usage is the processor time that was used so far.
+type usage struct{ cpu, loops time.Duration }
+
+func (s *Server) used(ctx context.Context) (usage, error) {
+	cpu, err := procstat.CPU(s.PID)
+	if err != nil {
+		return usage{}, err
+	}
+	soft, err := procstat.SoftIRQ(ServerCPU)
+	if err != nil {
+		return usage{}, err
+	}
+	u := usage{cpu: cpu + soft}
+	if s.Admin == "" {
+		return u, nil
+	}
+	m, err := s.Metrics(ctx)
+	if err != nil {
+		return usage{}, err
+	}
+	for name, v := range m {
+		if strings.HasPrefix(name, "tmms_edge_loop_cpu_seconds_total") {
+			u.loops += time.Duration(v * float64(time.Second))
+		}
+	}
+	return u, nil
+}
+
+// heap is what the process's memory holds after a collection: heap in use and
+// stacks. 0 where there is no admin port to ask.
+func (s *Server) heap(ctx context.Context) (int64, error) {
+	if s.Admin == "" {
+		return 0, nil
+	}
+	body, err := fetch(ctx, "http://"+s.Admin+"/debug/pprof/heap?gc=1")
+	if err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, body)
+	body.Close()
+	if err != nil {
+		return 0, fmt.Errorf("lab: %w", err)
+	}
+	m, err := s.Metrics(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return int64(m["go_memstats_heap_inuse_bytes"] + m["go_memstats_stack_inuse_bytes"]), nil
+}
+
+// Metrics are what the server exposes, by name with labels.
+func (s *Server) Metrics(ctx context.Context) (map[string]float64, error) {
+	body, err := fetch(ctx, "http://"+s.Admin+"/metrics")
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	m := map[string]float64{}
+	for lines := bufio.NewScanner(body); lines.Scan(); {
+		name, value, ok := strings.Cut(lines.Text(), " ")
+		if v, err := strconv.ParseFloat(value, 64); ok && err == nil {
+			m[name] = v
+		}
+	}
+	return m, nil
+}
