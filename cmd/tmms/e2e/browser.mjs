@@ -1,15 +1,10 @@
 // Opens a page with a <video> in Chromium, waits until it has played for some
 // seconds of media, and reports what it saw as JSON.
 //   node browser.mjs URL SECONDS SCREENSHOT.png
-import { chromium } from 'playwright-core';
+import { launch } from './chromium.mjs';
 
 const [url, seconds, screenshot] = process.argv.slice(2);
-const browser = await chromium.launch({
-  executablePath: '/usr/bin/chromium',
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--mute-audio',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync',
-    '--autoplay-policy=no-user-gesture-required'],
-});
+const browser = await launch();
 const report = { errors: [] };
 try {
   const page = await browser.newPage({ viewport: { width: 1100, height: 800 } });

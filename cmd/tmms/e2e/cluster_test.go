@@ -1,122 +1,24 @@
 package e2e
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
 
-// shell is one bash that runs the quickstart's blocks as a newcomer types them.
-type shell struct {
-	t   *testing.T
-	dir string
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
-	log strings.Builder
-}
-
-func startShell(t *testing.T, dir string) *shell {
-	t.Helper()
-	s := &shell{t: t, dir: dir, cmd: exec.Command("bash", "-e")}
-	s.cmd.Dir = dir
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	in, err := s.cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := s.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.cmd.Stderr = s.cmd.Stdout
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	s.in, s.out = in, bufio.NewReader(out)
-	t.Cleanup(func() {
-		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // whatever a failed test left
-		_ = s.cmd.Wait()
-	})
-	return s
-}
-
-// run runs a block and returns what it printed.
-func (s *shell) run(block string) string {
-	s.t.Helper()
-	const mark = "== done =="
-	if _, err := io.WriteString(s.in, block+"\necho '"+mark+"'\n"); err != nil {
-		s.t.Fatalf("%s: %v\n%s", block, err, s.log.String())
-	}
-	var printed strings.Builder
-	for {
-		line, err := s.out.ReadString('\n')
-		if strings.TrimSpace(line) == mark {
-			return printed.String()
-		}
-		printed.WriteString(line)
-		s.log.WriteString(line)
-		if err != nil {
-			s.t.Fatalf("the shell ended in:\n%s\nafter printing:\n%s%s", block, s.log.String(), s.nodeLogs())
-		}
-	}
-}
-
-func (s *shell) nodeLogs() string {
-	var b strings.Builder
-	logs, _ := filepath.Glob(filepath.Join(s.dir, "run", "*.log"))
-	for _, f := range logs {
-		text, _ := os.ReadFile(f)
-		fmt.Fprintf(&b, "--- %s\n%s", filepath.Base(f), text[max(0, len(text)-4000):])
-	}
-	return b.String()
-}
-
-// copyProject copies what a fresh clone has.
-func copyProject(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	cmd := exec.Command("bash", "-c",
-		`tar -C ../../.. --exclude=.git --exclude=.tools --exclude=node_modules --exclude=./run -cf - . | tar -C "$0" -xf -`, dir)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("copy: %v\n%s", err, out)
-	}
-	return dir
-}
-
-func quickstartBlocks(t *testing.T) []string {
-	t.Helper()
-	b, err := os.ReadFile("../../../docs/quickstart-cluster.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var blocks []string
-	for _, m := range regexp.MustCompile("(?s)```sh\n(.*?)\n```").FindAllStringSubmatch(string(b), -1) {
-		blocks = append(blocks, m[1])
-	}
-	if len(blocks) != 6 {
-		t.Fatalf("docs/quickstart-cluster.md has %d blocks, want 6", len(blocks))
-	}
-	return blocks
-}
-
 // Addresses of the quickstart's table.
 var (
-	edgeHTTP  = []string{"127.0.0.1:8084", "127.0.0.1:8085", "127.0.0.1:8086"}
-	edgeRTMP  = []string{"127.0.0.1:19354", "127.0.0.1:19355", "127.0.0.1:19356"}
-	adminPort = map[string]string{"o1": "8191", "o2": "8192", "o3": "8193", "e1": "8194", "e2": "8195", "e3": "8196"}
+	edgeHTTP = []string{"127.0.0.1:8084", "127.0.0.1:8085", "127.0.0.1:8086"}
+	edgeRTMP = []string{"127.0.0.1:19354", "127.0.0.1:19355", "127.0.0.1:19356"}
+
+	originRTMP = map[string]string{"o1": "127.0.0.1:19351", "o2": "127.0.0.1:19352", "o3": "127.0.0.1:19353"}
+	adminPort  = map[string]string{"o1": "8191", "o2": "8192", "o3": "8193", "e1": "8194", "e2": "8195", "e3": "8196"}
 )
 
 // TestQuickstart runs docs/quickstart-cluster.md block by block and watches on
@@ -235,23 +137,68 @@ func members(t *testing.T, port string) []string {
 func sameMembers(t *testing.T) {
 	want := []string{"e1 alive", "e2 alive", "e3 alive", "o1 alive", "o2 alive", "o3 alive"}
 	for name, port := range adminPort {
+		var got []string
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("%s sees %q", name, got)
+			}
+		})
 		waitFor(t, 15*time.Second, name+" to see all members alive", func() bool {
-			return slices.Equal(members(t, port), want)
+			got = members(t, port)
+			return slices.Equal(got, want)
 		})
 	}
 }
 
-// clusterViewers is the number of viewers that e1 counts over the cluster.
-func clusterViewers(t *testing.T) int {
+// sentAt is what a node has sent to its viewers of a protocol, in bytes.
+func sentAt(t *testing.T, name, proto string) (bytes int64) {
 	t.Helper()
-	_, body := get(t, "http://127.0.0.1:"+adminPort["e1"]+"/api/v1/viewers")
+	_, body := get(t, "http://127.0.0.1:"+adminPort[name]+"/api/v1/viewers?local=true")
 	var list struct {
-		Total int `json:"total"`
+		Viewers []struct {
+			Proto string `json:"proto"`
+			Sent  int64  `json:"sent_bytes"`
+		} `json:"viewers"`
 	}
 	if err := json.Unmarshal(body, &list); err != nil {
-		return 0
+		return 0 // it has just been killed, or starts
 	}
-	return list.Total
+	for _, v := range list.Viewers {
+		if v.Proto == proto {
+			bytes += v.Sent
+		}
+	}
+	return bytes
+}
+
+// placed is a stream as a node's API lists it.
+type placed struct {
+	Key       string `json:"key"`
+	State     string `json:"state"`
+	Epoch     uint64 `json:"epoch"`
+	Run       uint32 `json:"run"`
+	Owner     string `json:"owner_name"`
+	Publisher *struct {
+		Remote string `json:"remote"`
+	} `json:"publisher"`
+}
+
+// stream is default/live/NAME as a node's API lists it; the zero value if not.
+func stream(t *testing.T, node, name string) placed {
+	t.Helper()
+	_, body := get(t, "http://127.0.0.1:"+adminPort[node]+"/api/v1/streams")
+	var list struct {
+		Streams []placed `json:"streams"`
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		return placed{}
+	}
+	for _, s := range list.Streams {
+		if s.Key == "default/live/"+name {
+			return s
+		}
+	}
+	return placed{}
 }
 
 // leaderOf is the leader that a node's admin port names; "" if it knows none.

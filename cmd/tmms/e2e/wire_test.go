@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tmms/media"
 	"tmms/media/flv"
 	"tmms/media/rtmp"
 )
@@ -53,6 +54,9 @@ type pusher struct {
 	c       net.Conn
 	conn    *rtmp.ClientConn
 	mayFail bool // the server is about to be killed
+	failed  bool // and has been
+
+	sent []flv.Tag // by loop
 }
 
 // dialPush connects and asks to publish; it returns the refusal, if it is one.
@@ -115,8 +119,11 @@ func (p *pusher) flush() {
 	if len(out) == 0 {
 		return
 	}
-	if _, err := p.c.Write(out); err != nil && !p.mayFail {
-		p.t.Errorf("publish: %v", err)
+	if _, err := p.c.Write(out); err != nil {
+		p.failed = true
+		if !p.mayFail {
+			p.t.Errorf("publish: %v", err)
+		}
 	}
 	p.conn.Sent(len(out))
 }
@@ -140,6 +147,44 @@ func (p *pusher) play(tags []flv.Tag, offset uint32, d time.Duration) {
 	}
 }
 
+// loop plays tags in real time, over and over with rising timestamps, on a
+// goroutine of its own, until stop is called or the server is gone. Headers are
+// in the first lap only.
+func (p *pusher) loop(tags []flv.Tag) (stop func()) {
+	var length uint32
+	for _, tag := range tags {
+		if tag.Type == media.TypeVideo {
+			length = max(length, tag.Timestamp+frame)
+		}
+	}
+	quit, done := make(chan struct{}), make(chan struct{})
+	start := time.Now()
+	go func() {
+		defer close(done)
+		for lap := uint32(0); ; lap++ {
+			for _, tag := range tags {
+				if lap > 0 && !isMedia(tag) {
+					continue
+				}
+				tag.Timestamp += lap * length
+				select {
+				case <-time.After(time.Until(start.Add(time.Duration(tag.Timestamp) * time.Millisecond))):
+				case <-quit:
+					return
+				}
+				if p.send(tag); p.failed {
+					return
+				}
+				p.sent = append(p.sent, tag)
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-done
+	}
+}
+
 // cut ends the connection without a word, by RST.
 func (p *pusher) cut() {
 	_ = p.c.(*net.TCPConn).SetLinger(0)
@@ -158,17 +203,22 @@ func watchFLV(ctx context.Context, url string) (tags []flv.Tag, closed bool, err
 		return nil, false, err
 	}
 	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
+	b, readErr := io.ReadAll(res.Body)
 	closed = ctx.Err() == nil
-	if err != nil && ctx.Err() == nil {
-		return nil, closed, err
-	}
 	tags, err = parseFLV(b)
 	if errors.Is(err, flv.ErrShort) {
-		err = nil // ctx ended in the middle of a tag
+		err = nil // it ended in the middle of a tag
+	}
+	if closed && err == nil {
+		err = readErr
 	}
 	return tags, closed, err
 }
+
+// refusedError is what a server answers to a player that it refuses.
+type refusedError struct{ rtmp.Status }
+
+func (e *refusedError) Error() string { return e.Code + ": " + e.Description }
 
 // watchRTMP plays url until ctx ends or the server closes.
 func watchRTMP(ctx context.Context, url string) (tags []flv.Tag, closed bool, err error) {
@@ -207,7 +257,7 @@ func watchRTMP(ctx context.Context, url string) (tags []flv.Tag, closed bool, er
 				body := append([]byte(nil), ev.Message.Body...)
 				tags = append(tags, flv.Tag{Type: ev.Message.Type, Timestamp: ev.Message.Timestamp, Body: body})
 			case rtmp.EventRefused:
-				return tags, true, errors.New(ev.Status.Code)
+				return tags, true, &refusedError{*ev.Status}
 			case rtmp.EventEOF:
 				return tags, true, nil
 			default:

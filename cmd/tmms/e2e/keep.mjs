@@ -1,0 +1,45 @@
+// Keeps a watch page with hls.js open until stdin ends. Says "playing" once its
+// video plays, and reports at the end, as JSON, the video's time over time and
+// the errors of hls.js.
+//   node keep.mjs URL
+import { launch } from './chromium.mjs';
+
+const browser = await launch();
+const report = { samples: [], errors: [], status: '' };
+const end = new Promise((resolve) => { process.stdin.on('end', resolve).on('close', resolve).resume(); });
+try {
+  const page = await browser.newPage({ viewport: { width: 1100, height: 800 } });
+  // Listen to each instance that the page makes.
+  await page.addInitScript(() => {
+    let Listened;
+    window.hlsErrors = [];
+    Object.defineProperty(window, 'Hls', {
+      get: () => Listened,
+      set: (Hls) => {
+        Listened = class extends Hls {
+          constructor(config) {
+            super(config);
+            this.on(Hls.Events.ERROR, (_, data) => window.hlsErrors.push({ details: data.details, fatal: data.fatal }));
+          }
+        };
+      },
+    });
+  });
+  await page.goto(process.argv[2]);
+  const sample = () => page.evaluate(() => ({
+    time: document.querySelector('video').currentTime, errors: window.hlsErrors,
+    status: document.querySelector('[role=status]').textContent,
+  }));
+  let open = true, playing = 0;
+  end.then(() => { open = false; });
+  while (open) {
+    const { time, errors, status } = await sample();
+    report.samples.push([Date.now(), time]);
+    Object.assign(report, { errors, status });
+    if (time > 1 && playing++ === 0) console.log('playing');
+    await Promise.race([page.waitForTimeout(250), end]);
+  }
+} finally {
+  await browser.close();
+}
+console.log(JSON.stringify(report));
