@@ -54,6 +54,7 @@ type Engine struct {
 	backlog []*Viewer // viewers that have more to get before their slot comes
 	swap    []*Viewer // the backlog's other half
 	pass    pass
+	shifted shifted
 	sent    [numFormats]int64 // bytes of this tick
 
 	stats Stats
@@ -165,6 +166,7 @@ func (e *Engine) OnTick(now time.Duration) (busy bool) {
 	e.submit()
 	worked = e.flushBacklog() || worked
 	e.publish()
+	e.shifted.forget()
 	if worked && e.observe != nil {
 		e.observe(time.Since(start))
 	}

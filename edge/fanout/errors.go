@@ -8,7 +8,7 @@ var (
 	ErrEnded = errors.New("stream ended")
 	// ErrStopped: [Viewer.Stop] was called and the message in hand is out.
 	ErrStopped = errors.New("viewer stopped")
-	// ErrLag: the viewer is more than twice the latency target behind.
+	// ErrLag: the viewer has skipped more than its clock can be taken back, 24 days.
 	ErrLag = errors.New("viewer lags behind")
 	// ErrOvertaken: what the viewer should get next is no longer held.
 	ErrOvertaken = errors.New("viewer overtaken by the log")

@@ -17,6 +17,7 @@ type pass struct {
 	from   int64 // offset of bytes
 	bytes  []byte
 	sent   int64           // bytes, by all viewers of the pass, but for the batch
+	newest int64           // offset of the newest group
 	lagMax media.Timestamp // a viewer further behind is late
 }
 
@@ -31,7 +32,8 @@ func (p *pass) begin(ch *channel, now time.Duration) {
 	p.final = ch.view.advance() && ended
 	p.head = ch.view.log.Head()
 	ch.head, ch.final = p.head, p.final
-	p.lagMax = media.Timestamp(2 * ch.stream.latency.Milliseconds())
+	p.newest = ch.view.newest()
+	p.lagMax = lagMax(ch.stream.latency)
 	if n := ch.view.resets.Load(); n != ch.resets {
 		ch.stream.engine.stats.skips.Add((n - ch.resets) * int64(ch.viewers))
 		ch.resets = n
@@ -68,7 +70,7 @@ func (v *Viewer) turn(p *pass, batch bool) {
 		v.check(p)
 		return
 	}
-	for budget := viewerBudget; v.due(); {
+	for budget := viewerBudget; v.due() && v.inTime(p); {
 		b, ok := v.next(p)
 		switch {
 		case !ok:
@@ -80,7 +82,7 @@ func (v *Viewer) turn(p *pass, batch bool) {
 		case budget <= 0:
 			v.engine.enqueue(v)
 			return
-		case batch && v.prefix == nil && len(b) <= budget:
+		case batch && v.prefix == nil && v.shift == 0 && len(b) <= budget:
 			v.conn.SendLater(b, v)
 			return
 		}
@@ -91,6 +93,21 @@ func (v *Viewer) turn(p *pass, batch bool) {
 		}
 		budget -= n
 	}
+}
+
+// inTime lets a viewer that is late skip, if it stands between two messages;
+// else it gets the rest of the one in hand first. false: it has left.
+func (v *Viewer) inTime(p *pass) bool {
+	switch {
+	case !v.late(p):
+		v.flags &^= flagLate
+	case v.flags&flagMid != 0:
+		v.flags |= flagLate
+	default:
+		v.flags &^= flagLate
+		return v.skip(p)
+	}
+	return true
 }
 
 // due does what had to wait for the end of a message: the sink's own bytes, and
@@ -137,7 +154,7 @@ func (v *Viewer) next(p *pass) (b []byte, ok bool) {
 		v.prefix = nil
 	}
 	b, ok = p.at(v.cursor)
-	if ok && len(b) > 0 && v.flags&flagMid != 0 && v.flags&(flagControl|flagLeaving) != 0 {
+	if ok && len(b) > 0 && v.flags&flagMid != 0 && v.flags&(flagControl|flagLeaving|flagLate) != 0 {
 		e, found := p.view.log.At(v.cursor)
 		if !found {
 			return nil, false
@@ -151,6 +168,9 @@ func (v *Viewer) next(p *pass) (b []byte, ok bool) {
 // the socket: at most limit bytes of it.
 func (v *Viewer) send(p *pass, b []byte, limit int) (n int, err error) {
 	piece := b[:min(len(b), limit)]
+	if v.shift != 0 && v.prefix == nil {
+		piece = v.engine.shifted.piece(p.view, v.cursor, piece, v.shift)
+	}
 	n, err = v.conn.Send(piece)
 	v.took(n, n < len(piece), n < len(b))
 	p.sent += int64(n)
@@ -184,31 +204,36 @@ func (v *Viewer) took(n int, blocked, mid bool) {
 		v.flags &^= flagIdle
 		v.progress = e.now
 	}
-	if blocked {
-		v.flags |= flagBlocked
-	}
-	if n == 0 {
-		return
-	}
-	v.progress = e.now
-	v.sent += int64(n)
-	e.sent[v.bucket.channel.format] += int64(n)
-	if v.prefix != nil {
-		v.prefixOff += uint32(n)
-	} else {
-		v.cursor += int64(n)
-	}
-	if mid {
-		v.flags |= flagMid
-	} else {
+	if n > 0 {
+		v.progress = e.now
+		v.sent += int64(n)
+		e.sent[v.bucket.channel.format] += int64(n)
+		if v.prefix != nil {
+			v.prefixOff += uint32(n)
+		} else {
+			v.cursor += int64(n)
+		}
 		v.flags &^= flagMid
+		if mid {
+			v.flags |= flagMid
+		}
+	}
+	if blocked {
+		v.block()
+	}
+}
+
+// block notes that the socket is full, and what the viewer waits for.
+func (v *Viewer) block() {
+	v.flags |= flagBlocked
+	if e, ok := v.bucket.channel.view.log.At(v.cursor); ok {
+		v.stuckAt = e.DTS
 	}
 }
 
 // idle notes that the viewer has everything; at the end of the stream it leaves.
 func (v *Viewer) idle(final bool) {
 	v.flags |= flagIdle
-	v.excused = 0
 	if final {
 		v.leave(ErrEnded)
 	}
@@ -220,20 +245,7 @@ func (v *Viewer) check(p *pass) {
 	case p.now-v.progress >= media.StallTimeout:
 		v.leave(ErrStalled)
 	case v.flags&flagJoined == 0:
-	case v.cursor < p.view.log.Tail():
+	case v.flags&flagMid != 0 && v.prefix == nil && v.cursor < p.view.log.Tail():
 		v.leave(ErrOvertaken)
-	case p.now >= v.excused && v.lags(p):
-		v.leave(ErrLag)
 	}
-}
-
-// lags tells that the viewer is more than twice the latency target behind,
-// though there is a newer group to be in. A viewer whose only choice is a long
-// group is not late.
-func (v *Viewer) lags(p *pass) bool {
-	if v.cursor >= p.view.newest() {
-		return false
-	}
-	e, ok := p.view.log.At(v.cursor)
-	return ok && p.view.live.LastDTS()-e.DTS > p.lagMax
 }

@@ -103,7 +103,8 @@ func (v *view) append(e *bytelog.Entry, raw []byte) {
 	b := v.log.Reserve(v.format.size(e, raw))
 	v.format.append(b[:0], e, raw)
 	v.log.Commit(bytelog.Entry{
-		ID: e.ID, DTS: e.DTS, Ingested: e.Ingested, Run: e.Run, Type: e.Type, Kind: e.Kind, Codec: e.Codec, Track: e.Track,
+		ID: e.ID, DTS: e.DTS, Ingested: e.Ingested, Config: e.Config, Run: e.Run,
+		Type: e.Type, Kind: e.Kind, Codec: e.Codec, Track: e.Track,
 	})
 }
 

@@ -45,6 +45,7 @@ const (
 	flagLeaving                   // leave at the next message boundary
 	flagQueued                    // in the engine's backlog
 	flagIdle                      // had everything at its last turn
+	flagLate                      // skips at the next message boundary
 )
 
 // Viewer is one viewer's place in a stream. It belongs to the loop of its
@@ -56,14 +57,14 @@ type Viewer struct {
 	bucket *bucket // nil: not attached
 	prefix *prefix // being sent; nil: done
 
-	cursor   int64         // absolute offset in the channel's log
-	sent     int64         // bytes since Attach
-	since    time.Duration // when the viewer was attached, then when it joined
-	progress time.Duration // when the socket took the last byte, or had nothing to take
-	excused  time.Duration // no lag is held against the viewer before; 0 once it has caught up
+	cursor   int64           // absolute offset in the channel's log
+	sent     int64           // bytes since Attach
+	since    time.Duration   // when the viewer was attached, then when it joined
+	stuckAt  media.Timestamp // stream time of what it would have got next when its socket was full
+	progress time.Duration   // when the socket took the last byte, or had nothing to take
 
 	prefixOff uint32 // bytes of prefix sent
-	shift     int32  // ms taken off the clock by skips; viewers are not skipped yet, so 0
+	shift     int32  // ms taken off the clock by skips
 	index     uint32 // in bucket.viewers
 	flags     uint8
 }
@@ -171,9 +172,9 @@ func (v *Viewer) join(live *relay.Live, j relay.Join) {
 	e := v.engine
 	old.remove(v)
 	ch.add(v, old.slot)
-	v.cursor, v.prefix, v.prefixOff = off, ch.view.prefix(j), 0
+	v.cursor, v.prefix, v.prefixOff, v.shift = off, ch.view.prefix(j), 0, 0
 	v.flags |= flagJoined
-	v.since, v.progress, v.excused = e.now, e.now, e.now+media.StallTimeout
+	v.since, v.progress = e.now, e.now
 	v.sink.OnJoin()
 	if v.bucket != nil {
 		e.enqueue(v)
