@@ -56,6 +56,7 @@ fmt: deps ## format the code
 bench: ## fan-out beside the C floor, viewers on one core, the relay of 100 and 300 streams (docs/bench.md)
 	go run ./cmd/tmms-bench compare -pairs 9
 	go run ./cmd/tmms-bench scale
+	go run ./cmd/tmms-bench streams
 	go run ./cmd/tmms-bench relay
 
 .PHONY: deps

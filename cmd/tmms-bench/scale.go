@@ -77,6 +77,14 @@ func (s *scaling) run(ctx context.Context, numbers []int) error {
 	return nil
 }
 
+// Times of a run: all runs count when the stream's log has its full length, so
+// that memory differs by the viewers alone.
+const (
+	connectRate = 3000 // viewers a second
+	minWarmup   = 8 * time.Second
+	filled      = 25 * time.Second
+)
+
 func (s *scaling) measure(ctx context.Context, viewers int) (f lab.Figures, stretch float64, err error) {
 	server, err := s.lab.TMMS(ctx, "tmms", s.set...)
 	if err != nil {
@@ -92,8 +100,10 @@ func (s *scaling) measure(ctx context.Context, viewers int) (f lab.Figures, stre
 	if s.proto == "rtmp" {
 		url = server.Play("bench")
 	}
+	connecting := time.Duration(viewers) * time.Second / connectRate
 	f, err = s.lab.Measure(ctx, server, lab.Load{
-		URL: url, Viewers: viewers, Verify: max(37, viewers/100), ConnectRate: 3000, Warmup: 8 * time.Second,
+		URL: url, Viewers: viewers, Verify: max(37, viewers/100), ConnectRate: connectRate,
+		Warmup:   max(minWarmup, filled-connecting),
 		Duration: time.Duration(s.seconds) * time.Second,
 	}, s.bitrate)
 	if err != nil {
