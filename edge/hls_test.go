@@ -66,6 +66,10 @@ func TestPlaylistsAndSegmentsAreServedFromTheIndex(t *testing.T) {
 	if sent := n.edge.web.HLSSent(); sent < 3*700_000 {
 		t.Errorf("%d bytes counted", sent)
 	}
+	// All but the multivariant playlist, which came before it was a viewer.
+	if list := n.edge.web.HLSInfo(0, 1); len(list) != 1 || list[0].Sent < 3*700_000 {
+		t.Errorf("the viewer is %+v", list)
+	}
 }
 
 func TestConditionalAndRangeRequests(t *testing.T) {

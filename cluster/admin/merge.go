@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"tmms/cluster/state"
 )
@@ -26,6 +27,7 @@ func mergeStreams(parts []part[streamsAnswer], names map[string]string, limit in
 			total++ // its owner did not count it
 		}
 		s.OwnerName = names[s.Owner]
+		slices.SortFunc(s.Edges, func(a, b EdgeInfo) int { return strings.Compare(a.Name, b.Name) })
 		list = append(list, *s)
 	}
 	return streamsReply{Streams: list[:min(limit, len(list))], Total: total}

@@ -13,6 +13,6 @@ type Info struct {
 	Proto  string // "rtmp", "flv", "ws-flv" or "hls"
 	Remote netip.AddrPort
 	Since  time.Duration // how long it has been here
-	Sent   int64         // bytes of the stream; 0 for HLS, where no connection is a viewer's own
+	Sent   int64         // bytes of the stream; for HLS those that its address was sent
 	State  string        // "waiting", "playing" or "paused"
 }

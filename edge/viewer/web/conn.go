@@ -39,6 +39,7 @@ type conn struct {
 	body   body
 	wait   *waiting // stateParked
 	player *player  // stateLive
+	viewer *session // that the present answer of HLS is for; nil: not known, or another answer
 	asked  bool     // a request was understood
 	last   bool     // close after the present answer
 	timed  bool     // the present head's deadline runs
@@ -266,12 +267,15 @@ func (c *conn) pump() {
 func (c *conn) count(n int) {
 	if c.hls {
 		c.loop.server.hlsSent.Add(int64(n))
+		if c.viewer != nil {
+			c.viewer.sent.Add(int64(n))
+		}
 	}
 }
 
 // answered ends an answer whose bytes the socket has taken.
 func (c *conn) answered() {
-	c.hls = false
+	c.hls, c.viewer = false, nil
 	if c.last {
 		c.state = stateClosed
 		c.rc.CloseAfterFlush(viewer.ErrDone)

@@ -85,7 +85,7 @@ func (c *conn) playlist(w *waiting, x *hls.Index) {
 		b = x.AppendMedia(nil, suffix)
 	}
 	if !w.multivariant {
-		w.stream.seen(c.rc.Remote().Addr(), now)
+		c.viewer = w.stream.seen(c.rc.Remote().Addr(), now)
 	}
 	w.stream.release(now)
 	h := header{status: http.StatusOK, typ: typePlaylist, cache: cachePlaylist, etag: x.ETag()}
@@ -167,6 +167,7 @@ func (c *conn) serveSegment(r *request, t viewer.Target, name string) {
 // on the stream.
 func (c *conn) segment(w *waiting) {
 	seg := w.stream.segment(w.epoch, w.msn)
+	c.viewer = w.stream.viewer(c.rc.Remote().Addr())
 	w.stream.release(c.loop.loop.Now())
 	if seg == nil {
 		c.notFound(w.request, "no such segment, or not any more")

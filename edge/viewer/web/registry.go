@@ -56,6 +56,7 @@ type hlsStream struct {
 // session is an address that plays a stream by HLS.
 type session struct {
 	first, last time.Duration
+	sent        atomic.Int64 // bytes
 }
 
 // rendered is the playlists of one index version, without a suffix.
@@ -165,21 +166,30 @@ func (s *hlsStream) playlists(x *hls.Index) *rendered {
 	return p
 }
 
-// seen notes that an address plays the stream.
-func (s *hlsStream) seen(addr netip.Addr, now time.Duration) {
+// seen notes that an address plays the stream; nil if there are too many.
+func (s *hlsStream) seen(addr netip.Addr, now time.Duration) *session {
 	s.registry.mu.Lock()
 	defer s.registry.mu.Unlock()
 	if known := s.sessions[addr]; known != nil {
 		known.last = now
-		return
+		return known
 	}
 	if len(s.sessions) >= media.MaxHLSSessions {
-		return
+		return nil
 	}
 	if s.sessions == nil {
 		s.sessions = map[netip.Addr]*session{}
 	}
-	s.sessions[addr] = &session{first: now, last: now}
+	fresh := &session{first: now, last: now}
+	s.sessions[addr] = fresh
+	return fresh
+}
+
+// viewer is the session of an address that plays the stream; nil if there is none.
+func (s *hlsStream) viewer(addr netip.Addr) *session {
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	return s.sessions[addr]
 }
 
 // sweep forgets sessions and streams whose time is over; more tells that there
@@ -240,7 +250,8 @@ func (r *registry) list(now time.Duration, limit int) []viewer.Info {
 				return infos
 			}
 			infos = append(infos, viewer.Info{
-				Key: s.key, Proto: "hls", Remote: netip.AddrPortFrom(addr, 0), Since: now - known.first, State: "playing",
+				Key: s.key, Proto: "hls", Remote: netip.AddrPortFrom(addr, 0), Since: now - known.first, Sent: known.sent.Load(),
+				State: "playing",
 			})
 		}
 	}
