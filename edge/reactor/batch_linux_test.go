@@ -125,12 +125,13 @@ func TestBatchFullAndDeadSockets(t *testing.T) {
 				if !c.Blocked() {
 					t.Error("the connection does not know that its socket is full")
 				}
-				c.SendLater(big, &o)
-				g.loop().Submit()
 			})
-			if o.calls != 2 || o.n != 0 || o.err != nil {
-				t.Fatalf("no room at all: %+v", o)
-			}
+			// The kernel may find more room for a while.
+			eventually(t, "there is no room at all", func() bool {
+				onLoop(t, g.loop(), func() { c.SendLater(big, &o); g.loop().Submit() })
+				return o.n == 0 && o.err == nil
+			})
+			o.calls = 0
 			if _, err := io.ReadFull(peer, make([]byte, 1<<20)); err != nil {
 				t.Fatal(err)
 			}
@@ -140,11 +141,11 @@ func TestBatchFullAndDeadSockets(t *testing.T) {
 				c.SendLater(big[:100], &o)
 				g.loop().Submit()
 			})
-			if o.calls != 3 || !errors.Is(o.err, syscall.EPIPE) {
+			if o.calls != 1 || !errors.Is(o.err, syscall.EPIPE) {
 				t.Errorf("a socket that sends no more: %+v", o)
 			}
 			onLoop(t, g.loop(), func() { c.SendLater(big[:100], &o) }) // it is condemned, or gone
-			if o.calls != 4 || !errors.Is(o.err, ErrClosed) {
+			if o.calls != 2 || !errors.Is(o.err, ErrClosed) {
 				t.Errorf("a closed connection: %+v", o)
 			}
 			peer.Close()
