@@ -138,6 +138,13 @@ func (a *audience) watch(t *testing.T, s *seen, wait func()) {
 			return
 		}
 		defer res.Body.Close()
+		defer func() { // the end of the stream is the test's
+			select {
+			case <-a.stop:
+				s.lastErr = nil
+			default:
+			}
+		}()
 		s.read(a, bufio.NewReaderSize(res.Body, 4096), wait)
 	})
 }
