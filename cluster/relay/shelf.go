@@ -209,6 +209,14 @@ func (s *shelf) adopt(x *hls.Index) {
 	s.shown, s.epoch, s.high = x, x.Epoch, idOf(x.Segments[len(x.Segments)-1])
 }
 
+// discontinuities counts those of the stream in and before what is shown.
+func (s *shelf) discontinuities() uint64 {
+	if s.shown == nil {
+		return 0
+	}
+	return s.shown.Discontinuities()
+}
+
 // have names the newest segment up to which everything is here.
 func (s *shelf) have() segmentID {
 	if s.shown == nil {

@@ -67,7 +67,7 @@ func newSequencer(
 func (q *sequencer) begin(now time.Time) {
 	var cfg timeline.Config
 	if q.resumed {
-		reported, _ := q.writer.Live().Reported()
+		reported, _, _ := q.writer.Live().Reported()
 		cfg.Resume, cfg.HasResume = max(q.writer.Live().LastDTS(), reported), true
 		if !q.t0.IsZero() {
 			cfg.Resume = max(cfg.Resume, media.Timestamp(now.Sub(q.t0).Milliseconds()))
