@@ -16,6 +16,8 @@ const (
 	scratchSize = 64 << 10
 	// maxEvents bounds the events of one wait; the rest come with the next.
 	maxEvents = 1024
+	// awakeWait is the longest wait of a loop that stays awake.
+	awakeWait = 10 * time.Millisecond
 )
 
 // Loop is one event loop. Its methods are for its own thread, and for the
@@ -214,6 +216,9 @@ func (l *Loop) timeout() time.Duration {
 		if timeout < 0 || grid < timeout {
 			timeout = grid
 		}
+	}
+	if l.cfg.Awake && l.slab.used > 0 && (timeout < 0 || timeout > awakeWait) {
+		timeout = awakeWait
 	}
 	return timeout
 }

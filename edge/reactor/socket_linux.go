@@ -215,6 +215,16 @@ func closeAll(fds []int) {
 	}
 }
 
+// dupSocket gives another descriptor of a connection's socket.
+func dupSocket(c *net.TCPConn) (fd int, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	outside := raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) })
+	return fd, errors.Join(outside, err)
+}
+
 // shutdownWrite sends FIN after what the socket holds.
 func shutdownWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
 

@@ -3,6 +3,7 @@
 package reactor
 
 import (
+	"net"
 	"net/netip"
 	"time"
 )
@@ -43,6 +44,8 @@ func threadCPU(int) time.Duration { return 0 }
 func closeSocket(int) {}
 
 func closeAll([]int) {}
+
+func dupSocket(*net.TCPConn) (int, error) { return -1, ErrUnsupportedOS }
 
 func shutdownWrite(int) error { return ErrUnsupportedOS }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -88,11 +87,7 @@ func (l *Loop) Open(rc *reactor.Conn) reactor.Protocol {
 // handOver makes a net.Conn of the descriptor and passes it on, off the loop.
 func (s *Server) handOver(fd int, h Handover) {
 	s.handing.Go(func() {
-		f := os.NewFile(uintptr(fd), "rtmp")
-		c, err := net.FileConn(f)
-		if closing := f.Close(); err == nil && closing != nil {
-			err = closing
-		}
+		c, err := reactor.NetConn(fd)
 		if err != nil {
 			h.RTMP.Close()
 			s.cfg.Log.Warn("publisher lost", slog.Any("err", fmt.Errorf("rtmp: hand over: %w", err)))

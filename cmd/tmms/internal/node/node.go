@@ -44,6 +44,7 @@ type Node struct {
 	hub        *relay.Hub
 	local      *admin.Local
 	origin     *origin.Origin // nil without the role
+	sockets    sockets        // of the origin
 	edge       *edge.Edge     // nil without the role
 	admin      *admin.Server  // nil when off
 	listener   net.Listener   // RTMP of a node without edge, else nil
@@ -89,6 +90,10 @@ func (n *Node) newOrigin(context.Context) (err error) {
 		Log: n.opt.Log, Registerer: n.registry, Now: time.Now,
 	}
 	n.originDeps(&deps)
+	if n.sockets, err = newSockets(n.opt.Log); err != nil {
+		return err
+	}
+	deps.Sockets = n.sockets
 	if n.origin, err = origin.New(cfg, deps); err != nil {
 		return err
 	}
@@ -139,7 +144,7 @@ func (n *Node) Run(ctx context.Context) error {
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	endFabric := n.background(ctx, stop, n.fabricParts()...)
-	endGroup := n.background(ctx, stop, Part{"state", n.group.Run})
+	endGroup := n.background(ctx, stop, append(n.socketParts(), Part{"state", n.group.Run})...)
 	err := Supervise(serving, n.parts()...)
 	n.farewell(ctx)
 	return errors.Join(err, endGroup(), endFabric())
@@ -162,6 +167,14 @@ func (n *Node) background(ctx context.Context, stop func(), parts ...Part) (end 
 		cancel()
 		return <-ended
 	}
+}
+
+// socketParts read for the publishers, which the origin closes when it ends.
+func (n *Node) socketParts() []Part {
+	if n.origin == nil {
+		return nil
+	}
+	return []Part{{"sockets", n.sockets.reactor.Run}}
 }
 
 func (n *Node) fabricParts() []Part {

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// spareProcs run what is not a reactor loop: raft, sessions, the admin port.
-	spareProcs = 2
+	// spareProcs run what is not a viewers' loop: publishers' sockets, raft,
+	// sessions, the admin port.
+	spareProcs = 3
 	// memoryShare is the part of the memory that we may have at which the
 	// garbage collector works harder, in percent.
 	memoryShare = 80
