@@ -41,6 +41,11 @@ const (
 	// MaxPublisherConns bounds the publisher connections of a node; each holds a
 	// read buffer of 64 KiB.
 	MaxPublisherConns = 8192
+	// MaxSharedSessions bounds the different connect commands that a loop keeps to
+	// have each once for all players that sent the same, and MaxSharedSession the
+	// bytes of the texts in one: real ones have 300 at most.
+	MaxSharedSessions = 1024
+	MaxSharedSession  = 1024
 	// MaxNetStreams bounds the message streams that one RTMP connection may create.
 	MaxNetStreams = 16
 	// MaxControlOutput bounds unsent replies of one connection: a peer that

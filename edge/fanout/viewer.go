@@ -81,6 +81,15 @@ func (v *Viewer) Joined() bool { return v.flags&flagJoined != 0 }
 // Key is the stream's key; the viewer must be attached.
 func (v *Viewer) Key() media.StreamKey { return v.bucket.channel.stream.key }
 
+// Options are those to attach a viewer like this one with; the viewer must be
+// attached.
+func (v *Viewer) Options() Options {
+	ch := v.bucket.channel
+	return Options{
+		Key: ch.stream.key, Format: ch.format, Latency: ch.stream.latency, Flush: ch.class.interval, FlushLimit: ch.class.limit,
+	}
+}
+
 // Format is the format of the viewer's bytes; the viewer must be attached.
 func (v *Viewer) Format() Format { return v.bucket.channel.format }
 

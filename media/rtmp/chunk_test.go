@@ -84,7 +84,7 @@ type gotMessage struct {
 // Abort act as in a connection and are not in the result.
 func readChunks(b []byte, size func() int) ([]gotMessage, *chunkReader, error) {
 	r := newChunkReader(NewBudget(media.MaxPartialBytesProcess), media.MaxPartialBytes)
-	r.keep = true
+	r.keep = media.KeepMessageBuffer
 	var all []gotMessage
 	for len(b) > 0 {
 		piece := b[:min(len(b), size())]
@@ -492,7 +492,7 @@ func TestChunkReaderLimits(t *testing.T) {
 	})
 	t.Run("large buffers are dropped", func(t *testing.T) {
 		r := newChunkReader(nil, media.MaxPartialBytes)
-		r.setMode(media.MaxPartialBytes, true)
+		r.setMode(media.MaxPartialBytes, media.KeepMessageBuffer)
 		r.chunkSize = media.MaxChunkSize
 		for i, n := range []int{1000, media.KeepMessageBuffer + 1} {
 			in := chunk{csid: 4, length: n, typ: 9, payload: body(n)}.append(nil)
