@@ -33,11 +33,15 @@ type Conn struct {
 	// Set when the connection starts.
 	loop       *Loop
 	remoteIP   [16]byte
-	remotePort uint16
+	accepted   time.Duration // loop time
 	fd         int32
 	place      uint32
 	generation uint32
-	accepted   time.Duration // loop time
+
+	// Neighbours on the list of unidentified connections, owned by the loop.
+	older, newer link
+
+	remotePort uint16
 
 	// Owned by the loop.
 	state   connState
@@ -49,12 +53,9 @@ type Conn struct {
 	ended   bool // the peer's end was read
 	pending bool // stands on the loop's list of unidentified connections
 	proto   Protocol
-	out     []byte // queue of Write
+	out     *[]byte // queue of Write, never empty; nil: nothing waits, as nearly always
 	reason  error
 	timer   timewheel.Entry
-
-	// Neighbours on the list of unidentified connections.
-	older, newer *Conn
 }
 
 // Loop is the loop that c lives on; valid from any goroutine until OnClose.
@@ -101,8 +102,8 @@ func (c *Conn) Send(b []byte) (n int, err error) {
 	if c.state != stateOpen {
 		return 0, ErrClosed
 	}
-	if len(c.out) > 0 {
-		if err = c.flush(); err != nil || len(c.out) > 0 {
+	if c.out != nil {
+		if err = c.flush(); err != nil || c.out != nil {
 			return 0, err
 		}
 	}
@@ -117,24 +118,35 @@ func (c *Conn) Write(b []byte) error {
 	if c.state != stateOpen {
 		return ErrClosed
 	}
-	if len(c.out) == 0 && !c.full {
+	if c.out == nil && !c.full {
 		n, err := c.send(b)
 		if err != nil {
 			return err
 		}
 		b = b[n:]
 	}
-	if size := len(c.out) + len(b); size > media.MaxControlOutput {
+	if len(b) == 0 {
+		return nil
+	}
+	if size := c.Pending() + len(b); size > media.MaxControlOutput {
 		err := fmt.Errorf("%w: %d bytes wait, the limit is %d", ErrBacklog, size, media.MaxControlOutput)
 		c.loop.condemn(c, err)
 		return err
 	}
-	c.out = append(c.out, b...)
+	if c.out == nil {
+		c.out = new([]byte)
+	}
+	*c.out = append(*c.out, b...)
 	return nil
 }
 
 // Pending is the number of bytes of Write that the socket has not taken yet.
-func (c *Conn) Pending() int { return len(c.out) }
+func (c *Conn) Pending() int {
+	if c.out == nil {
+		return 0
+	}
+	return len(*c.out)
+}
 
 // Blocked reports whether the last send was short and the socket has not become
 // writable since.
@@ -207,8 +219,8 @@ func (c *Conn) Detach() (fd int, err error) {
 	switch {
 	case c.state != stateOpen:
 		return -1, ErrClosed
-	case len(c.out) > 0:
-		return -1, fmt.Errorf("%w: %d", ErrUnsent, len(c.out))
+	case c.out != nil:
+		return -1, fmt.Errorf("%w: %d", ErrUnsent, c.Pending())
 	}
 	if err = c.loop.engine.forget(int(c.fd)); err != nil {
 		return -1, err
@@ -270,24 +282,25 @@ func (c *Conn) took(n, asked int, err error) (int, error) {
 
 // flush sends from the queue.
 func (c *Conn) flush() error {
-	n, err := c.send(c.out)
+	out := *c.out
+	n, err := c.send(out)
 	if err != nil {
 		return err
 	}
-	if n == len(c.out) {
+	if n == len(out) {
 		c.out = nil
 		return nil
 	}
-	c.out = c.out[:copy(c.out, c.out[n:])]
+	*c.out = out[:copy(out, out[n:])]
 	return nil
 }
 
 // continueClose takes the next step of CloseAfterFlush.
 func (c *Conn) continueClose() {
-	if len(c.out) > 0 && c.flush() != nil {
+	if c.out != nil && c.flush() != nil {
 		return
 	}
-	if len(c.out) > 0 {
+	if c.out != nil {
 		return
 	}
 	if c.ended || shutdownWrite(int(c.fd)) != nil {
@@ -306,7 +319,7 @@ func (c *Conn) readable() bool {
 // peerEnded is the end of the stream: what we still owe goes out first.
 func (c *Conn) peerEnded() {
 	c.ended = true
-	if c.state == stateOpen && len(c.out) > 0 {
+	if c.state == stateOpen && c.out != nil {
 		c.CloseAfterFlush(io.EOF)
 		return
 	}

@@ -278,7 +278,7 @@ func (l *Loop) writable(c *Conn) {
 	c.full = false
 	switch c.state {
 	case stateOpen:
-		if len(c.out) > 0 && (c.flush() != nil || len(c.out) > 0) {
+		if c.out != nil && (c.flush() != nil || c.out != nil) {
 			return
 		}
 		c.proto.OnWritable(c)
@@ -375,7 +375,7 @@ func (l *Loop) runMessages(batch int) (ran int) {
 			l.more = false
 			return ran
 		}
-		if m.fresh != nil {
+		if m.run == nil {
 			l.start(m.fresh)
 			continue
 		}

@@ -31,8 +31,8 @@ const (
 	acceptFailed
 )
 
-func acceptSocket(int) (int, netip.AddrPort, acceptOutcome, error) {
-	return -1, netip.AddrPort{}, acceptFailed, ErrUnsupportedOS
+func acceptSocket(int) (fresh, acceptOutcome, error) {
+	return fresh{}, acceptFailed, ErrUnsupportedOS
 }
 
 func openReserve() (int, error) { return -1, ErrUnsupportedOS }

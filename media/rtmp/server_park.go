@@ -25,27 +25,31 @@ func (w *serverWork) idle() bool {
 }
 
 // parkedStream is what is left of a chunk stream between two messages: what a
-// header of type 1 to 3 refers to.
+// header of type 1 to 3 refers to. The extended timestamp is that of delta.
 type parkedStream struct {
-	timestamp  uint32
-	delta      uint32 // the extended timestamp, too, if there was one
-	streamID   uint32
-	typeLength uint32 // type in the high 8 bits
-	extID      uint32 // hasExt in the highest bit; a chunk stream id has 17
+	timestamp, delta uint32
+	length           uint32 // 24 bits, behind 8 of the type
+	ids              uint32 // message stream, hasExt, chunk stream: 14, 1 and 17 bits
 }
 
-const parkedExt = 1 << 31
+// Layout of parkedStream.ids.
+const (
+	parkedExt     = 1 << 17
+	shiftParkedID = 18
+	maxParkedID   = 1<<14 - 1
+)
 
-// parkable reports that parkedStream can hold all of an idle chunk stream.
-func (s *chunkStream) parkable() bool { return !s.open && (!s.hasExt || s.ext == s.delta) }
+// parkable reports that parkedStream can hold all of a chunk stream.
+func (s *chunkStream) parkable() bool {
+	return !s.open && (!s.hasExt || s.ext == s.delta) && s.streamID <= maxParkedID
+}
 
 func (s *chunkStream) park() parkedStream {
 	p := parkedStream{
-		timestamp: s.timestamp, delta: s.delta, streamID: s.streamID,
-		typeLength: uint32(s.typ)<<24 | s.length, extID: s.id,
+		timestamp: s.timestamp, delta: s.delta, length: uint32(s.typ)<<24 | s.length, ids: s.streamID<<shiftParkedID | s.id,
 	}
 	if s.hasExt {
-		p.extID |= parkedExt
+		p.ids |= parkedExt
 	}
 	return p
 }
@@ -53,9 +57,9 @@ func (s *chunkStream) park() parkedStream {
 // resume is park's reverse; buf may be of any other chunk stream.
 func (p *parkedStream) resume(buf []byte) chunkStream {
 	return chunkStream{
-		buf: buf, id: p.extID &^ parkedExt, timestamp: p.timestamp, delta: p.delta, ext: p.delta,
-		length: p.typeLength & 0xFFFFFF, streamID: p.streamID, typ: uint8(p.typeLength >> 24),
-		hasExt: p.extID&parkedExt != 0,
+		buf: buf, id: p.ids & (parkedExt - 1), timestamp: p.timestamp, delta: p.delta, ext: p.delta,
+		length: p.length & 0xFFFFFF, streamID: p.ids >> shiftParkedID, typ: uint8(p.length >> 24),
+		hasExt: p.ids&parkedExt != 0,
 	}
 }
 
@@ -83,7 +87,7 @@ func (c *ServerConn) resume() {
 
 // idle reports that r stands between two messages and can be parked.
 func (r *chunkReader) idle() bool {
-	if r.state != readHeader || r.headerLen|r.heldLen != 0 || r.done || len(r.streams) > maxParked {
+	if r.state != readHeader || r.headerLen|r.heldLen != 0 || len(r.streams) > maxParked {
 		return false
 	}
 	for i := range r.streams {

@@ -172,6 +172,18 @@ func playerScripts() []script {
 			)},
 			{in: chunk{format: 3, csid: 65599, payload: body(4)}.append(nil)}, ping,
 		}},
+		{"large numbers", []step{
+			connectStep(),
+			{in: chunk{csid: 65599, sid: 1<<14 - 1, ts: 0xFFFFFFFF, length: 4, typ: typeAck, payload: body(4)}.append(nil)},
+			create, play, ping,
+			{in: chunk{format: 3, csid: 65599, ts: 0xFFFFFFFF, ext: true, payload: body(4)}.append(nil)},
+			{in: chunk{format: 1, csid: 65599, ts: 1, length: 5, typ: 9, payload: body(5)}.append(nil)},
+		}},
+		{"a message stream that none of ours is", []step{
+			connectStep(), create, play, ping,
+			{in: chunk{csid: 70, sid: 0xFFFFFFFF, length: 4, typ: typeAck, payload: body(4)}.append(nil)},
+			{in: chunk{format: 3, csid: 70, payload: body(4)}.append(nil)}, ping,
+		}},
 	}
 }
 
@@ -198,7 +210,7 @@ func TestParkedPlayerGoesOn(t *testing.T) {
 	}
 }
 
-// A player that has nothing in hand is one object of 128 bytes, and holds none
+// A player that has nothing in hand is one object of 112 bytes, and holds none
 // of what connect said for itself.
 func TestPlayerIsSmall(t *testing.T) {
 	group := NewServerGroup(ServerConfig{Budget: NewBudget(1 << 20)})
@@ -206,8 +218,8 @@ func TestPlayerIsSmall(t *testing.T) {
 	p.feed(appendUserControl(nil, 3, 1000))
 	p.feed(control(typeAck, 1000))
 	p.replies()
-	if n := unsafe.Sizeof(ServerConn{}); n > 128 {
-		t.Errorf("a ServerConn has %d bytes, want at most 128", n)
+	if n := unsafe.Sizeof(ServerConn{}); n > 112 {
+		t.Errorf("a ServerConn has %d bytes, want at most 112", n)
 	}
 	if p.c.serverWork != nil {
 		t.Error("a player that has nothing in hand keeps its working state")
@@ -356,5 +368,26 @@ func TestCloseOfAParkedPlayer(t *testing.T) {
 	p.c.Sent(0)
 	if n := len(p.c.Output()); n != 0 {
 		t.Errorf("%d bytes of output after Close", n)
+	}
+}
+
+// Every header that can be parked comes back as it was.
+func TestParkedStreamIsWhole(t *testing.T) {
+	streams := []chunkStream{
+		{},
+		{id: 2, length: 4, typ: typeAck},
+		{id: 65599, timestamp: 0xFFFFFFFF, delta: 0xFFFFFFFE, ext: 0xFFFFFFFE, length: 0xFFFFFF, streamID: maxParkedID, typ: 255, hasExt: true},
+		{id: 3, timestamp: 5, delta: 6, ext: 6, length: 7, streamID: 1, typ: 8},
+	}
+	for _, s := range streams {
+		p := s.park()
+		if got := p.resume(nil); !s.parkable() || !reflect.DeepEqual(got, s) {
+			t.Errorf("%+v comes back as %+v", s, got)
+		}
+	}
+	for _, s := range []chunkStream{{open: true}, {hasExt: true, ext: 1}, {streamID: maxParkedID + 1}} {
+		if s.parkable() {
+			t.Errorf("%+v can be parked", s)
+		}
 	}
 }
