@@ -51,6 +51,9 @@ func New(ctx context.Context, errOut io.Writer) (*Lab, error) {
 // Close removes the programs.
 func (l *Lab) Close() error { return os.RemoveAll(l.dir) }
 
+// Path is where one of the programs is.
+func (l *Lab) Path(name string) string { return filepath.Join(l.dir, name) }
+
 // Command is one of the programs, or another one of the system, pinned to a
 // processor; it gets an interrupt when ctx ends.
 func (l *Lab) Command(ctx context.Context, cpu int, name string, args ...string) *exec.Cmd {

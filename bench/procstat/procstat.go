@@ -54,6 +54,15 @@ func RSS(pid int) (int64, error) {
 	return 0, fmt.Errorf("procstat: process %d has no VmRSS", pid)
 }
 
+// FDs is the number of file descriptors that the process has open.
+func FDs(pid int) (int, error) {
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return 0, fmt.Errorf("procstat: %w", err)
+	}
+	return len(list), nil
+}
+
 // SoftIRQ is the time that the kernel's softirq thread of one processor has
 // run: work for sockets that no process is charged for.
 func SoftIRQ(cpu int) (time.Duration, error) {

@@ -20,6 +20,8 @@ const usage = `usage: tmms-bench COMMAND [flags]
   compare   2,000 viewers of a 2 Mbit/s stream: tmms beside the C floor
   scale     how many viewers one processor carries, and what each costs
   streams   many streams of few viewers beside one stream of all of them
+  accepts   thousands of connections a second beside running viewers
+  attack    hostile input of every kind beside healthy viewers
   relay     what it costs to carry streams from one node to another
 
 "tmms-bench COMMAND -h" lists the flags.
@@ -51,6 +53,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		"streams":   streamsCommand,
 		"relay":     relayCommand,
 		"relay-end": relayEndCommand,
+		"accepts":   acceptsCommand,
+		"attack":    attackCommand,
+		"hostile":   hostileCommand,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
 		fmt.Fprint(errOut, usage)

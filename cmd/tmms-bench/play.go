@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
+	"os"
 
 	"tmms/bench/play"
 )
@@ -21,6 +23,7 @@ func playCommand(ctx context.Context, flags *flag.FlagSet, args []string, out io
 	flags.DurationVar(&cfg.Warmup, "warmup", cfg.Warmup, "time before the counting")
 	flags.DurationVar(&cfg.Duration, "duration", cfg.Duration, "time of the counting")
 	format := flags.String("o", "text", "output: text or json")
+	laps := flags.Bool("laps", false, "count until standard input ends; each line of it ends a lap, whose result is printed")
 	mark := flags.Bool("mark", false, "print \"counting\" on a line of its own when the counting starts")
 	if err := parse(flags, args); err != nil {
 		return err
@@ -30,6 +33,14 @@ func playCommand(ctx context.Context, flags *flag.FlagSet, args []string, out io
 	if *mark {
 		onCount = func() { fmt.Fprintln(out, "counting") }
 	}
+	if *laps {
+		cfg.Laps = linesOf(os.Stdin)
+		cfg.OnLap = func(r play.Report) {
+			if err := printResult(out, *format, r.Result()); err != nil {
+				fmt.Fprintln(flags.Output(), err)
+			}
+		}
+	}
 	report, err := play.Run(ctx, cfg, onCount)
 	if report.Viewers == 0 {
 		return err
@@ -38,6 +49,18 @@ func playCommand(ctx context.Context, flags *flag.FlagSet, args []string, out io
 		fmt.Fprintln(flags.Output(), "first viewer lost:", err)
 	}
 	return printResult(out, *format, report.Result())
+}
+
+// linesOf gives a value for each line, and is closed behind the last.
+func linesOf(in io.Reader) <-chan struct{} {
+	c := make(chan struct{})
+	go func() {
+		defer close(c)
+		for lines := bufio.NewScanner(in); lines.Scan(); {
+			c <- struct{}{}
+		}
+	}()
+	return c
 }
 
 func printResult(out io.Writer, format string, r play.Result) error {

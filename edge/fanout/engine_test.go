@@ -559,11 +559,16 @@ func TestStopAll(t *testing.T) {
 	p.group()
 	r := newRig(t, hub)
 	var sinks []*fakeSink
-	for range 30 {
+	for range leaveBatch {
 		sinks = append(sinks, r.attach(FLV), r.attach(RTMP))
 	}
-	r.run(100 * time.Millisecond)
+	r.run(200 * time.Millisecond)
 	r.e.StopAll()
+	r.run(Tick)
+	if n := 2*leaveBatch - r.e.Len(); n == 0 || n > leaveBatch {
+		t.Errorf("%d viewers left in a tick, at most %d are asked to", n, leaveBatch)
+	}
+	r.run(2 * Tick)
 	for i, s := range sinks {
 		if !errors.Is(s.left, ErrStopped) {
 			t.Errorf("viewer %d left with %v", i, s.left)

@@ -175,22 +175,28 @@ func (b *bucket) wake() {
 	if !ok {
 		return
 	}
-	for _, v := range slices.Backward(b.viewers) {
+	last := max(0, len(b.viewers)-joinBatch) // the rest joins when the slot comes again
+	for i, v := range slices.Backward(b.viewers) {
+		if i < last {
+			return
+		}
 		if v != nil {
 			v.join(live, j)
 		}
 	}
 }
 
-func (s *stream) each(f func(*Viewer)) {
+// each calls f until it returns false, and then returns false.
+func (s *stream) each(f func(*Viewer) bool) bool {
 	for _, ch := range s.channels {
 		for _, b := range ch.buckets {
 			if b == nil {
 				continue
 			}
-			for _, v := range b.viewers {
-				f(v)
+			if slices.ContainsFunc(b.viewers, func(v *Viewer) bool { return !f(v) }) {
+				return false
 			}
 		}
 	}
+	return true
 }

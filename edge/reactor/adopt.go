@@ -34,7 +34,8 @@ func (r *Reactor) Adopt(c net.Conn, open func(*Conn) Protocol) (*Loop, error) {
 	}
 	to.conns.Add(1)
 	r.pending.Add(1)
-	if !to.put(message{fresh: &fresh{fd: fd, remote: remote, open: open}}) {
+	f := fresh{fd: int32(fd), remoteIP: remote.Addr().As16(), remotePort: remote.Port()}
+	if !to.Post(func() { to.take(f, open) }) {
 		to.conns.Add(-1)
 		r.pending.Add(-1)
 		closeSocket(fd)

@@ -279,12 +279,12 @@ func TestWriteQueuesInOrder(t *testing.T) {
 				t.Errorf("%d bytes pending after Send", c.Pending())
 			}
 			throttle.left = 1
-			l.dispatch([]event{{token: c.token(), writable: true}})
+			l.serve(&event{token: c.token(), writable: true})
 			if c.Pending() != len("e ") || writable != 0 || !c.Blocked() {
 				t.Errorf("%d bytes pending, %d times writable", c.Pending(), writable)
 			}
 			throttle.left = 100
-			l.dispatch([]event{{token: c.token(), writable: true}})
+			l.serve(&event{token: c.token(), writable: true})
 			if c.Pending() != 0 || writable != 1 || c.Blocked() || c.armed {
 				t.Errorf("%d bytes pending, %d times writable, armed %v", c.Pending(), writable, c.armed)
 			}
@@ -576,10 +576,8 @@ func TestStaleEvent(t *testing.T) {
 		t.Fatalf("tokens %x and %x: not the same place in two generations", uint64(old), uint64(fresh))
 	}
 	onLoop(t, g.loop(), func() {
-		g.loop().dispatch([]event{
-			{token: old, readable: true, writable: true, hangup: true},
-			{token: makeToken(1<<31, 5), readable: true},
-		})
+		g.loop().serve(&event{token: old, readable: true, writable: true, hangup: true})
+		g.loop().serve(&event{token: makeToken(1<<31, 5), readable: true})
 		if c := g.loop().slab.find(fresh); c == nil || c.hangup {
 			t.Error("a stale event was taken for the new connection's")
 		}

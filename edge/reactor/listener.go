@@ -38,6 +38,7 @@ func (l *Loop) accept(ln *listener) {
 		switch outcome {
 		case acceptOK:
 			l.count.accepted++
+			l.turning.work.accepts++
 			ln.failing = false
 			f.listener = uint16(ln.place)
 			l.admit(f)
@@ -153,7 +154,10 @@ func (l *Loop) leastLoaded() *Loop {
 }
 
 // start makes a Conn of an accepted socket.
-func (l *Loop) start(f fresh) {
+func (l *Loop) start(f fresh) { l.take(f, l.listeners[f.listener].open) }
+
+// take is start for what open makes of the connection.
+func (l *Loop) take(f fresh, open func(*Conn) Protocol) {
 	c := l.slab.take()
 	c.loop, c.fd, c.accepted, c.state = l, f.fd, l.now, stateOpen
 	c.remoteIP, c.remotePort = f.remoteIP, f.remotePort
@@ -163,7 +167,7 @@ func (l *Loop) start(f fresh) {
 		l.condemn(c, err)
 		return
 	}
-	c.proto = l.listeners[f.listener].open(c)
+	c.proto = open(c)
 	if c.proto == nil {
 		l.condemn(c, nil)
 	}

@@ -47,7 +47,8 @@ type Node struct {
 	sockets    sockets        // of the origin
 	edge       *edge.Edge     // nil without the role
 	admin      *admin.Server  // nil when off
-	listener   net.Listener   // RTMP of a node without edge, else nil
+	delay      *delay
+	listener   net.Listener // RTMP of a node without edge, else nil
 	bound      Addresses
 	ready      chan struct{} // closed when the node serves
 }
@@ -65,7 +66,8 @@ func New(ctx context.Context, cfg nodeconfig.Config, opt Options) (*Node, error)
 		cfg: cfg, opt: opt, registry: prometheus.NewRegistry(), hub: relay.NewHub(), backbone: &backbone{},
 		budget: rtmp.NewBudget(media.MaxPartialBytesProcess), ready: make(chan struct{}),
 	}
-	n.registry.MustRegister(
+	n.delay = newDelay()
+	n.registry.MustRegister(n.delay.seconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.local = admin.NewLocal(view{n}, view{n})
 	for _, build := range []func(context.Context) error{
@@ -198,7 +200,7 @@ func (n *Node) followIdentity(ctx context.Context) error {
 }
 
 func (n *Node) parts() []Part {
-	parts := []Part{{"start", n.startThenServe}}
+	parts := []Part{{"start", n.startThenServe}, {"delay", n.delay.run}}
 	if n.origin != nil {
 		parts = append(parts, Part{"origin", n.origin.Run})
 	}
