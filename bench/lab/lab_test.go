@@ -59,3 +59,25 @@ func TestServerThatNeverAnswers(t *testing.T) {
 		t.Errorf("error %v, stopped %v", err, stopped)
 	}
 }
+
+func TestHeap(t *testing.T) {
+	asked := 0
+	profile := "heap profile: 1: 2 [3: 4] @ heap/1048576\n\n# runtime.MemStats\n# HeapInuse = 8000\n# Stack = 500 / 917504\n# PauseNs = [1 2]\n"
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		if r.URL.Path != "/debug/pprof/heap" || r.FormValue("gc") != "1" || r.FormValue("debug") != "1" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = w.Write([]byte(profile))
+	}))
+	defer srv.Close()
+	s := &Server{Admin: srv.Listener.Addr().String()}
+	if n, err := s.heap(t.Context()); n != 8500 || asked != 2 || err != nil {
+		t.Errorf("%d bytes after %d profiles, %v", n, asked, err)
+	}
+	profile = "heap profile: 1: 2 [3: 4] @ heap/1048576\n"
+	if n, err := s.heap(t.Context()); err == nil {
+		t.Errorf("%d bytes of a profile without them", n)
+	}
+}

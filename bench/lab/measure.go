@@ -157,20 +157,37 @@ func (s *Server) heap(ctx context.Context) (int64, error) {
 	if s.Admin == "" {
 		return 0, nil
 	}
-	body, err := fetch(ctx, "http://"+s.Admin+"/debug/pprof/heap?gc=1")
-	if err != nil {
-		return 0, err
+	var stats map[string]int64
+	for range 2 { // what pools hold goes with the second collection
+		body, err := fetch(ctx, "http://"+s.Admin+"/debug/pprof/heap?gc=1&debug=1")
+		if err != nil {
+			return 0, err
+		}
+		stats, err = heapStats(body)
+		body.Close()
+		if err != nil {
+			return 0, fmt.Errorf("lab: %w", err)
+		}
 	}
-	_, err = io.Copy(io.Discard, body)
-	body.Close()
-	if err != nil {
-		return 0, fmt.Errorf("lab: %w", err)
+	return stats["HeapInuse"] + stats["Stack"], nil
+}
+
+// heapStats reads runtime.MemStats, as of right after the collection, from a
+// heap profile as text: lines of the form "# HeapInuse = 8241152".
+func heapStats(profile io.Reader) (map[string]int64, error) {
+	m := map[string]int64{}
+	lines := bufio.NewScanner(profile)
+	for lines.Scan() {
+		name, value, ok := strings.Cut(strings.TrimPrefix(lines.Text(), "# "), " = ")
+		value, _, _ = strings.Cut(value, " ") // "Stack = in use / of the system"
+		if n, err := strconv.ParseInt(value, 10, 64); ok && err == nil {
+			m[name] = n
+		}
 	}
-	m, err := s.Metrics(ctx)
-	if err != nil {
-		return 0, err
+	if m["HeapInuse"] == 0 || m["Stack"] == 0 {
+		return nil, errors.Join(errors.New("a heap profile without HeapInuse and Stack"), lines.Err())
 	}
-	return int64(m["go_memstats_heap_inuse_bytes"] + m["go_memstats_stack_inuse_bytes"]), nil
+	return m, lines.Err()
 }
 
 // Metrics are what the server exposes, by name with labels.
