@@ -116,10 +116,15 @@ func (e *Engine) Attach(v *Viewer, conn Conn, sink Sink, opt Options, now time.D
 	queued := v.flags & flagQueued
 	*v = Viewer{conn: conn, sink: sink, engine: e, flags: queued, progress: e.now, since: e.now}
 	c := e.class(opt.Flush, max(opt.Flush, opt.FlushLimit))
-	s.channel(nil, opt.Format, c).add(v, c.next())
+	slot := c.next()
 	if ok {
-		v.join(live, j)
+		ch := s.channel(live, opt.Format, c)
+		if v.enter(ch, slot, j) {
+			return nil
+		}
+		defer ch.closeIfUnused() // not before the stream has another channel
 	}
+	s.channel(nil, opt.Format, c).add(v, slot)
 	return nil
 }
 

@@ -173,14 +173,23 @@ func (v *Viewer) join(live *relay.Live, j relay.Join) {
 	old := v.bucket
 	wait := old.channel
 	ch := wait.stream.channel(live, wait.format, wait.class)
+	if !v.enter(ch, old.slot, j) {
+		ch.closeIfUnused()
+	}
+}
+
+// enter moves the viewer into a slot of ch, to start at j or near it; false if
+// the view isn't that far yet.
+func (v *Viewer) enter(ch *channel, slot int, j relay.Join) bool {
 	off, j, ok := ch.place(j)
 	if !ok {
-		ch.closeIfUnused()
-		return
+		return false
 	}
 	e := v.engine
-	old.remove(v)
-	ch.add(v, old.slot)
+	if v.bucket != nil {
+		v.bucket.remove(v)
+	}
+	ch.add(v, slot)
 	v.cursor, v.prefix, v.prefixOff, v.shift = off, ch.view.prefix(j), 0, 0
 	v.flags |= flagJoined
 	v.since, v.progress = e.now, e.now
@@ -188,4 +197,5 @@ func (v *Viewer) join(live *relay.Live, j relay.Join) {
 	if v.bucket != nil {
 		e.enqueue(v)
 	}
+	return true
 }

@@ -180,6 +180,9 @@ func (r *chunkReader) stream(id uint32, format uint8) (*chunkStream, error) {
 	if len(r.streams) >= media.MaxChunkStreams {
 		return nil, fmt.Errorf("%w: chunk stream %d is one more than %d", ErrLimit, id, media.MaxChunkStreams)
 	}
+	if r.streams == nil {
+		r.streams = make([]chunkStream, 0, maxParked)
+	}
 	r.streams = append(r.streams, chunkStream{id: id})
 	r.current = uint16(len(r.streams) - 1)
 	return &r.streams[r.current], nil
