@@ -114,7 +114,7 @@ func (e *Engine) Attach(v *Viewer, conn Conn, sink Sink, opt Options, now time.D
 		return fmt.Errorf("fanout: %s: %w, the limit is %d", opt.Key, ErrTooManyWaiting, e.max)
 	}
 	queued := v.flags & flagQueued
-	*v = Viewer{conn: conn, sink: sink, engine: e, flags: queued, progress: e.now, since: e.now}
+	*v = Viewer{conn: conn, sink: sink, flags: queued, since: e.now}
 	c := e.class(opt.Flush, max(opt.Flush, opt.FlushLimit))
 	slot := c.next()
 	if ok {
@@ -250,7 +250,7 @@ func (e *Engine) flushBacklog() (worked bool) {
 		case budget <= 0:
 			e.enqueue(v)
 		default:
-			e.pass.begin(v.bucket.channel, e.now)
+			e.pass.begin(v.bucket.channel)
 			v.turn(&e.pass, false)
 			budget -= e.pass.end()
 		}

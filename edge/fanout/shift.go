@@ -114,7 +114,9 @@ const (
 
 // shiftMessage shifts the RTMP message at off and gives its length. Where the
 // extended field is in use it stays in use, with the marker, even if the time is
-// small now: lengths do not change. Without it a time cannot go below 0.
+// small now: lengths do not change. A message without it is younger than 0xFFFFFF
+// ms (see message), so that its time does not wrap; nor does it fall below 0, for a
+// viewer cannot have skipped more than there was.
 func shiftMessage(w *window, raw []byte, off int) int {
 	h := raw[off:]
 	if len(h) < chunkHeader {

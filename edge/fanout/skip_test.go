@@ -237,6 +237,7 @@ func TestSlowViewerSkips(t *testing.T) {
 	for _, f := range []Format{FLV, RTMP, WebSocket} {
 		for name, start := range map[string]media.Timestamp{
 			"from 0": 0, "over 24 bits": 0xFFFFFF - 20_000, "above 24 bits": 1 << 25, "over 31 bits": 1<<31 - 20_000,
+			"over 32 bits": 1<<32 - 20_000,
 		} {
 			t.Run(fmt.Sprint(f, " ", name), func(t *testing.T) { slowShow(t, f, start, 60, 500, usual) })
 		}

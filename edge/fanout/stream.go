@@ -58,7 +58,9 @@ func (s *stream) channel(live *relay.Live, f Format, c *class) *channel {
 			return ch
 		}
 	}
-	ch := &channel{stream: s, class: c, live: live, format: f, buckets: make([]*bucket, len(c.slots))}
+	ch := &channel{
+		engine: s.engine, stream: s, class: c, live: live, format: f, buckets: make([]*bucket, len(c.slots)),
+	}
 	s.channels = append(s.channels, ch)
 	return ch
 }
@@ -66,6 +68,7 @@ func (s *stream) channel(live *relay.Live, f Format, c *class) *channel {
 // channel is the viewers of a loop that get the same bytes at the same pace, or
 // wait for them.
 type channel struct {
+	engine  *Engine
 	stream  *stream
 	class   *class
 	live    *relay.Live // nil: the viewers wait
@@ -132,6 +135,7 @@ type bucket struct {
 	channel *channel
 	viewers []*Viewer
 	slot    int
+	dts     media.Timestamp // the newest in the log when the slot was last flushed
 }
 
 // remove takes a viewer out, and the bucket with its last one.
@@ -160,12 +164,13 @@ func (b *bucket) flush(e *Engine) {
 		b.wake()
 		return
 	}
-	e.pass.begin(b.channel, e.now)
+	e.pass.begin(b.channel)
 	for _, v := range slices.Backward(b.viewers) { // a viewer may leave: the last takes its place
 		if v != nil {
 			v.turn(&e.pass, true)
 		}
 	}
+	b.dts = b.channel.live.LastDTS()
 	e.pass.end()
 }
 
