@@ -218,7 +218,8 @@ func listViewers(e *fanout.Engine, now time.Duration, limit int) []Info {
 			state = "playing"
 		}
 		infos = append(infos, Info{
-			Key: v.Key(), Proto: v.Format().String(), Remote: c.Remote(), Since: now - v.Since(), Sent: v.Sent(), State: state,
+			Key: v.Key(), Proto: v.Format().String(), Remote: c.Remote(), Since: now - v.Since(), Sent: v.Sent(),
+			Lag: v.Lag(), State: state,
 		})
 		return len(infos) < limit
 	})

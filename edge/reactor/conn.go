@@ -30,32 +30,35 @@ type ID uint64
 // say otherwise, is for the loop's thread only. A *Conn must not be used after
 // OnClose or Detach, its place is given to another connection then.
 type Conn struct {
-	// Set when the connection starts.
+	// What each send looks at, together: set when the connection starts, and the
+	// loop's own.
 	loop       *Loop
+	fd         int32
+	remotePort uint16
+	state      connState
+	armed      bool    // writable events are asked for
+	full       bool    // the socket took less than it was given
+	queued     bool    // stands on the ready list
+	paused     bool    // PauseRead
+	hangup     bool    // the peer's end is in sight: read up to it
+	ended      bool    // the peer's end was read
+	pending    bool    // stands on the loop's list of unidentified connections
+	reset      bool    // to be closed by a reset
+	out        *[]byte // queue of Write, never empty; nil: nothing waits, as nearly always
+
+	// Set when the connection starts.
 	remoteIP   [16]byte
 	accepted   time.Duration // loop time
-	fd         int32
 	place      uint32
 	generation uint32
 
 	// Neighbours on the list of unidentified connections, owned by the loop.
 	older, newer link
 
-	remotePort uint16
-
 	// Owned by the loop.
-	state   connState
-	armed   bool // writable events are asked for
-	full    bool // the socket took less than it was given
-	queued  bool // stands on the ready list
-	paused  bool // PauseRead
-	hangup  bool // the peer's end is in sight: read up to it
-	ended   bool // the peer's end was read
-	pending bool // stands on the loop's list of unidentified connections
-	proto   Protocol
-	out     *[]byte // queue of Write, never empty; nil: nothing waits, as nearly always
-	reason  error
-	timer   timewheel.Entry
+	proto  Protocol
+	reason error
+	timer  timewheel.Entry
 }
 
 // Loop is the loop that c lives on; valid from any goroutine until OnClose.
@@ -195,12 +198,22 @@ func (c *Conn) ResumeRead() {
 }
 
 // Close condemns c: no further callback but OnClose(c, reason), at the end of
-// the turn. It is safe in any callback; only the first reason counts.
+// the turn. It is safe in any callback; only the first reason counts. What the
+// socket holds is still sent, unless it is full: then c is reset, see Reset.
 func (c *Conn) Close(reason error) { c.loop.condemn(c, reason) }
+
+// Reset is Close for a peer that does not take what it is sent: the connection is
+// reset, so that the kernel drops the unsent bytes at once, which else it would
+// hold for minutes.
+func (c *Conn) Reset(reason error) {
+	c.reset = true
+	c.Close(reason)
+}
 
 // CloseAfterFlush sends what Write has queued, then FIN, waits for the peer's
 // end so that a reset does not destroy the last bytes, and closes. All of it
-// is bounded by Config.Linger. Only OnClose(c, reason) still comes.
+// is bounded by Config.Linger, and ends in a reset then. Only OnClose(c, reason)
+// still comes.
 func (c *Conn) CloseAfterFlush(reason error) {
 	if c.state != stateOpen {
 		return

@@ -449,6 +449,44 @@ func TestCloseAfterFlushIsBounded(t *testing.T) {
 	}
 }
 
+// A peer that does not take its bytes is reset, so that the kernel does not hold
+// them; one that does gets them.
+func TestCloseOfAFullSocketIsAReset(t *testing.T) {
+	const much = 64 << 20
+	cfg := testConfig()
+	cfg.Linger = 50 * time.Millisecond
+	for _, tc := range []struct {
+		name  string
+		fill  int
+		close func(*Conn)
+		want  error
+	}{
+		{"closed, full", much, func(c *Conn) { c.Close(errStop) }, syscall.ECONNRESET},
+		{"closed", 1000, func(c *Conn) { c.Close(errStop) }, nil},
+		{"reset", 1000, func(c *Conn) { c.Reset(errStop) }, syscall.ECONNRESET},
+		{"flushed, full", much, func(c *Conn) { c.CloseAfterFlush(errStop) }, syscall.ECONNRESET},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			ended, onClose := endings(1)
+			g := start(t, cfg, func(*Conn) Protocol {
+				return &hooked{closed: onClose, data: func(c *Conn, _ []byte) {
+					_, _ = c.Send(make([]byte, tc.fill))
+					tc.close(c)
+				}}
+			})
+			c := g.dial()
+			send(t, c, []byte("go"))
+			if e := receive(t, ended); !errors.Is(e.reason, errStop) {
+				t.Errorf("reason is %v", e.reason)
+			}
+			got, err := io.ReadAll(c)
+			if !errors.Is(err, tc.want) || tc.want == nil && len(got) != tc.fill {
+				t.Errorf("got %d of %d bytes, then %v, want %v", len(got), tc.fill, err, tc.want)
+			}
+		})
+	}
+}
+
 func TestDetach(t *testing.T) {
 	type detached struct {
 		fd  int

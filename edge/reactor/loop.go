@@ -348,7 +348,7 @@ func (l *Loop) expire(e *timewheel.Entry) {
 			owner.proto.OnTimer(owner)
 			return
 		}
-		l.condemn(owner, nil) // CloseAfterFlush took too long
+		owner.Reset(nil) // CloseAfterFlush took too long
 	case *Timer:
 		owner.fire()
 	case *listener:
@@ -407,6 +407,9 @@ func (l *Loop) closeCondemned() {
 func (l *Loop) close(c *Conn) {
 	if c.proto != nil {
 		c.proto.OnClose(c, c.reason)
+	}
+	if c.reset || c.full {
+		resetOnClose(int(c.fd))
 	}
 	closeSocket(int(c.fd))
 	l.conns.Add(-1)

@@ -249,6 +249,12 @@ func dupSocket(c *net.TCPConn) (fd int, err error) {
 	return fd, errors.Join(outside, err)
 }
 
+// resetOnClose makes close send RST and drop what the socket holds (socket(7),
+// SO_LINGER). It cannot fail on a TCP socket.
+func resetOnClose(fd int) {
+	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+}
+
 // shutdownWrite sends FIN after what the socket holds.
 func shutdownWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
 

@@ -47,6 +47,8 @@ func closeAll([]int) {}
 
 func dupSocket(*net.TCPConn) (int, error) { return -1, ErrUnsupportedOS }
 
+func resetOnClose(int) {}
+
 func shutdownWrite(int) error { return ErrUnsupportedOS }
 
 func setNotSentLowat(int, int) error { return ErrUnsupportedOS }

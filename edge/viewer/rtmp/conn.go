@@ -292,9 +292,9 @@ func (c *conn) OnLeave(reason error) {
 		c.play, c.ended = nil, true
 		c.rc.SetTimer(media.IdentifyTimeout) // for another play
 		c.reply()
-	default:
+	default: // it does not take what it is sent
 		c.gone = true
-		c.rc.Close(reason)
+		c.rc.Reset(reason)
 	}
 }
 
