@@ -183,9 +183,7 @@ func (q *sequencer) frame(p *media.Packet, info flv.Info, raw uint32) error {
 	if q.group.starts(p.Kind, p.Track, dts) {
 		q.group.begin(dts)
 	}
-	if p.Kind == media.KindKey {
-		q.group.keyframe(p.Track)
-	}
+	q.group.note(p.Kind, p.Track, dts)
 	if err := q.flushHeaders(p, dts); err != nil {
 		return err
 	}
