@@ -34,6 +34,7 @@ type Figures struct {
 	MSPerMB        float64 `json:"cpu_ms_per_mb"`      // of the process, and of its processor's softirq thread
 	LoopMSPerMB    float64 `json:"loop_cpu_ms_per_mb"` // of the event loops' threads alone; 0: not known
 	BusyShare      float64 `json:"cpu_share"`          // of one processor
+	OtherShare     float64 `json:"other_cpu_share"`    // of it all but the event loops' threads; 0: not known
 	P50MS          float64 `json:"delay_p50_ms"`
 	P99MS          float64 `json:"delay_p99_ms"`
 	Delivered      float64 `json:"delivered"` // of what the stream has, 0 to 1
@@ -58,7 +59,7 @@ func (l *Lab) Measure(ctx context.Context, s *Server, load Load, bitrate int) (F
 	if !lines.Scan() || lines.Text() != "counting" {
 		return Figures{}, fmt.Errorf("lab: play printed %q: %w", lines.Text(), cmd.Wait())
 	}
-	before, err := s.used(ctx)
+	before, err := s.Used(ctx)
 	if err != nil {
 		return Figures{}, err
 	}
@@ -66,7 +67,7 @@ func (l *Lab) Measure(ctx context.Context, s *Server, load Load, bitrate int) (F
 	if !lines.Scan() {
 		return Figures{}, fmt.Errorf("lab: play ended: %w", cmd.Wait())
 	}
-	after, err := s.used(ctx)
+	after, err := s.Used(ctx)
 	if err != nil {
 		return Figures{}, err
 	}
@@ -74,7 +75,7 @@ func (l *Lab) Measure(ctx context.Context, s *Server, load Load, bitrate int) (F
 	if err != nil {
 		return Figures{}, err
 	}
-	rss, err := procstat.RSS(s.PID)
+	rss, err := s.rss()
 	if err != nil {
 		return Figures{}, err
 	}
@@ -86,12 +87,12 @@ func (l *Lab) Measure(ctx context.Context, s *Server, load Load, bitrate int) (F
 	if err := release(cmd.Wait()); err != nil {
 		return Figures{}, err
 	}
-	cpu, mb := after.cpu-before.cpu, float64(r.Bytes)/1e6
+	cpu, mb := after.CPU-before.CPU, float64(r.Bytes)/1e6
 	return Figures{
 		Name: s.Name, Viewers: r.Viewers,
 		USPerViewerSec: float64(cpu.Microseconds()) / r.Seconds / float64(r.Viewers),
-		MSPerMB:        cpu.Seconds() * 1000 / mb, LoopMSPerMB: (after.loops - before.loops).Seconds() * 1000 / mb,
-		BusyShare: cpu.Seconds() / r.Seconds, P50MS: r.P50MS, P99MS: r.P99MS,
+		MSPerMB:        cpu.Seconds() * 1000 / mb, LoopMSPerMB: (after.Loops - before.Loops).Seconds() * 1000 / mb,
+		BusyShare: cpu.Seconds() / r.Seconds, OtherShare: after.others(before).Seconds() / r.Seconds, P50MS: r.P50MS, P99MS: r.P99MS,
 		Delivered: r.BitratePerView / float64(bitrate), Lost: r.Lost,
 		Faults: r.Gaps + r.Repeats + r.Damaged + r.Back, RSSBytes: rss, HeapBytes: heap,
 	}, nil
@@ -123,32 +124,59 @@ func (d Load) args() []string {
 	return args
 }
 
-// usage is the processor time that was used so far.
-type usage struct{ cpu, loops time.Duration }
+// Usage is the processor time that a server has used so far.
+type Usage struct {
+	CPU   time.Duration // of its processes, and of its processor's softirq thread
+	Loops time.Duration // of tmms's event loops' threads
+}
 
-func (s *Server) used(ctx context.Context) (usage, error) {
-	cpu, err := procstat.CPU(s.PID)
-	if err != nil {
-		return usage{}, err
+// others is what was used since, but for the event loops; 0 where those are not known.
+func (u Usage) others(since Usage) time.Duration {
+	if u.Loops == 0 {
+		return 0
 	}
+	return u.CPU - since.CPU - (u.Loops - since.Loops)
+}
+
+// Used reads what the server has used.
+func (s *Server) Used(ctx context.Context) (Usage, error) {
 	soft, err := procstat.SoftIRQ(ServerCPU)
 	if err != nil {
-		return usage{}, err
+		return Usage{}, fmt.Errorf("lab: %w", err)
 	}
-	u := usage{cpu: cpu + soft}
+	u := Usage{CPU: soft}
+	for _, pid := range append([]int{s.PID}, s.Also...) {
+		cpu, err := procstat.CPU(pid)
+		if err != nil {
+			return Usage{}, fmt.Errorf("lab: %w", err)
+		}
+		u.CPU += cpu
+	}
 	if s.Admin == "" {
 		return u, nil
 	}
 	m, err := s.Metrics(ctx)
 	if err != nil {
-		return usage{}, err
+		return Usage{}, err
 	}
 	for name, v := range m {
 		if strings.HasPrefix(name, "tmms_edge_loop_cpu_seconds_total") {
-			u.loops += time.Duration(v * float64(time.Second))
+			u.Loops += time.Duration(v * float64(time.Second))
 		}
 	}
 	return u, nil
+}
+
+// rss is the resident memory of all the server's processes, in bytes.
+func (s *Server) rss() (sum int64, err error) {
+	for _, pid := range append([]int{s.PID}, s.Also...) {
+		n, err := procstat.RSS(pid)
+		if err != nil {
+			return 0, fmt.Errorf("lab: %w", err)
+		}
+		sum += n
+	}
+	return sum, nil
 }
 
 // heap is what the process's memory holds after a collection: heap in use and

@@ -104,8 +104,8 @@ func (s *spreading) print(one, many []lab.Figures) error {
 		"the event loop's thread: %.2f x; the rest of the process takes %d streams in\n",
 		s.viewers, float64(s.bitrate)/1e6, s.runs,
 		"streams", "loop CPU ms/MB", "process CPU ms/MB", "p99 ms",
-		1, median(one, loop), median(one, all), median(one, p99),
-		s.streams, median(many, loop), median(many, all), median(many, p99),
-		median(many, loop)/median(one, loop), s.streams)
+		1, lab.Median(one, loop), lab.Median(one, all), lab.Median(one, p99),
+		s.streams, lab.Median(many, loop), lab.Median(many, all), lab.Median(many, p99),
+		lab.Median(many, loop)/lab.Median(one, loop), s.streams)
 	return err //nolint:wrapcheck // the writer's own
 }
