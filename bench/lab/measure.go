@@ -92,7 +92,8 @@ func (l *Lab) Measure(ctx context.Context, s *Server, load Load, bitrate int) (F
 		Name: s.Name, Viewers: r.Viewers,
 		USPerViewerSec: float64(cpu.Microseconds()) / r.Seconds / float64(r.Viewers),
 		MSPerMB:        cpu.Seconds() * 1000 / mb, LoopMSPerMB: (after.Loops - before.Loops).Seconds() * 1000 / mb,
-		BusyShare: cpu.Seconds() / r.Seconds, OtherShare: after.others(before).Seconds() / r.Seconds, P50MS: r.P50MS, P99MS: r.P99MS,
+		BusyShare: cpu.Seconds() / r.Seconds, OtherShare: after.others(before).Seconds() / r.Seconds,
+		P50MS: r.P50MS, P99MS: r.P99MS,
 		Delivered: r.BitratePerView / float64(bitrate), Lost: r.Lost,
 		Faults: r.Gaps + r.Repeats + r.Damaged + r.Back, RSSBytes: rss, HeapBytes: heap,
 	}, nil
@@ -140,17 +141,14 @@ func (u Usage) others(since Usage) time.Duration {
 
 // Used reads what the server has used.
 func (s *Server) Used(ctx context.Context) (Usage, error) {
-	soft, err := procstat.SoftIRQ(ServerCPU)
+	used, err := procstat.SoftIRQ(ServerCPU)
+	for _, pid := range s.processes() {
+		cpu, perr := procstat.CPU(pid)
+		used, err = used+cpu, errors.Join(err, perr)
+	}
+	u := Usage{CPU: used}
 	if err != nil {
 		return Usage{}, fmt.Errorf("lab: %w", err)
-	}
-	u := Usage{CPU: soft}
-	for _, pid := range append([]int{s.PID}, s.Also...) {
-		cpu, err := procstat.CPU(pid)
-		if err != nil {
-			return Usage{}, fmt.Errorf("lab: %w", err)
-		}
-		u.CPU += cpu
 	}
 	if s.Admin == "" {
 		return u, nil
@@ -167,9 +165,11 @@ func (s *Server) Used(ctx context.Context) (Usage, error) {
 	return u, nil
 }
 
+func (s *Server) processes() []int { return append([]int{s.PID}, s.Also...) }
+
 // rss is the resident memory of all the server's processes, in bytes.
 func (s *Server) rss() (sum int64, err error) {
-	for _, pid := range append([]int{s.PID}, s.Also...) {
+	for _, pid := range s.processes() {
 		n, err := procstat.RSS(pid)
 		if err != nil {
 			return 0, fmt.Errorf("lab: %w", err)

@@ -8,8 +8,12 @@ import (
 )
 
 func TestSourceKeepsItsBitrate(t *testing.T) {
-	for _, cfg := range []Config{DefaultConfig(), {BitrateBPS: 250_000, FPS: 25, GOP: 50}, {BitrateBPS: 8_000_000, FPS: 60, GOP: 1},
-		{BitrateBPS: 64_000, FPS: 25, GOP: 50, NoAudio: true}} {
+	for _, cfg := range []Config{
+		DefaultConfig(),
+		{BitrateBPS: 250_000, FPS: 25, GOP: 50},
+		{BitrateBPS: 8_000_000, FPS: 60, GOP: 1},
+		{BitrateBPS: 64_000, FPS: 25, GOP: 50, NoAudio: true},
+	} {
 		s, err := NewSource(cfg)
 		if err != nil {
 			t.Fatal(err)

@@ -82,7 +82,8 @@ func (t *fanoutTable) chart() *chart {
 			last = r.FlushMS
 		}
 		g := &c.groups[len(c.groups)-1]
-		g.bars = append(g.bars, bar{r.Name, r.MSPerMB, fmt.Sprintf("%.3f (%.2f x, p99 %.0f ms)", r.MSPerMB, r.Ratio, r.P99MS)})
+		note := fmt.Sprintf("%.3f (%.2f x, p99 %.0f ms)", r.MSPerMB, r.Ratio, r.P99MS)
+		g.bars = append(g.bars, bar{r.Name, r.MSPerMB, note})
 	}
 	return c
 }

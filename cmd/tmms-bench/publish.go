@@ -21,7 +21,8 @@ func publishCommand(ctx context.Context, flags *flag.FlagSet, args []string, out
 	flags.IntVar(&cfg.FPS, "fps", cfg.FPS, "video frames per second")
 	flags.IntVar(&cfg.GOP, "gop", cfg.GOP, "frames from keyframe to keyframe")
 	audio := flags.Bool("audio", true, "with audio, 132 kbit/s of the bit rate")
-	batch := flags.Duration("batch", 0, "send the frames of this time together, 5ms to 1s, all streams from one thread; 0: each when it is due")
+	batch := flags.Duration("batch", 0,
+		"send the frames of this time together, 5ms to 1s, all streams from one thread; 0: each frame when it is due")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
