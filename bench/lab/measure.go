@@ -46,64 +46,67 @@ type Figures struct {
 
 // Measure opens the viewers and charges the server for the time of the
 // counting. bitrate is that of the stream, in bits per second.
-func (l *Lab) Measure(ctx context.Context, s *Server, load Load, bitrate int) (Figures, error) {
-	cmd := l.Command(ctx, GeneratorCPU, "tmms-bench", load.args()...)
-	pipe, err := cmd.StdoutPipe()
+func (l *Lab) Measure(ctx context.Context, s *Server, load Load, bitrate int) (f Figures, err error) {
+	var r play.Result
+	f.Name = s.Name
+	used, err := l.count(ctx, s, load.args(), &r, func() (err error) {
+		var herr, rerr error
+		f.HeapBytes, herr = s.heap(ctx)
+		f.RSSBytes, rerr = s.rss()
+		return errors.Join(herr, rerr)
+	})
 	if err != nil {
-		return Figures{}, fmt.Errorf("lab: play: %w", err)
+		return Figures{}, err
 	}
-	if err = cmd.Start(); err != nil {
-		return Figures{}, fmt.Errorf("lab: play: %w", err)
+	mb := float64(r.Bytes) / 1e6
+	f.Viewers, f.Lost, f.Faults = r.Viewers, r.Lost, r.Gaps+r.Repeats+r.Damaged+r.Back
+	f.USPerViewerSec = float64(used.CPU.Microseconds()) / r.Seconds / float64(r.Viewers)
+	f.MSPerMB, f.LoopMSPerMB = used.CPU.Seconds()*1000/mb, used.Loops.Seconds()*1000/mb
+	f.BusyShare, f.OtherShare = used.CPU.Seconds()/r.Seconds, used.others().Seconds()/r.Seconds
+	f.P50MS, f.P99MS, f.Delivered = r.P50MS, r.P99MS, r.BitratePerView/float64(bitrate)
+	return f, nil
+}
+
+// count runs a command of tmms-bench that opens viewers, takes its result, and
+// tells what the server used while they counted. held is called while the
+// viewers are still there.
+func (l *Lab) count(ctx context.Context, s *Server, args []string, result any, held func() error) (u Usage, err error) {
+	cmd := l.Command(ctx, GeneratorCPU, "tmms-bench", args...)
+	out, oerr := cmd.StdoutPipe()
+	in, ierr := cmd.StdinPipe()
+	if err = errors.Join(oerr, ierr); err == nil {
+		err = cmd.Start()
 	}
-	lines := bufio.NewScanner(pipe)
+	if err != nil {
+		return u, fmt.Errorf("lab: %s: %w", args[0], err)
+	}
+	lines := bufio.NewScanner(out)
+	u, err = s.counted(ctx, lines)
+	if err == nil {
+		// What it says of lost viewers is in the result.
+		err = errors.Join(json.Unmarshal(lines.Bytes(), result), held())
+	}
+	err = errors.Join(err, in.Close(), cmd.Wait())
+	if err != nil {
+		return u, fmt.Errorf("lab: %s: %w", args[0], err)
+	}
+	return u, nil
+}
+
+// counted reads up to the result, and tells what the server used meanwhile.
+func (s *Server) counted(ctx context.Context, lines *bufio.Scanner) (Usage, error) {
 	if !lines.Scan() || lines.Text() != "counting" {
-		return Figures{}, fmt.Errorf("lab: play printed %q: %w", lines.Text(), cmd.Wait())
+		return Usage{}, fmt.Errorf("it printed %q", lines.Text())
 	}
 	before, err := s.Used(ctx)
 	if err != nil {
-		return Figures{}, err
+		return Usage{}, err
 	}
-	// The viewers are still connected when play prints its result.
 	if !lines.Scan() {
-		return Figures{}, fmt.Errorf("lab: play ended: %w", cmd.Wait())
+		return Usage{}, errors.New("it ended without a result")
 	}
 	after, err := s.Used(ctx)
-	if err != nil {
-		return Figures{}, err
-	}
-	heap, err := s.heap(ctx)
-	if err != nil {
-		return Figures{}, err
-	}
-	rss, err := s.rss()
-	if err != nil {
-		return Figures{}, err
-	}
-	var r play.Result
-	// What play says of lost viewers is in the result.
-	if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-		return Figures{}, errors.Join(fmt.Errorf("lab: play: %w", err), cmd.Wait())
-	}
-	if err := release(cmd.Wait()); err != nil {
-		return Figures{}, err
-	}
-	cpu, mb := after.CPU-before.CPU, float64(r.Bytes)/1e6
-	return Figures{
-		Name: s.Name, Viewers: r.Viewers,
-		USPerViewerSec: float64(cpu.Microseconds()) / r.Seconds / float64(r.Viewers),
-		MSPerMB:        cpu.Seconds() * 1000 / mb, LoopMSPerMB: (after.Loops - before.Loops).Seconds() * 1000 / mb,
-		BusyShare: cpu.Seconds() / r.Seconds, OtherShare: after.others(before).Seconds() / r.Seconds,
-		P50MS: r.P50MS, P99MS: r.P99MS,
-		Delivered: r.BitratePerView / float64(bitrate), Lost: r.Lost,
-		Faults: r.Gaps + r.Repeats + r.Damaged + r.Back, RSSBytes: rss, HeapBytes: heap,
-	}, nil
-}
-
-func release(err error) error {
-	if err != nil {
-		return fmt.Errorf("lab: play: %w", err)
-	}
-	return nil
+	return Usage{after.CPU - before.CPU, after.Loops - before.Loops}, err
 }
 
 func (d Load) args() []string {
@@ -125,18 +128,18 @@ func (d Load) args() []string {
 	return args
 }
 
-// Usage is the processor time that a server has used so far.
+// Usage is the processor time that a server has used, so far or in a time.
 type Usage struct {
 	CPU   time.Duration // of its processes, and of its processor's softirq thread
 	Loops time.Duration // of tmms's event loops' threads
 }
 
-// others is what was used since, but for the event loops; 0 where those are not known.
-func (u Usage) others(since Usage) time.Duration {
+// others is what was used but for the event loops; 0 where those are not known.
+func (u Usage) others() time.Duration {
 	if u.Loops == 0 {
 		return 0
 	}
-	return u.CPU - since.CPU - (u.Loops - since.Loops)
+	return u.CPU - u.Loops
 }
 
 // Used reads what the server has used.

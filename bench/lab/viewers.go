@@ -58,8 +58,11 @@ func (v *Viewers) Lap() (r play.Result, err error) {
 // Close ends the viewers and waits for them.
 func (v *Viewers) Close() error {
 	err := v.laps.Close()
-	for v.lines.Scan() { // the last lap's result
+	for v.lines.Scan() { // until it has ended
 		continue
 	}
-	return errors.Join(err, release(v.cmd.Wait()))
+	if ended := v.cmd.Wait(); ended != nil {
+		err = errors.Join(err, fmt.Errorf("lab: play: %w", ended))
+	}
+	return err
 }

@@ -28,6 +28,8 @@ type Config struct {
 	// ends when Laps is closed.
 	Laps  <-chan struct{}
 	OnLap func(Report)
+	// OnResult, if not nil, is called before the viewers are closed.
+	OnResult func(Report) error
 }
 
 // DefaultConfig is 1,000 viewers for 10 s.

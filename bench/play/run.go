@@ -82,7 +82,13 @@ func (r *run) run(ctx context.Context, onCount func()) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	return r.report(), errors.Join(dialErr, r.reason)
+	report := r.report()
+	if r.cfg.OnResult != nil {
+		if err := r.cfg.OnResult(report); err != nil {
+			return report, err
+		}
+	}
+	return report, errors.Join(dialErr, r.reason)
 }
 
 // count counts for the duration, or lap by lap.
