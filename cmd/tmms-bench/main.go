@@ -23,6 +23,7 @@ const usage = `usage: tmms-bench COMMAND [flags]
   streams   many streams of few viewers beside one stream of all of them
   accepts   thousands of connections a second beside running viewers
   attack    hostile input of every kind beside healthy viewers
+  slow      what viewers that read too slowly cost the server and the others
   relay     what it costs to carry streams from one node to another
   mtu       run a command in a network whose loopback has a smaller MTU
 
@@ -48,18 +49,20 @@ func main() {
 
 func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	commands := map[string]func(context.Context, *flag.FlagSet, []string, io.Writer) error{
-		"publish":   publishCommand,
-		"play":      playCommand,
-		"compare":   compareCommand,
-		"scale":     scaleCommand,
-		"streams":   streamsCommand,
-		"peers":     peersCommand,
-		"relay":     relayCommand,
-		"relay-end": relayEndCommand,
-		"accepts":   acceptsCommand,
-		"attack":    attackCommand,
-		"hostile":   hostileCommand,
-		"mtu":       mtuCommand,
+		"publish":      publishCommand,
+		"play":         playCommand,
+		"compare":      compareCommand,
+		"scale":        scaleCommand,
+		"streams":      streamsCommand,
+		"peers":        peersCommand,
+		"slow":         slowCommand,
+		"slow-readers": slowReadersCommand,
+		"relay":        relayCommand,
+		"relay-end":    relayEndCommand,
+		"accepts":      acceptsCommand,
+		"attack":       attackCommand,
+		"hostile":      hostileCommand,
+		"mtu":          mtuCommand,
 
 		"mtu-inside": mtuInsideCommand,
 	}
