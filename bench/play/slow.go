@@ -117,7 +117,7 @@ func RunSlow(ctx context.Context, cfg SlowConfig, onReady func()) (SlowReport, e
 	}
 	r := &slowRun{cfg: cfg, target: t, buf: make([]byte, 64<<10)}
 	defer r.close()
-	if err := r.open(ctx); err != nil {
+	if err = r.open(ctx); err != nil {
 		return r.report, err
 	}
 	if onReady != nil {

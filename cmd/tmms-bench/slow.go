@@ -183,7 +183,8 @@ const (
 func (s *slowing) print(alone, with neighbours, r play.SlowReport) error {
 	slow := s.slow.Stopped + s.slow.Throttled + s.slow.Sawtooth
 	mib := func(n int64) float64 { return float64(n) / (1 << 20) }
-	_, err := fmt.Fprintf(s.out, "%d healthy viewers x %.2f Mbit/s on one processor; %d stopped, %d throttled, %d sawtooth\n"+
+	_, err := fmt.Fprintf(s.out, "%d healthy viewers x %.2f Mbit/s on one processor; "+
+		"%d stopped, %d throttled, %d sawtooth\n"+
 		"%-28s %10s %10s %10s %10s\n"+
 		"%-28s %10.1f %10.1f %+10.1f %10.1f\n"+
 		"%-28s %10.1f %10.1f %+10.1f\n"+

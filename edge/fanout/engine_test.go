@@ -367,6 +367,7 @@ func TestOvertakenViewerIsClosed(t *testing.T) {
 	p := publish(t, hub).headers()
 	p.group()
 	r := newRig(t, hub)
+	r.attach(FLV) // has the first slot, so that the other's comes too late
 	slow := &fakeSink{conn: fakeConn{room: 2000}}
 	r.attachSink(slow, FLV)
 	r.run(Tick)

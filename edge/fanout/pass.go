@@ -140,6 +140,9 @@ func (v *Viewer) next(p *pass) (b []byte, ok bool) {
 	if v.prefix != nil {
 		return v.prefix.bytes[v.prefixOff:], true
 	}
+	if v.slow.holds(v.cursor) {
+		return v.slow.hand[v.cursor-v.slow.handAt:], true
+	}
 	b, ok = p.at(v.cursor)
 	if ok && len(b) > 0 && v.flags&flagMid != 0 && v.flags&(flagControl|flagLeaving|flagLate) != 0 {
 		e, found := p.view.log.At(v.cursor)
@@ -155,8 +158,12 @@ func (v *Viewer) next(p *pass) (b []byte, ok bool) {
 // the socket: at most limit bytes of it.
 func (v *Viewer) send(p *pass, b []byte, limit int) (n int, err error) {
 	piece := b[:min(len(b), limit)]
-	if v.shift != 0 && v.prefix == nil {
-		piece = p.channel.engine.shifted.piece(p.view, v.cursor, piece, v.shift)
+	switch s := &p.channel.engine.shifted; {
+	case v.shift == 0 || v.prefix != nil:
+	case v.slow.holds(v.cursor):
+		piece = s.rest(p.view.format, v.slow, v.cursor, piece, v.shift)
+	default:
+		piece = s.piece(p.view, v.cursor, piece, v.shift)
 	}
 	n, err = v.conn.Send(piece)
 	v.took(n, n < len(piece), n < len(b))
@@ -201,6 +208,9 @@ func (v *Viewer) took(n int, blocked, mid bool) {
 		}
 		if v.flags&flagBehind != 0 {
 			v.slow.progress = ch.engine.now
+			if !mid {
+				v.slow.hand = nil
+			}
 		}
 	}
 	if blocked {

@@ -26,10 +26,7 @@ func (s *shifted) piece(v *view, from int64, b []byte, shift int32) []byte {
 	if s.view == v && s.from == from && s.shift == shift && s.size == len(b) {
 		return s.buf[:len(b)]
 	}
-	if s.buf == nil {
-		s.buf = make([]byte, viewerBudget)
-	}
-	out := s.buf[:copy(s.buf, b)]
+	out := s.copy(b)
 	*s = shifted{view: v, from: from, shift: shift, size: len(b), buf: s.buf}
 	r := v.log.Reader(from)
 	for end := from + int64(len(b)); ; {
@@ -40,6 +37,23 @@ func (s *shifted) piece(v *view, from int64, b []byte, shift int32) []byte {
 		w := window{out: out, at: e.Off - from, shift: uint32(shift)}
 		v.format.shift(&w, raw)
 	}
+}
+
+// rest is piece for b, which lies at from in the message that a viewer has in
+// hand.
+func (s *shifted) rest(f Format, hand *slow, from int64, b []byte, shift int32) []byte {
+	out := s.copy(b)
+	f.shift(&window{out: out, at: hand.handAt - from, shift: uint32(shift)}, hand.hand)
+	return out
+}
+
+// copy makes b the buffer's, so far as it has room.
+func (s *shifted) copy(b []byte) []byte {
+	if s.buf == nil {
+		s.buf = make([]byte, viewerBudget)
+	}
+	s.view = nil
+	return s.buf[:copy(s.buf, b)]
 }
 
 // forget drops the reference to the view.

@@ -19,6 +19,17 @@ type slow struct {
 	video, audio lastTrack
 	next         media.Timestamp // of what comes next
 	config       uint32          // version of the configs that it has
+
+	// The message in hand, whole, while it is stalled in it: the log may drop it. It
+	// is a part of the log's block, which others hold too.
+	hand   []byte
+	handAt int64         // offset of its first byte
+	held   time.Duration // loop time since when
+}
+
+// holds tells that the byte at off is one of the message in hand.
+func (s *slow) holds(off int64) bool {
+	return s != nil && off >= s.handAt && off < s.handAt+int64(len(s.hand))
 }
 
 // block notes that the socket is full; took tells that it took something before.
@@ -50,13 +61,23 @@ func (v *Viewer) strain() *slow {
 	return v.slow
 }
 
-// check condemns a viewer that waits for its socket for too long.
+// check condemns a viewer that waits for its socket for too long, and holds the
+// message in hand for one that does not.
 func (v *Viewer) check(p *pass) {
+	s, now := v.slow, p.channel.engine.now
 	switch {
-	case p.channel.engine.now-v.slow.progress >= media.StallTimeout:
+	case now-s.progress >= media.StallTimeout:
 		v.leave(ErrStalled)
-	case v.flags&flagJoined == 0:
-	case v.flags&flagMid != 0 && v.prefix == nil && v.cursor < p.view.log.Tail():
+	case v.flags&flagMid == 0 || v.prefix != nil:
+	case !s.holds(v.cursor):
+		r := p.view.log.Reader(v.cursor)
+		e, raw, ok := r.Next()
+		if !ok {
+			v.leave(ErrOvertaken)
+			return
+		}
+		s.hand, s.handAt, s.held = raw, e.Off, now
+	case now-s.held >= media.StallTimeout && v.cursor < p.view.log.Tail():
 		v.leave(ErrOvertaken)
 	}
 }
@@ -133,9 +154,9 @@ func (s *slow) hear(log *bytelog.Log, cursor int64) {
 		}
 	}
 	var video, audio lastTrack
-	for off, n := cursor, 0; off > s.start && n < lookBack && !(video.two && audio.two); n++ {
+	for off, n := cursor, 0; off > s.start && n < lookBack; n++ {
 		e, ok := log.At(off - 1)
-		if !ok {
+		if !ok || video.two && audio.two {
 			break
 		}
 		if n == 0 {

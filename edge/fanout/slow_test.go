@@ -2,6 +2,8 @@ package fanout
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -138,54 +140,85 @@ func TestTwoSkipsWithNothingBetween(t *testing.T) {
 	}
 }
 
-// A viewer that stalls for longer than the log is skips to where its clock was,
-// with sound that lies before or behind its picture, and gets no configs again.
+// A viewer that stalls for longer than the log is, between two messages or in one,
+// even in a header, gets the rest of that and skips to where its clock was, with
+// sound that lies before or behind its picture; no configs come again.
 //
 // Requirement: S7
 func TestSkipAfterAllThatWasSentIsGone(t *testing.T) {
 	for _, f := range []Format{FLV, RTMP, WebSocket} {
-		for _, offset := range []media.Timestamp{-80, -20, 0, 20, 80} {
-			hub := relay.NewHub()
-			p := publish(t, hub)
-			p.dts = 5000
-			p.headers()
-			r := newRig(t, hub)
-			show := func(seconds int) {
-				for i := range seconds * 25 {
-					kind, first := media.KindDelta, byte(0x27)
-					if i%25 == 0 {
-						kind, first = media.KindKey, 0x17
-					}
-					p.push(media.TypeVideo, kind, numbered(first, 5, 20_000, len(p.all)))
-					p.dts += offset
-					p.push(media.TypeAudio, media.KindAudio, numbered(0xAF, 2, 200, len(p.all)))
-					p.dts += 40 - offset
-					r.run(40 * time.Millisecond)
-				}
-			}
-			show(1)
-			s := r.attach(f)
-			for range 4 {
-				show(2)
-				s.conn.room = 0
-				show(9)
-				s.open(-1)
-			}
-			show(1)
-			list := parse(t, f, s.conn.got)
-			if got := checkClock(t, p, list); got.skips != 4 || p.dts-got.last > 200 || s.left != nil {
-				t.Errorf("%v, sound at %d: %+v at %d, want 4 skips; left: %v", f, offset, got, p.dts, s.left)
-			}
-			configs := 0
-			for _, m := range list {
-				if m.typ == media.TypeVideo && m.body[1] == 0 {
-					configs++
-				}
-			}
-			if configs != 1 {
-				t.Errorf("%v: %d video configs, want 1", f, configs)
-			}
+		for _, c := range []struct {
+			offset media.Timestamp
+			room   int
+		}{{-80, 0}, {80, 0}, {-20, 7}, {0, 1000}, {80, 70_000}} {
+			t.Run(fmt.Sprint(f, " sound at ", c.offset, " room ", c.room), func(t *testing.T) {
+				longStalls(t, f, c.offset, c.room)
+			})
 		}
+	}
+}
+
+func longStalls(t *testing.T, f Format, offset media.Timestamp, room int) {
+	t.Helper()
+	hub := relay.NewHub()
+	p := publish(t, hub)
+	p.dts = 1 << 24 // RTMP has the time on each chunk
+	p.headers()
+	r := newRig(t, hub)
+	show := func(seconds int) {
+		for i := range seconds * 25 {
+			kind, first := media.KindDelta, byte(0x27)
+			if i%25 == 0 {
+				kind, first = media.KindKey, 0x17
+			}
+			p.push(media.TypeVideo, kind, numbered(first, 5, 80_000, len(p.all)))
+			p.dts += offset
+			p.push(media.TypeAudio, media.KindAudio, numbered(0xAF, 2, 200, len(p.all)))
+			p.dts += 40 - offset
+			r.run(40 * time.Millisecond)
+		}
+	}
+	show(1)
+	s := r.attach(f)
+	for range 4 {
+		show(2)
+		s.conn.room = room
+		show(9)
+		s.open(-1)
+	}
+	show(1)
+	list := parse(t, f, s.conn.got)
+	if got := checkClock(t, p, list); got.skips != 4 || p.dts-got.last > 200 || s.left != nil {
+		t.Errorf("%+v at %d, want 4 skips; left: %v", got, p.dts, s.left)
+	}
+	configs := 0
+	for _, m := range list {
+		if m.typ == media.TypeVideo && m.body[1] == 0 {
+			configs++
+		}
+	}
+	if configs != 1 {
+		t.Errorf("%d video configs, want 1", configs)
+	}
+}
+
+// A message in hand is not held for ever for who takes it byte by byte.
+func TestTricklingViewerIsClosed(t *testing.T) {
+	hub := relay.NewHub()
+	p := publish(t, hub).headers()
+	p.size = 20_000
+	r := newRig(t, hub)
+	r.show(p, time.Second)
+	s := &fakeSink{conn: fakeConn{room: 1000}}
+	r.attachSink(s, FLV)
+	for range 25 {
+		r.show(p, time.Second)
+		if s.left == nil {
+			s.open(1)
+		}
+	}
+	if !errors.Is(s.left, ErrOvertaken) {
+		t.Errorf("left with %v, want %v", s.left, ErrOvertaken)
 	}
 }
 
@@ -237,11 +270,11 @@ func TestFlushSize(t *testing.T) {
 		opt := options(f)
 		opt.Latency = 0
 		r.attachWith(s, opt)
-		bytes := 0
+		size := 0
 		for i := range p.all {
-			bytes += len(p.all[i].Body) + 15
+			size += len(p.all[i].Body) + 15
 		}
-		want := bytes / 50
+		want := size / 50
 		for _, v := range []*Viewer{&old.v, &s.v} {
 			if got := v.FlushSize(); got < want*9/10 || got > want*11/10 {
 				t.Errorf("%v: a flush has %d bytes, want about %d", f, got, want)
