@@ -16,6 +16,9 @@ const (
 	// memoryShare is the part of the memory that we may have at which the
 	// garbage collector works harder, in percent.
 	memoryShare = 80
+	// segmentShare is the part of the memory that HLS segments of pulled streams may
+	// have: one in so many.
+	segmentShare = 4
 )
 
 // Tune fits the Go runtime to a process whose reactor loops hold threads of
