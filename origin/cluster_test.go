@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -567,5 +569,14 @@ func TestPlayElsewhere(t *testing.T) {
 	c.command(1, "play", 5, amf0.Null(), amf0.String("test"))
 	if s := c.refused(); s.Code != "NetStream.Play.Failed" || !strings.Contains(s.Description, "rtmp://edge.example.com:1935") {
 		t.Errorf("refused with %+v", s)
+	}
+	resp, err := http.Get("http://" + a.rtmp + "/live/test.m3u8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "http://edge.example.com:8080") {
+		t.Errorf("by HTTP: %s %q, %v", resp.Status, text, err)
 	}
 }

@@ -61,7 +61,8 @@ type Apps interface {
 	Config() *state.Config
 }
 
-// Deps are what a server works with; all fields but Forward, Placements, Sockets and PlayAt are needed.
+// Deps are what a server works with; all fields but Forward, Placements, Sockets,
+// PlayAt and WatchAt are needed.
 type Deps struct {
 	Sessions *session.Registry
 	Apps     Apps
@@ -75,8 +76,10 @@ type Deps struct {
 	Sockets Sockets
 	// PlayAt names an address, HOST:PORT, of a node that plays; nil or "": none is known.
 	PlayAt func() string
-	Log    *slog.Logger
-	Now    func() time.Time
+	// WatchAt is PlayAt for HTTP.
+	WatchAt func() string
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // Handover is a connection that asked to publish, as an edge's loop gives it

@@ -186,7 +186,7 @@ func (c *conn) process(ctx context.Context, b []byte) error {
 		if err == nil {
 			err = c.handle(ctx, ev)
 		} else if errors.Is(err, rtmp.ErrHTTP) {
-			c.write([]byte(httpAnswer)) //nolint:errcheck // the connection is over
+			c.write(c.srv.httpElsewhere()) //nolint:errcheck // the connection is over
 		}
 		if err != nil {
 			c.flush() //nolint:errcheck // the connection is over; err says why
@@ -223,9 +223,6 @@ func (c *conn) consume(b []byte) (rest []byte, ev rtmp.Event, err error) {
 	}
 	return nil, rtmp.Event{}, nil
 }
-
-// httpAnswer is for those who speak HTTP on the RTMP port.
-const httpAnswer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 func (c *conn) handle(ctx context.Context, ev rtmp.Event) error {
 	switch ev.Kind {
