@@ -206,15 +206,9 @@ func (v *Viewer) took(n int, blocked, mid bool) {
 		} else if v.prefixOff += uint32(n); int(v.prefixOff) == len(v.prefix.bytes) {
 			v.prefix = nil
 		}
-		if v.flags&flagBehind != 0 {
-			v.slow.progress = ch.engine.now
-			if !mid {
-				v.slow.hand = nil
-			}
-		}
 	}
-	if blocked {
-		v.block(n > 0)
+	if blocked || v.flags&flagBehind != 0 {
+		v.strained(n > 0, blocked)
 	}
 }
 

@@ -32,6 +32,19 @@ func (s *slow) holds(off int64) bool {
 	return s != nil && off >= s.handAt && off < s.handAt+int64(len(s.hand))
 }
 
+// strained notes what a send did to a viewer that is behind, or is now.
+func (v *Viewer) strained(took, blocked bool) {
+	if s := v.slow; took && s != nil {
+		s.progress = v.bucket.channel.engine.now
+		if v.flags&flagMid == 0 {
+			s.hand = nil
+		}
+	}
+	if blocked {
+		v.block(took)
+	}
+}
+
 // block notes that the socket is full; took tells that it took something before.
 func (v *Viewer) block(took bool) {
 	v.flags |= flagBlocked
