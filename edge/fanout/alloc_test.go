@@ -51,8 +51,8 @@ func TestFlushDoesNotAllocate(t *testing.T) {
 }
 
 func TestViewerIsSmall(t *testing.T) {
-	if n := unsafe.Sizeof(Viewer{}); n > 128 {
-		t.Errorf("a viewer has %d bytes, want at most 128", n)
+	if n := unsafe.Sizeof(Viewer{}); n > 96 {
+		t.Errorf("a viewer has %d bytes, want at most 96", n)
 	}
 }
 
