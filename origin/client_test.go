@@ -133,6 +133,7 @@ type setup struct {
 func newNode(t *testing.T, change func(*setup)) *node {
 	t.Helper()
 	cfg := setup{Config: origin.DefaultConfig(), budget: media.MaxPartialBytesProcess, sockets: readers{}}
+	cfg.Ingest.LendAbove = 0
 	if change != nil {
 		change(&cfg)
 	}

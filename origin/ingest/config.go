@@ -22,15 +22,23 @@ type Config struct {
 	KeyChecks int
 	// WriteTimeout bounds one write of replies; a peer that does not read them is closed.
 	WriteTimeout time.Duration
+	// LendAbove is up to how many publishers each have their socket read by a
+	// goroutine of their own; of more, Deps.Sockets reads all, which is dear for a
+	// few and cheap for many.
+	LendAbove int
 	// PublishTimeout bounds the time from the request to publish until it is
 	// accepted: the check of the key and the claim.
 	PublishTimeout time.Duration
 }
 
+// defaultLendAbove is where both ways cost the same, with 70 messages a second
+// of each publisher.
+const defaultLendAbove = 32
+
 // DefaultConfig gives the defaults.
 func DefaultConfig() Config {
 	return Config{
-		MaxConns: media.MaxPublisherConns, KeyChecks: 1,
+		MaxConns: media.MaxPublisherConns, KeyChecks: 1, LendAbove: defaultLendAbove,
 		WriteTimeout: media.StallTimeout, PublishTimeout: media.IdentifyTimeout,
 	}
 }
@@ -43,6 +51,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxConns < 1 || c.MaxConns > media.MaxPublisherConns {
 		bad("MaxConns", c.MaxConns, fmt.Sprintf("1 to %d", media.MaxPublisherConns))
+	}
+	if c.LendAbove < 0 {
+		bad("LendAbove", c.LendAbove, "0 or more")
 	}
 	if c.KeyChecks < 1 {
 		bad("KeyChecks", c.KeyChecks, "positive")

@@ -60,7 +60,7 @@ type lent struct {
 // returns when there is something to do that may block: nil if the connection
 // goes on with read.
 func (c *conn) lend(ctx context.Context) error {
-	for c.pub != nil && c.push == nil && c.srv.deps.Sockets != nil && !c.unlendable {
+	for c.lendable() {
 		w := &lent{conn: c, done: make(chan struct{})}
 		c.releaseBuffer()
 		nc := c.nc
@@ -83,6 +83,12 @@ func (c *conn) lend(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// lendable tells whether Sockets is to read.
+func (c *conn) lendable() bool {
+	return c.pub != nil && c.push == nil && c.srv.deps.Sockets != nil && !c.unlendable &&
+		c.srv.Publishers() > int64(c.srv.cfg.LendAbove)
 }
 
 // plug makes nc the connection's socket.
