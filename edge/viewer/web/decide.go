@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tmms/cluster/state"
+	"tmms/edge/fanout"
 	"tmms/edge/viewer"
 	"tmms/media"
 )
@@ -31,7 +32,7 @@ type reply struct {
 	last   bool     // nothing may follow on the connection
 
 	wait  *waiting // there is no answer yet
-	play  *playing // live FLV
+	play  *playing // a stream as it comes
 	sweep bool     // a stream is held that was not: streams have to be swept from now on
 }
 
@@ -40,6 +41,7 @@ type playing struct {
 	asking
 
 	target viewer.Target
+	what   want
 }
 
 // decide answers a request at the loops' time now.
@@ -57,7 +59,7 @@ func (s *Server) decide(q asking, now time.Duration) reply {
 	to := parseRoute(q.URL.Path, func(path string) bool { return s.assets[path] != nil })
 	switch to.want {
 	case wantNothing:
-		return notFound(q, "no such page; streams are /APP/STREAM.flv and /APP/STREAM.m3u8")
+		return notFound(q, "no such page; streams are /APP/STREAM.flv, /APP/STREAM.ts and /APP/STREAM.m3u8")
 	case wantAsset:
 		return assetReply(q, s.assets[to.asset])
 	default:
@@ -87,10 +89,10 @@ func (s *Server) decideStream(q asking, to route, now time.Duration) reply {
 		return unavailable(err.Error(), q.headOnly())
 	}
 	switch {
-	case to.want == wantFLV && !t.App.FLV:
-		return notFound(q, "FLV is switched off for app "+t.App.Name)
-	case to.want == wantFLV:
-		return reply{play: &playing{asking: q, target: t}}
+	case to.want.live() && !t.App.FLV:
+		return notFound(q, "FLV and TS are switched off for app "+t.App.Name)
+	case to.want.live():
+		return reply{play: &playing{asking: q, target: t, what: to.want}}
 	case !t.App.HLS.Enabled:
 		return notFound(q, "HLS is switched off for app "+t.App.Name)
 	case to.want == wantSegment:
@@ -100,17 +102,32 @@ func (s *Server) decideStream(q asking, to route, now time.Duration) reply {
 	}
 }
 
-// headFLV tells whether the stream is live, without a player.
-func (s *Server) headFLV(p *playing) reply {
+// headLive tells whether the stream is live, without a player.
+func (s *Server) headLive(p *playing) reply {
 	if !s.streams.live(p.target.Key) {
 		return notFound(p.asking, "stream is not live")
 	}
-	return reply{header: flvHeader()}
+	return reply{header: p.what.header()}
 }
 
-// flvHeader is the head of a live stream.
-func flvHeader() header {
-	return header{status: http.StatusOK, typ: typeFLV, cache: cacheNever, length: -1}
+// header is the head of the answer that is the stream.
+func (w want) header() header {
+	h := header{status: http.StatusOK, typ: typeFLV, cache: cacheNever, length: -1}
+	if w == wantTS {
+		h.typ = typeSegment
+	}
+	return h
+}
+
+// format is that of the stream's bytes; ws: over WebSocket.
+func (w want) format(ws bool) fanout.Format {
+	switch {
+	case w == wantTS:
+		return fanout.TS
+	case ws:
+		return fanout.WebSocket
+	}
+	return fanout.FLV
 }
 
 // text is a short text, which is for people.
@@ -136,6 +153,12 @@ func unavailable(why string, headOnly bool) reply {
 // notPublished ends the waiting for a publisher.
 func notPublished() reply {
 	return text(header{status: http.StatusNotFound, cache: cacheNever}, "nobody publishes this stream", false)
+}
+
+// notCarried answers who asks for a stream in a format that none of its tracks fits.
+func notCarried() reply {
+	h := header{status: http.StatusUnsupportedMediaType, cache: cacheNever}
+	return text(h, fanout.ErrNotCarried.Error()+"; play /APP/STREAM.flv", false)
 }
 
 // refused answers what can't be understood.

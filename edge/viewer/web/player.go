@@ -9,10 +9,12 @@ import (
 	"tmms/media"
 )
 
-// player is a connection's part as a viewer of live FLV, plain or over WebSocket.
+// player is a connection's part as a viewer of live FLV, plain or over WebSocket,
+// or of TS.
 type player struct {
 	viewer  fanout.Viewer
 	conn    *conn
+	what    want
 	accept  string // Sec-WebSocket-Accept until the head is sent
 	in      []byte // WebSocket: an unfinished frame
 	control []byte // WebSocket: frames that wait for the end of the one being sent
@@ -22,9 +24,9 @@ type player struct {
 	entered bool // counted by the gate
 }
 
-// serveFLV makes the connection a player of the stream: exactly one per GET.
-func (c *conn) serveFLV(q *playing) {
-	ws := wsWanted(q.request)
+// serveLive makes the connection a player of the stream: exactly one per GET.
+func (c *conn) serveLive(q *playing) {
+	ws := q.what == wantFLV && wsWanted(q.request)
 	if ws {
 		if err := wsCheck(q.request); err != nil {
 			c.fail(err, viewer.ErrProtocol)
@@ -32,13 +34,11 @@ func (c *conn) serveFLV(q *playing) {
 		}
 	}
 	if q.headOnly() {
-		c.follow(c.loop.server.headFLV(q))
+		c.follow(c.loop.server.headLive(q))
 		return
 	}
-	p := &player{conn: c, ws: ws, code: wsNormal}
-	format := fanout.FLV
+	p := &player{conn: c, what: q.what, ws: ws, code: wsNormal}
 	if ws {
-		format = fanout.WebSocket
 		p.accept = wsAccept(q.Header.Get("Sec-WebSocket-Key"))
 	}
 	l := c.loop
@@ -50,7 +50,7 @@ func (c *conn) serveFLV(q *playing) {
 	p.entered = true
 	c.player, c.state, c.last = p, stateLive, true
 	c.rc.SetTimer(media.ParkTimeout)
-	opt := l.server.options(q.target, format)
+	opt := l.server.options(q.target, q.what.format(ws))
 	if err := l.fanout.Attach(&p.viewer, c.rc, p, opt, l.loop.Now()); err != nil {
 		p.end()
 		c.player = nil
@@ -68,7 +68,7 @@ func (s *Server) options(t viewer.Target, format fanout.Format) fanout.Options {
 // OnJoin implements fanout.Sink: the answer's head goes ahead of the stream.
 func (p *player) OnJoin() {
 	l := p.conn.loop
-	h := flvHeader()
+	h := p.what.header()
 	h.close = true
 	if p.ws {
 		h = header{
@@ -100,6 +100,9 @@ func (p *player) OnLeave(reason error) {
 	switch {
 	case errors.Is(reason, fanout.ErrEnded):
 		p.goodbye(reason)
+	case errors.Is(reason, fanout.ErrNotCarried):
+		c.player = nil
+		c.follow(notCarried())
 	case errors.Is(reason, fanout.ErrStopped) && c.loop.server.gate.Draining():
 		p.code = wsGoingAway
 		p.goodbye(viewer.ErrDraining)

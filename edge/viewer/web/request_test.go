@@ -73,6 +73,7 @@ func TestParseRoute(t *testing.T) {
 		"/watch/s/live.m3u8":     {want: wantMedia, app: "watch", stream: "s"},
 		"/live/test.flv":         {want: wantFLV, app: "live", stream: "test"},
 		"/live/a.b.flv":          {want: wantFLV, app: "live", stream: "a.b"},
+		"/live/test.ts":          {want: wantTS, app: "live", stream: "test"},
 		"/live/test.m3u8":        {want: wantMultivariant, app: "live", stream: "test"},
 		"/live/test/live.m3u8":   {want: wantMedia, app: "live", stream: "test"},
 		"/live/test/1-2.ts":      {want: wantSegment, app: "live", stream: "test", name: "1-2.ts"},

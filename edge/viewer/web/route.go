@@ -9,10 +9,14 @@ const (
 	wantNothing want = iota
 	wantAsset
 	wantFLV
+	wantTS
 	wantMultivariant
 	wantMedia
 	wantSegment
 )
+
+// live tells that it is a stream as it comes; all of those have the app's flv switch.
+func (w want) live() bool { return w == wantFLV || w == wantTS }
 
 // route is a path taken apart.
 type route struct {
@@ -33,6 +37,9 @@ func parseRoute(path string, has func(string) bool) route {
 	case 2:
 		if stream, ok := strings.CutSuffix(parts[1], ".flv"); ok {
 			return route{want: wantFLV, app: parts[0], stream: stream}
+		}
+		if stream, ok := strings.CutSuffix(parts[1], ".ts"); ok {
+			return route{want: wantTS, app: parts[0], stream: stream}
 		}
 		if stream, ok := strings.CutSuffix(parts[1], ".m3u8"); ok {
 			return route{want: wantMultivariant, app: parts[0], stream: stream}
