@@ -41,12 +41,15 @@ type conn struct {
 	in     []byte // bytes that are not understood yet
 	body   body
 	wait   *waiting // stateParked
+	party  *party   // of those that wait for the same stream
+	seat   int      // in party.conns
 	player *player  // stateLive
 	viewer *session // that the present answer of HLS is for; nil: not known, or another answer
 	asked  bool     // a request was understood
 	last   bool     // close after the present answer
 	timed  bool     // the present head's deadline runs
 	queued bool     // in loop.ready
+	over   bool     // stateParked: it has waited long enough
 	hls    bool     // the present answer is a playlist or a segment
 	state  connState
 }
@@ -87,7 +90,7 @@ func (c *conn) OnTimer(*reactor.Conn) {
 	case stateBody:
 		c.close(fanout.ErrStalled)
 	case stateParked:
-		c.giveUp()
+		c.loop.waits.expire(c)
 	case stateLive:
 		c.player.onTimer()
 	case stateClosed:
@@ -97,7 +100,7 @@ func (c *conn) OnTimer(*reactor.Conn) {
 // OnClose implements reactor.Protocol.
 func (c *conn) OnClose(rc *reactor.Conn, reason error) {
 	if w := c.wait; w != nil {
-		c.loop.unpark(c)
+		c.loop.waits.remove(c)
 		w.stream.release(c.loop.loop.Now())
 	}
 	if c.player != nil {
@@ -296,7 +299,10 @@ func (c *conn) pump() {
 	}
 }
 
-func (c *conn) count(n int) { c.loop.server.count(c.hls, c.viewer, n) }
+func (c *conn) count(n int) {
+	c.loop.sent += int64(n)
+	c.loop.server.count(c.hls, c.viewer, n)
+}
 
 // answered ends an answer whose bytes the socket has taken.
 func (c *conn) answered() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"tmms/cluster/state"
@@ -21,6 +22,28 @@ type asking struct {
 
 // headOnly tells that the answer goes without its body.
 func (q asking) headOnly() bool { return q.Method == http.MethodHead }
+
+// wish is what the form of an answer depends on: what has to be kept of a request
+// that waits, in place of its whole head.
+type wish struct {
+	headOnly bool
+	match    string // If-None-Match
+	ranges   string // Range
+	ifRange  string // If-Range
+}
+
+func (q asking) wish() wish {
+	return wish{
+		headOnly: q.headOnly(), match: strings.Join(q.Header.Values("If-None-Match"), ","),
+		ranges: q.Header.Get("Range"), ifRange: q.Header.Get("If-Range"),
+	}
+}
+
+// clone gives a wish that does not hold the head's memory.
+func (w wish) clone() wish {
+	w.match, w.ranges, w.ifRange = strings.Clone(w.match), strings.Clone(w.ranges), strings.Clone(w.ifRange)
+	return w
+}
 
 // reply is what is decided about a request, whatever it came by: an answer, or
 // to wait for one, or to play.
@@ -90,7 +113,7 @@ func (s *Server) decideStream(q asking, to route, now time.Duration) reply {
 	}
 	switch {
 	case to.want.live() && !t.App.FLV:
-		return notFound(q, "FLV and TS are switched off for app "+t.App.Name)
+		return notFound(q, to.want.name()+" is switched off for app "+t.App.Name)
 	case to.want.live():
 		return reply{play: &playing{asking: q, target: t, what: to.want}}
 	case !t.App.HLS.Enabled:
@@ -140,8 +163,10 @@ func text(h header, text string, headOnly bool) reply {
 	return r
 }
 
-func notFound(q asking, why string) reply {
-	return text(header{status: http.StatusNotFound, cache: cacheNever}, why, q.headOnly())
+func notFound(q asking, why string) reply { return absent(why, q.headOnly()) }
+
+func absent(why string, headOnly bool) reply {
+	return text(header{status: http.StatusNotFound, cache: cacheNever}, why, headOnly)
 }
 
 // unavailable asks the client to come again soon.
@@ -178,29 +203,29 @@ func refused(err error) reply {
 
 func assetReply(q asking, a *asset) reply {
 	h := header{status: http.StatusOK, typ: a.typ, cache: cachePage, etag: a.etag, extra: pagePolicy}
-	return whole(q, h, [][]byte{a.data}, int64(len(a.data)))
+	return whole(q.wish(), h, [][]byte{a.data}, int64(len(a.data)))
 }
 
 // whole answers with a body that is all there: conditionally, in part or whole.
-func whole(q asking, h header, chunks [][]byte, size int64) reply {
+func whole(w wish, h header, chunks [][]byte, size int64) reply {
 	h.ranges = true
-	if matches(q.Header, h.etag) {
+	if matches(w.match, h.etag) {
 		h.status, h.length, h.typ = http.StatusNotModified, -1, ""
 		return reply{header: h}
 	}
 	part := byteRange{0, size}
-	if cond := q.Header.Get("If-Range"); cond == "" || cond == h.etag {
-		p, all, ok := parseRange(q.Header, size)
+	if w.ifRange == "" || w.ifRange == h.etag {
+		p, all, ok := parseRange(w.ranges, size)
 		if !ok {
 			h.status, h.rang, h.cache = http.StatusRequestedRangeNotSatisfiable, unsatisfied(size), cacheNever
-			return text(h, "no such range", q.headOnly())
+			return text(h, "no such range", w.headOnly)
 		}
 		if part = p; !all {
 			h.status, h.rang = http.StatusPartialContent, part.contentRange(size)
 		}
 	}
 	h.length = part.to - part.from
-	if q.headOnly() {
+	if w.headOnly {
 		return reply{header: h}
 	}
 	return reply{header: h, body: newBody(chunks, part)}

@@ -2,12 +2,11 @@ package web
 
 import (
 	"net/http"
-	"slices"
+	"net/netip"
 	"strconv"
 	"time"
 
 	"tmms/edge/viewer"
-	"tmms/media"
 	"tmms/media/hls"
 )
 
@@ -15,13 +14,22 @@ import (
 // index for a playlist, or the segment. It holds the stream until it is
 // answered, or given up.
 type waiting struct {
-	asking
+	wish
 
-	stream       *hlsStream
+	from   netip.Addr
+	stream *hlsStream
+
+	suffix       string // of the playlist
 	multivariant bool
 
 	segment    bool
 	epoch, msn uint64 // of the segment
+}
+
+// keep makes the request one that can wait for long: it holds nothing of its head.
+func (w *waiting) keep() *waiting {
+	w.wish = w.wish.clone()
+	return w
 }
 
 // decidePlaylist answers with a playlist, or waits until there is one.
@@ -30,10 +38,10 @@ func (s *Server) decidePlaylist(q asking, t viewer.Target, multivariant bool, no
 	if err != nil {
 		return unavailable(err.Error(), q.headOnly())
 	}
-	w := &waiting{asking: q, stream: stream, multivariant: multivariant}
+	w := &waiting{wish: q.wish(), from: q.from, stream: stream, suffix: q.suffix(), multivariant: multivariant}
 	r, ok := w.look(now)
 	if !ok {
-		r.wait = w
+		r.wait = w.keep()
 	}
 	r.sweep = fresh
 	return r
@@ -50,9 +58,11 @@ func (s *Server) decideSegment(q asking, t viewer.Target, name string, now time.
 	if err != nil {
 		return unavailable(err.Error(), q.headOnly())
 	}
-	w := &waiting{asking: q, stream: stream, segment: true, epoch: epoch, msn: msn}
-	r := reply{wait: w}
-	if !stream.coming(epoch, msn) {
+	w := &waiting{wish: q.wish(), from: q.from, stream: stream, segment: true, epoch: epoch, msn: msn}
+	var r reply
+	if stream.coming(epoch, msn) {
+		r.wait = w.keep()
+	} else {
 		r = w.found(now)
 	}
 	r.sweep = fresh
@@ -79,31 +89,30 @@ func (w *waiting) refuse(now time.Duration) reply {
 		return w.found(now)
 	}
 	w.stream.release(now)
-	return unavailable("too many requests wait for streams to start", w.headOnly())
+	return unavailable("too many requests wait for streams to start", w.headOnly)
 }
 
 // giveUp answers a request whose time is over.
 func (w *waiting) giveUp(now time.Duration) reply {
 	w.stream.release(now)
 	if w.segment {
-		return notFound(w.asking, "no such segment")
+		return absent("no such segment", w.headOnly)
 	}
-	return unavailable("the stream has not started", w.headOnly())
+	return unavailable("the stream has not started", w.headOnly)
 }
 
 // playlist answers with a playlist of x and ends the request's hold on the stream.
 func (w *waiting) playlist(x *hls.Index, now time.Duration) reply {
-	suffix := w.suffix()
 	var b []byte
 	switch {
-	case suffix == "" && w.multivariant:
+	case w.suffix == "" && w.multivariant:
 		b = w.stream.playlists(x).multivariant
-	case suffix == "":
+	case w.suffix == "":
 		b = w.stream.playlists(x).media
 	case w.multivariant:
-		b = x.AppendMultivariant(nil, w.stream.key.Stream, suffix)
+		b = x.AppendMultivariant(nil, w.stream.key.Stream, w.suffix)
 	default:
-		b = x.AppendMedia(nil, suffix)
+		b = x.AppendMedia(nil, w.suffix)
 	}
 	r := reply{hls: true}
 	if !w.multivariant {
@@ -111,12 +120,12 @@ func (w *waiting) playlist(x *hls.Index, now time.Duration) reply {
 	}
 	w.stream.release(now)
 	r.header = header{status: http.StatusOK, typ: typePlaylist, cache: cachePlaylist, etag: x.ETag()}
-	if matches(w.Header, r.header.etag) {
+	if matches(w.match, r.header.etag) {
 		r.header.status, r.header.length, r.header.typ = http.StatusNotModified, -1, ""
 		return r
 	}
 	r.header.length = int64(len(b))
-	if !w.headOnly() {
+	if !w.headOnly {
 		r.body = newBody([][]byte{b}, byteRange{0, r.header.length})
 	}
 	return r
@@ -129,11 +138,11 @@ func (w *waiting) found(now time.Duration) reply {
 	session := w.stream.viewer(w.from)
 	w.stream.release(now)
 	if seg == nil {
-		return notFound(w.asking, "no such segment, or not any more")
+		return absent("no such segment, or not any more", w.headOnly)
 	}
 	etag := `"` + strconv.FormatUint(w.epoch, 10) + "-" + strconv.FormatUint(w.msn, 10) + `"`
 	h := header{status: http.StatusOK, typ: typeSegment, cache: cacheImmutable, etag: etag}
-	r := whole(w.asking, h, seg.Chunks, int64(seg.Size))
+	r := whole(w.wish, h, seg.Chunks, int64(seg.Size))
 	r.hls, r.viewer = true, session
 	return r
 }
@@ -146,60 +155,6 @@ func (s *Server) count(hls bool, v *session, n int) {
 	s.hlsSent.Add(int64(n))
 	if v != nil {
 		v.sent.Add(int64(n))
-	}
-}
-
-// park lets a request wait; false: too many do.
-func (c *conn) park(w *waiting) bool {
-	l := c.loop
-	if len(l.parked) >= media.MaxParkedRequests || l.server.gate.Draining() {
-		return false
-	}
-	c.wait, c.state = w, stateParked
-	l.parked = append(l.parked, c)
-	l.loop.Wake()
-	c.rc.SetTimer(media.ParkTimeout)
-	return true
-}
-
-// giveUp answers a parked request whose time is over.
-func (c *conn) giveUp() {
-	w := c.wait
-	c.loop.unpark(c)
-	c.follow(w.giveUp(c.loop.loop.Now()))
-	c.resume()
-}
-
-// unpark takes a connection off the list of those that wait.
-func (l *Loop) unpark(c *conn) {
-	if i := slices.Index(l.parked, c); i >= 0 {
-		l.unparkAt(i)
-	}
-	c.wait = nil
-}
-
-func (l *Loop) unparkAt(i int) {
-	last := len(l.parked) - 1
-	l.parked[i] = l.parked[last]
-	l.parked[last] = nil
-	l.parked = l.parked[:last]
-}
-
-// wakeParked answers the requests whose playlist or segment has come.
-func (l *Loop) wakeParked() {
-	for i := len(l.parked) - 1; i >= 0 && !l.cutShort(); i-- {
-		if i >= len(l.parked) {
-			continue
-		}
-		c := l.parked[i]
-		r, ok := c.wait.look(l.loop.Now())
-		if !ok {
-			continue
-		}
-		l.unparkAt(i)
-		c.wait = nil
-		c.follow(r)
-		c.resume()
 	}
 }
 

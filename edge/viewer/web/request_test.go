@@ -127,10 +127,10 @@ func FuzzRequest(f *testing.F) {
 		if media.CheckName("stream", to.stream) == nil && strings.Contains(to.stream, "/") {
 			t.Errorf("stream %q", to.stream)
 		}
-		if part, _, ok := parseRange(r.Header, 1000); ok && (part.from < 0 || part.from > part.to || part.to > 1000) {
+		if part, _, ok := parseRange(r.Header.Get("Range"), 1000); ok && (part.from < 0 || part.from > part.to || part.to > 1000) {
 			t.Errorf("range %+v of %q", part, r.Header.Get("Range"))
 		}
-		_, _, _ = r.override(), r.keepAlive(), matches(r.Header, `"x"`)
+		_, _, _ = r.override(), r.keepAlive(), matches(r.Header.Get("If-None-Match"), `"x"`)
 		if wsWanted(r) {
 			_ = wsCheck(r)
 		}

@@ -15,8 +15,16 @@ const (
 	wantSegment
 )
 
-// live tells that it is a stream as it comes; all of those have the app's flv switch.
+// live tells that it is a stream as it comes: the app's flv switch is for all of those.
 func (w want) live() bool { return w == wantFLV || w == wantTS }
+
+// name is what people call it.
+func (w want) name() string {
+	if w == wantTS {
+		return "HTTP-TS"
+	}
+	return "FLV"
+}
 
 // route is a path taken apart.
 type route struct {
