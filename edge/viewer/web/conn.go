@@ -47,6 +47,7 @@ type conn struct {
 	viewer *session // that the present answer of HLS is for; nil: not known, or another answer
 	asked  bool     // a request was understood
 	last   bool     // close after the present answer
+	old    bool     // the present request is of HTTP/1.0 and asks to keep the connection
 	timed  bool     // the present head's deadline runs
 	queued bool     // in loop.ready
 	over   bool     // stateParked: it has waited long enough
@@ -158,6 +159,7 @@ func (c *conn) feed(b []byte) {
 			return
 		}
 		c.accepted()
+		c.old = !r.ProtoAtLeast(1, 1) && r.keepAlive()
 		c.last = c.last || !r.keepAlive() || c.loop.server.gate.Draining()
 		c.serve(r)
 	}
@@ -237,6 +239,9 @@ func (c *conn) follow(r reply) {
 // answer sends a head and a body, and then waits for the next request.
 func (c *conn) answer(h header, b body) {
 	h.close = c.last
+	if c.old && !c.last {
+		h.extra += "Connection: keep-alive\r\n" // else it waits for the end (RFC 9112 appendix C.2.2)
+	}
 	l := c.loop
 	l.out = h.append(l.out[:0], l.clock.date(l.loop.Now()))
 	const small = 16 << 10 // goes out in one piece with the head
