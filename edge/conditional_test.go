@@ -195,6 +195,24 @@ func TestEverySegmentThatAPlayerMayAskForIsThere(t *testing.T) {
 			}
 		}
 	}
+	// A node that began with this playlist has the bytes of what left it in a moment.
+	part := index(13, 109, 3, false)
+	part.Behind = 2
+	p.w.PublishIndex(part)
+	answers := make(chan *reply, 1)
+	go func() { answers <- n.get("/live/test/7-107.ts") }()
+	if resp := n.get("/live/test/7-106.ts"); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("one that is no more: %s", resp.Status)
+	}
+	select {
+	case resp := <-answers:
+		t.Fatalf("answered at once: %s", resp.Status)
+	case <-time.After(50 * time.Millisecond):
+	}
+	p.w.PublishIndex(index(13, 107, 5, false))
+	if resp := <-answers; resp.StatusCode != http.StatusOK {
+		t.Errorf("a segment whose bytes were on the way: %s", resp.Status)
+	}
 	// What lies further back is gone for good, and is not kept by caches as a fault.
 	if resp := n.get("/live/test/7-100.ts"); resp.StatusCode != http.StatusNotFound || resp.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("an old one: %s %v", resp.Status, resp.Header)

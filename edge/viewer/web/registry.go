@@ -153,6 +153,9 @@ func (s *hlsStream) coming(epoch, msn uint64) bool {
 	if x == nil {
 		return s.feed.Placed() // the index has not come yet
 	}
+	if x.Coming(epoch, msn) && s.segment(epoch, msn) == nil {
+		return true // this node began a moment ago
+	}
 	last, ok := x.LastMSN()
 	return ok && !x.Ended && epoch >= x.Epoch && msn > last && msn-last <= ahead && s.segment(epoch, msn) == nil
 }
