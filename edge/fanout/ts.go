@@ -61,8 +61,8 @@ func (t *ts) append(v *view, e *bytelog.Entry, raw []byte) {
 		return
 	}
 	t.scratch = t.live.Append(t.scratch[:0], e.Type, e.DTS, e.Body(raw))
-	if e.Kind == media.KindConfig {
-		t.empty.Store(!t.live.Carries())
+	if carries := t.live.Carries(); carries == t.empty.Load() {
+		t.empty.Store(!carries)
 	}
 	t.commit(v, e)
 	if cap(t.scratch) > keepScratch {

@@ -190,7 +190,8 @@ func TestHTTPTSIsValid(t *testing.T) {
 	if err = os.WriteFile(file, all.Bytes()[:all.Len()/packet*packet], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := decode(t, file, 10*time.Second); err != nil || got.video < 60 || got.audio < 90 {
+	got, err := decode(t, file, 10*time.Second)
+	if err != nil || got.video < 60 || got.audio < 90 {
 		t.Errorf("%d video and %d audio frames, %v", got.video, got.audio, err)
 	}
 	judge, stop := context.WithTimeout(t.Context(), 60*time.Second)

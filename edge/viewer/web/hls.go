@@ -148,8 +148,8 @@ func (w *waiting) found(now time.Duration) reply {
 }
 
 // count adds to the bytes sent of an answer.
-func (s *Server) count(hls bool, v *session, n int) {
-	if !hls {
+func (s *Server) count(ofHLS bool, v *session, n int) {
+	if !ofHLS {
 		return
 	}
 	s.hlsSent.Add(int64(n))

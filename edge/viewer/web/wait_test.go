@@ -56,10 +56,10 @@ func crowd(addr, size string) (playlists int64, err error) {
 	slots := make(chan struct{}, 64) // dials at once
 	for range n {
 		slots <- struct{}{}
-		c, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", addr)
+		c, fault := (&net.Dialer{}).DialContext(context.Background(), "tcp", addr)
 		<-slots
-		if err != nil {
-			return 0, err
+		if fault != nil {
+			return 0, fault
 		}
 		if _, err = io.WriteString(c, "GET /live/test/live.m3u8 HTTP/1.1\r\nHost: x\r\nUser-Agent: crowd\r\n"+
 			"Accept: */*\r\nAccept-Encoding: identity\r\nReferer: http://x/\r\n\r\n"); err != nil {
