@@ -10,13 +10,13 @@ import (
 // parkCheck is how often those that wait look for their playlist.
 const parkCheck = 20 * time.Millisecond
 
-// Budget of the answers to those that wait, in one tick: when the stream of ten
-// thousand comes, live viewers are flushed in between.
+// Budget of the answers to those that wait, in one tick, beside the loop's time
+// for it: when the stream of ten thousand comes, live viewers are flushed in
+// between.
 const (
 	wakeAnswers = 256
 	wakeLooks   = 8192
 	wakeBytes   = 4 << 20
-	wakeTime    = 2 * time.Millisecond
 )
 
 // waitlist is the connections of a loop whose requests are parked, by stream: a
@@ -136,7 +136,7 @@ func (w *waitlist) next() *conn {
 // wake answers those that wait, under the budget of a tick; the rest has its turn
 // in the next.
 func (l *Loop) wake() {
-	start, sent, woken := time.Now(), l.sent, l.waits.woken
+	sent, woken := l.sent, l.waits.woken
 	for range wakeLooks {
 		c := l.waits.next()
 		if c == nil {
@@ -145,8 +145,7 @@ func (l *Loop) wake() {
 		if !l.wakeOne(c) {
 			continue
 		}
-		if l.waits.woken-woken >= wakeAnswers || l.sent-sent >= wakeBytes || time.Since(start) >= wakeTime ||
-			l.loop.Over() {
+		if l.waits.woken-woken >= wakeAnswers || l.sent-sent >= wakeBytes || l.loop.Over() {
 			return
 		}
 	}
