@@ -67,14 +67,14 @@ func crowd(addr, size string) (playlists int64, err error) {
 		}
 		wg.Go(func() {
 			defer c.Close()
-			resp, err := http.ReadResponse(bufio.NewReaderSize(c, 512), nil)
-			if err != nil {
-				faults <- err
+			resp, fault := http.ReadResponse(bufio.NewReaderSize(c, 512), nil)
+			if fault != nil {
+				faults <- fault
 				return
 			}
 			defer resp.Body.Close()
-			body, err := io.ReadAll(resp.Body)
-			if err == nil && resp.StatusCode == http.StatusOK && strings.HasPrefix(string(body), "#EXTM3U") {
+			body, fault := io.ReadAll(resp.Body)
+			if fault == nil && resp.StatusCode == http.StatusOK && strings.HasPrefix(string(body), "#EXTM3U") {
 				good.Add(1)
 			}
 		})
