@@ -324,6 +324,26 @@ func TestTSThatNothingCanBeCarriedInIsRefused(t *testing.T) {
 	}
 }
 
+// TestTSEndsWithItsLastTrack: who plays a stream of which nothing is left is told.
+func TestTSEndsWithItsLastTrack(t *testing.T) {
+	hub := relay.NewHub()
+	p := publish(t, hub)
+	p.push(media.TypeVideo, media.KindConfig, unhex(t, realVideo))
+	p.push(media.TypeVideo, media.KindKey, realPicture(true))
+	r := newRig(t, hub)
+	a, b := r.attach(TS), r.attach(TS)
+	r.run(200 * time.Millisecond)
+	p.dts += 1000
+	p.push(media.TypeVideo, media.KindConfig, []byte{0x1C, 0, 0, 0, 0, 1, 2, 3})
+	p.push(media.TypeVideo, media.KindKey, append([]byte{0x1C, 1, 0, 0, 0}, make([]byte, 90)...))
+	r.run(200 * time.Millisecond)
+	for _, v := range []*fakeSink{a, b} {
+		if s := judgeTS(t, v.conn.got); len(s.video) != 1 || !errors.Is(v.left, ErrNotCarried) {
+			t.Errorf("%d pictures, left with %v", len(s.video), v.left)
+		}
+	}
+}
+
 // TestTSSkipsWithABreak: a viewer that was late goes on at a keyframe, with one
 // clock and a break that each PID announces. The 33 bits wrap meanwhile.
 func TestTSSkipsWithABreak(t *testing.T) {

@@ -100,6 +100,8 @@ func (p *player) OnLeave(reason error) {
 	switch {
 	case errors.Is(reason, fanout.ErrEnded):
 		p.goodbye(reason)
+	case errors.Is(reason, fanout.ErrNotCarried) && p.started:
+		p.goodbye(reason)
 	case errors.Is(reason, fanout.ErrNotCarried):
 		c.player = nil
 		c.follow(notCarried())
