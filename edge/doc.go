@@ -1,5 +1,5 @@
-// Package edge serves viewers: RTMP, HTTP-FLV, FLV over WebSocket and HLS, from
-// the streams that a relay.Hub holds, on the project's own reactor.
+// Package edge serves viewers: RTMP, HTTP-FLV, FLV over WebSocket, HTTP-TS and
+// HLS, from the streams that a relay.Hub holds, on the project's own reactor.
 //
 //	reactor loop 1..n, each:  rtmp conns \
 //	                          http conns -> fanout.Engine -> relay.Live logs

@@ -81,7 +81,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	m.flush.Collect(ch)
 	m.loops.Collect(ch)
-	for _, f := range []fanout.Format{fanout.FLV, fanout.RTMP, fanout.WebSocket} {
+	for _, f := range []fanout.Format{fanout.FLV, fanout.RTMP, fanout.WebSocket, fanout.TS} {
 		var viewers, sent int64
 		for _, e := range m.edge.engines {
 			viewers += e.Stats().Viewers(f)

@@ -338,6 +338,11 @@ func TestPauseStopsAndResumesAtAKeyframe(t *testing.T) {
 	c.tags(len(p.want()))
 	// pause, transaction 0, null, true, 0 on message stream 1
 	c.command(1, "pause", []byte{0x05, 0x01, 0x01, 0x00, 0, 0, 0, 0, 0, 0, 0, 0})
+	for ev, err := c.next(); ev.Kind != wire.EventEOF; ev, err = c.next() { // StreamEOF
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	eventually(t, "the viewer has stopped", func() bool { return n.edge.engines[0].Stats().Viewers(1)+n.edge.engines[1].Stats().Viewers(1) == 0 })
 	p.group()
 	p.group()

@@ -78,8 +78,10 @@ const (
 
 	// MaxStreamsPerNode bounds the feeds that a node holds at once.
 	MaxStreamsPerNode = 20000
-	// MaxParkedRequests bounds the playlist requests that wait for a stream, per loop.
-	MaxParkedRequests = 4096
+	// MaxParkedRequests bounds the requests that wait for a playlist or a segment,
+	// per loop: 10,000 players that come ahead of one stream, with room. One holds
+	// 0.2 KB beside its connection, and its query.
+	MaxParkedRequests = 16384
 	// MaxHLSSessions bounds the addresses that are remembered as HLS viewers of one stream.
 	MaxHLSSessions = 65536
 	// MaxWaitingViewers bounds the viewers that wait for a publisher, per loop.

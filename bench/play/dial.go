@@ -25,6 +25,7 @@ type target struct {
 	address string // host:port
 	request []byte // HTTP only, nil for RTMP
 	rtmp    rtmp.URL
+	ts      bool // MPEG-TS: can be drained only
 }
 
 // parseTargets gives the target of each stream: s itself if there is one, else
@@ -35,8 +36,10 @@ func parseTargets(s string, streams int) ([]target, error) {
 		return []target{t}, err
 	}
 	base, ext := s, ""
-	if b, ok := strings.CutSuffix(s, ".flv"); ok {
-		base, ext = b, ".flv"
+	for _, e := range []string{".flv", ".ts"} {
+		if b, ok := strings.CutSuffix(s, e); ok {
+			base, ext = b, e
+		}
 	}
 	list := make([]target, streams)
 	for i := range list {
@@ -61,8 +64,9 @@ func parseTarget(s string) (target, error) {
 	if err != nil {
 		return target{}, fmt.Errorf("play: %w", err)
 	}
-	if u.Scheme != "http" || !strings.HasSuffix(u.Path, ".flv") {
-		return target{}, fmt.Errorf("play: %q is not rtmp:// or http://.../NAME.flv", s)
+	ts := strings.HasSuffix(u.Path, ".ts")
+	if u.Scheme != "http" || !ts && !strings.HasSuffix(u.Path, ".flv") {
+		return target{}, fmt.Errorf("play: %q is not rtmp:// or http://.../NAME.flv or NAME.ts", s)
 	}
 	port := u.Port()
 	if port == "" {
@@ -70,7 +74,7 @@ func parseTarget(s string) (target, error) {
 	}
 	// HTTP/1.0, so that no server puts the stream into chunks.
 	head := "GET " + u.RequestURI() + " HTTP/1.0\r\nHost: " + u.Host + "\r\nUser-Agent: tmms-bench\r\n\r\n"
-	return target{address: net.JoinHostPort(u.Hostname(), port), request: []byte(head)}, nil
+	return target{address: net.JoinHostPort(u.Hostname(), port), request: []byte(head), ts: ts}, nil
 }
 
 // viewer is one connection. It belongs to the goroutine that dials, then to the loop.
@@ -101,7 +105,7 @@ func (t target) dial(ctx context.Context, source int, verify bool) (*viewer, err
 
 func (t target) ask(c net.Conn, v *viewer, verify bool) error {
 	if t.request != nil {
-		if verify {
+		if verify && !t.ts {
 			v.stream = &flvStream{}
 		}
 		_, err := c.Write(t.request)

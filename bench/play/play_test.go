@@ -186,6 +186,10 @@ func TestTargets(t *testing.T) {
 	if err != nil || len(list) != 3 || !bytes.HasPrefix(list[2].request, []byte("GET /live/a-3.flv ")) {
 		t.Errorf("got %v, %v", list, err)
 	}
+	list, err = parseTargets("http://h/live/a.ts", 2)
+	if err != nil || !list[1].ts || !bytes.HasPrefix(list[1].request, []byte("GET /live/a-2.ts ")) {
+		t.Errorf("got %v, %v", list, err)
+	}
 	list, err = parseTargets("rtmp://h/live/a", 2)
 	if err != nil || list[1].rtmp.Stream != "a-2" {
 		t.Errorf("got %v, %v", list, err)

@@ -266,6 +266,9 @@ func TestShelf(t *testing.T) {
 				t.Fatalf("seed %d: version %d after %d", seed, x.Version, shown.Version)
 			}
 			shown = x
+			if all := len(l.history[x.Version-1].Segments); len(x.Segments)+x.Behind != all {
+				t.Fatalf("seed %d: %d segments are shown and %d behind, of %d", seed, len(x.Segments), x.Behind, all)
+			}
 			for _, seg := range x.Segments {
 				if size(seg.Chunks) != seg.Size {
 					t.Fatalf("seed %d: segment %d is shown without its bytes", seed, seg.MSN)

@@ -178,7 +178,7 @@ func (s *shelf) whole(x *hls.Index) bool {
 }
 
 // show makes the index that readers see of x: without those segments behind the
-// playlist whose bytes are not here.
+// playlist whose bytes are not here, which are counted.
 func (s *shelf) show(x *hls.Index) *hls.Index {
 	first := len(x.Segments) - x.Listed
 	for first > 0 && !s.shed && s.segments[idOf(x.Segments[first-1])] != nil {
@@ -188,7 +188,7 @@ func (s *shelf) show(x *hls.Index) *hls.Index {
 		return nil
 	}
 	shown := *x
-	shown.Segments = slices.Clone(x.Segments[first:])
+	shown.Segments, shown.Behind = slices.Clone(x.Segments[first:]), first
 	s.shown = &shown
 	s.epoch = x.Epoch
 	if n := len(x.Segments); n > 0 {

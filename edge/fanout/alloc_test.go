@@ -16,11 +16,17 @@ func (d *discard) Send(b []byte) (int, error) { d.n += len(b); return len(b), ni
 func (d *discard) SendLater(b []byte, to Completion) { d.n += len(b); to.OnSent(len(b), len(b), nil) }
 
 func TestFlushDoesNotAllocate(t *testing.T) {
-	for _, f := range []Format{FLV, RTMP, WebSocket} {
+	for _, f := range []Format{FLV, RTMP, WebSocket, TS} {
 		t.Run(f.String(), func(t *testing.T) {
 			hub := relay.NewHub()
-			p := publish(t, hub).headers()
-			p.group()
+			p := publish(t, hub)
+			push := p.frame
+			if f == TS {
+				p.realHeaders().realGroup()
+				push = p.realFrame
+			} else {
+				p.headers().group()
+			}
 			r := newRig(t, hub)
 			conns, sinks := make([]discard, 100), make([]fakeSink, 100)
 			for i := range sinks {
@@ -33,7 +39,7 @@ func TestFlushDoesNotAllocate(t *testing.T) {
 			// The view's log allocates a block now and then: it is advanced
 			// beforehand, here only the viewers' way is measured.
 			for range 100 {
-				p.frame(false)
+				push(false)
 			}
 			sinks[0].v.bucket.channel.view.advance()
 			if n := testing.AllocsPerRun(20, func() { r.run(Tick) }); n != 0 {
@@ -59,12 +65,18 @@ func TestViewerIsSmall(t *testing.T) {
 // BenchmarkFlush is a tick's work for 2,000 viewers of a 2 Mbit/s stream,
 // without the kernel's part.
 func BenchmarkFlush(b *testing.B) {
-	for _, f := range []Format{FLV, RTMP, WebSocket} {
+	for _, f := range []Format{FLV, RTMP, WebSocket, TS} {
 		b.Run(f.String(), func(b *testing.B) {
 			hub := relay.NewHub()
-			p := publish(b, hub).headers()
+			p := publish(b, hub)
 			p.size = 9000
-			p.group()
+			push := p.frame
+			if f == TS {
+				p.realHeaders().realGroup()
+				push = p.realFrame
+			} else {
+				p.headers().group()
+			}
 			r := newRig(b, hub)
 			conns, sinks := make([]discard, 2000), make([]fakeSink, 2000)
 			for i := range sinks {
@@ -78,7 +90,7 @@ func BenchmarkFlush(b *testing.B) {
 			for i := range b.N {
 				if i%8 == 0 {
 					p.all = p.all[:0]
-					p.frame(p.dts%1000 == 0)
+					push(p.dts%1000 == 0)
 				}
 				r.run(Tick)
 			}

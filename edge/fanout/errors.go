@@ -14,6 +14,8 @@ var (
 	ErrOvertaken = errors.New("viewer overtaken by the log")
 	// ErrStalled: the viewer's socket took no byte for media.StallTimeout.
 	ErrStalled = errors.New("viewer stalled")
+	// ErrNotCarried: no track of the stream can be had in the viewer's format.
+	ErrNotCarried = errors.New("no track of the stream can be carried in this format")
 	// ErrTooManyWaiting refuses a viewer of a stream to come beyond media.MaxWaitingViewers.
 	ErrTooManyWaiting = errors.New("too many viewers wait for a publisher")
 )

@@ -17,6 +17,7 @@ const (
 	FLV       Format = iota // FLV header, then tags (FLV 10.1 annex E)
 	RTMP                    // chunks as rtmp.AppendMedia makes them
 	WebSocket               // binary frames: the FLV header with its first tags, then a tag each (RFC 6455)
+	TS                      // MPEG-TS (ISO/IEC 13818-1), see ts
 	numFormats
 )
 
@@ -29,12 +30,15 @@ func (f Format) String() string {
 		return "rtmp"
 	case WebSocket:
 		return "ws-flv"
+	case TS:
+		return "ts"
 	default:
 		return "unknown"
 	}
 }
 
-// size is the length of an entry of the FLV log in this format.
+// size is the length of an entry of the FLV log in this format; TS has no such
+// thing, see ts.
 func (f Format) size(e *bytelog.Entry, raw []byte) int {
 	if f == RTMP {
 		return rtmp.MediaSize(message(e, raw))
@@ -60,10 +64,15 @@ func message(e *bytelog.Entry, raw []byte) rtmp.Message {
 	}
 }
 
-// appendMessage adds a packet to a prefix: an RTMP message, else a tag.
+// appendMessage adds a packet to a prefix: an RTMP message, else a tag. In TS
+// the configs are a part of each keyframe.
 func (f Format) appendMessage(b []byte, typ media.Type, dts media.Timestamp, body []byte) []byte {
-	if f == RTMP {
+	switch f {
+	case RTMP:
 		return rtmp.AppendMedia(b, rtmp.Message{Type: typ, Timestamp: uint32(dts), Body: body})
+	case TS:
+		return b
+	default:
 	}
 	return flv.AppendTag(b, flv.Tag{Type: typ, Timestamp: uint32(dts), Body: body})
 }

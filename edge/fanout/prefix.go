@@ -25,9 +25,9 @@ func (v *view) prefix(j relay.Join) *prefix {
 }
 
 // render makes metadata, audio headers and video headers, in this order; for FLV
-// behind the file header.
+// behind the file header. A place to join at in TS begins with all that is needed.
 func render(f Format, j relay.Join, log *bytelog.Log) []byte {
-	if f == RTMP {
+	if f == RTMP || f == TS {
 		return appendConfigs(nil, f, j)
 	}
 	audio, video := tracks(j, log)

@@ -86,6 +86,8 @@ func (f Format) shift(w *window, raw []byte) {
 		}
 	case WebSocket:
 		shiftTags(w, raw, wsPayload(raw))
+	case TS:
+		shiftPackets(w, raw)
 	default:
 		shiftTags(w, raw, 0)
 	}

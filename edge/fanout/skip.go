@@ -30,7 +30,7 @@ func (v *Viewer) skip(p *pass) bool {
 	}
 	v.hear()
 	s := v.slow
-	missed := max(0, first.DTS-s.resumeAt(log, off))
+	missed := max(0, first.DTS-s.resumeAt(log, off, p.view.soundSpan(&s.audio)))
 	if int64(v.shift)+int64(missed) > math.MaxInt32 {
 		v.leave(ErrLag)
 		return false
@@ -38,6 +38,9 @@ func (v *Viewer) skip(p *pass) bool {
 	v.shift += int32(missed)
 	if s.config != j.Configs.Version {
 		v.lead(&prefix{bytes: p.view.format.reconfigure(j, v.shift)})
+	}
+	if b := p.view.breaks(off); b != nil {
+		v.lead(&prefix{bytes: b})
 	}
 	v.cursor = off
 	s.skipTo(off, missed, j.Configs.Version)
@@ -49,8 +52,8 @@ func (v *Viewer) skip(p *pass) bool {
 
 // resumeAt is the stream time at which the group at off has to come so that the
 // viewer's clock goes on: one frame behind the last picture that it was sent,
-// and late enough for the group's sound to follow the last sound.
-func (s *slow) resumeAt(log *bytelog.Log, off int64) media.Timestamp {
+// and late enough for the group's sound to follow the last sound, a span later.
+func (s *slow) resumeAt(log *bytelog.Log, off int64, span media.Timestamp) media.Timestamp {
 	main := s.video
 	if !main.seen {
 		main = s.audio
@@ -60,7 +63,7 @@ func (s *slow) resumeAt(log *bytelog.Log, off int64) media.Timestamp {
 	}
 	next := main.dts + main.step()
 	if lead, ok := soundLead(log, off); ok && s.audio.seen {
-		next = max(next, s.audio.dts+1+lead)
+		next = max(next, s.audio.dts+span+lead)
 	}
 	last := main.dts
 	if s.audio.seen {

@@ -165,8 +165,13 @@ func (b *bucket) flush(e *Engine) {
 		return
 	}
 	e.pass.begin(b.channel)
+	empty := b.channel.view.empty()                // the last track that could be carried has become another
 	for _, v := range slices.Backward(b.viewers) { // a viewer may leave: the last takes its place
-		if v != nil {
+		switch {
+		case v == nil:
+		case empty:
+			v.leave(ErrNotCarried)
+		default:
 			v.turn(&e.pass, true)
 		}
 	}

@@ -20,6 +20,7 @@ const markGap media.Timestamp = 100
 type mark struct {
 	relay.Join // Configs is nil where they aren't known for sure
 	off        int64
+	breaks     []byte // TS: for a viewer that comes from somewhere else
 }
 
 // view is a life's log in one format, shared by the loops of a node. For FLV it
@@ -40,6 +41,7 @@ type view struct {
 	src   bytelog.Reader // guarded by mu: the next entry to convert
 	last  mark           // guarded by mu: the newest group seen
 	frame bool           // guarded by mu: that group's first frame was seen
+	ts    *ts            // guarded by mu but for ts.empty: nil but for TS
 }
 
 // openView returns the life's view in a format; one that does not exist begins
@@ -52,6 +54,9 @@ func newView(live *relay.Live, f Format, j relay.Join) *view {
 	v := &view{format: f, live: live, log: live.Log()}
 	if f != FLV {
 		v.log = bytelog.New()
+		if f == TS {
+			v.ts = &ts{}
+		}
 		v.start(j)
 	}
 	return v
@@ -60,7 +65,12 @@ func newView(live *relay.Live, f Format, j relay.Join) *view {
 // start makes the FLV log's join point j the view's next entry.
 func (v *view) start(j relay.Join) {
 	v.src = v.live.Log().Reader(j.Offset)
-	v.last = mark{Join: j, off: v.log.Head()}
+	var breaks []byte
+	if v.ts != nil {
+		v.ts.begin(v, j)
+		breaks = v.ts.live.Breaks(nil)
+	}
+	v.last = mark{Join: j, off: v.log.Head(), breaks: breaks}
 	v.frame = true
 	v.marks.Store(&[]mark{v.last})
 }
@@ -75,6 +85,7 @@ func (v *view) advance() (current bool) {
 		return false
 	}
 	defer v.mu.Unlock()
+	ended := v.live.State() == relay.StateEnded // what is in the log after this is all
 	for {
 		e, raw, ok := v.src.Next()
 		switch {
@@ -85,6 +96,9 @@ func (v *view) advance() (current bool) {
 				return v.live.State() == relay.StateEnded
 			}
 		default:
+			if v.ts != nil && ended {
+				v.ts.flush(v)
+			}
 			v.retire()
 			return true
 		}
@@ -98,7 +112,14 @@ func (v *view) append(e *bytelog.Entry, raw []byte) {
 	}
 	if !v.frame && (e.Kind == media.KindKey || e.Kind == media.KindAudio || e.Kind == media.KindDelta) {
 		v.frame = true
+		if v.ts != nil {
+			v.ts.group(v, e)
+		}
 		v.mark(e)
+	}
+	if v.ts != nil {
+		v.ts.append(v, e, raw)
+		return
 	}
 	b := v.log.Reserve(v.format.size(e, raw))
 	v.format.append(b[:0], e, raw)
@@ -116,6 +137,10 @@ func (v *view) mark(e *bytelog.Entry) {
 		return
 	}
 	v.last.Offset, v.last.off, v.last.DTS = e.Off, v.log.Head(), e.DTS
+	v.last.breaks = nil
+	if v.ts != nil {
+		v.last.breaks = v.ts.live.Breaks(nil)
+	}
 	v.last.Configs = v.live.Configs()
 	if v.last.Configs != nil && v.last.Configs.Version != e.Config {
 		v.last.Configs = nil

@@ -210,6 +210,10 @@ func (v *Viewer) enter(ch *channel, slot int, j relay.Join) bool {
 		v.bucket.remove(v)
 	}
 	ch.add(v, slot)
+	if ch.view.empty() {
+		v.leave(ErrNotCarried)
+		return true
+	}
 	v.cursor, v.shift, v.since = off, 0, e.now
 	v.lead(ch.view.prefix(j))
 	v.flags = v.flags&^flagBehind | flagJoined | flagFresh

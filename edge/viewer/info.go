@@ -10,7 +10,7 @@ import (
 // Info describes one viewer for listings.
 type Info struct {
 	Key    media.StreamKey
-	Proto  string // "rtmp", "flv", "ws-flv" or "hls"
+	Proto  string // "rtmp", "flv", "ws-flv", "ts" or "hls"
 	Remote netip.AddrPort
 	Since  time.Duration // how long it has been here
 	Sent   int64         // bytes of the stream; for HLS those that its address was sent

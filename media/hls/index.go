@@ -24,6 +24,10 @@ type Index struct {
 	// the playlist but can still be fetched, then the Listed last ones.
 	Segments []*Segment
 	Listed   int
+	// Behind is how many segments in front of Segments the owner can still give:
+	// their bytes are on the way to this node, or have got lost on it. It is not
+	// sent between nodes.
+	Behind int
 	// Independent says that every segment of the epoch so far starts with a
 	// frame that decoding can start at. It never turns true again.
 	Independent bool
@@ -68,6 +72,15 @@ func (x *Index) Lookup(epoch, msn uint64) *Segment {
 		return nil
 	}
 	return x.Segments[i]
+}
+
+// Coming says that a segment that Lookup does not find is one of Behind.
+func (x *Index) Coming(epoch, msn uint64) bool {
+	if x.Behind == 0 || len(x.Segments) == 0 {
+		return false
+	}
+	first := x.Segments[0]
+	return epoch <= first.Epoch && msn < first.MSN && first.MSN-msn <= uint64(x.Behind)
 }
 
 // LastMSN is the number of the newest segment; ok is false if there is none.

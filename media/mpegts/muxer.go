@@ -118,6 +118,20 @@ func (m *Muxer) Counters() Counters {
 	}
 }
 
+// AppendBreaks appends, for each PID of the program, a packet without payload
+// that has the discontinuity indicator and the counter that the next packet of
+// the PID goes on from (ISO/IEC 13818-1 sections 2.4.3.3 and 2.4.3.5): for a
+// receiver that goes on here without what comes between. It changes nothing.
+func (m *Muxer) AppendBreaks(dst []byte) []byte {
+	pids := [...]pid{m.tables.pat, m.tables.pmt, m.video.pid, m.audio.pid}
+	for i, there := range [...]bool{true, true, m.video.es != nil, m.audio.es != nil} {
+		if there {
+			dst = pids[i].appendPacket(dst, nil, false, adaptation{discontinuity: true})
+		}
+	}
+	return dst
+}
+
 // Dropped counts the parts of video access units that were left out, such as
 // empty NAL units, since the last Reconfigure.
 func (m *Muxer) Dropped() uint64 {
@@ -196,6 +210,9 @@ func (m *Muxer) WriteAudio(dst []byte, pts int64, frame []byte) ([]byte, error) 
 	}
 	return dst, nil
 }
+
+// Gathers tells that there is audio for Flush.
+func (m *Muxer) Gathers() bool { return len(m.gather.unit) > 0 }
 
 // Flush appends the audio that is still gathered; call it before a cut.
 func (m *Muxer) Flush(dst []byte) []byte {

@@ -149,14 +149,24 @@ func (c *ServerConn) fcUnpublish(cmd *command) Event {
 	return c.closeStream(c.streamID)
 }
 
+// pause tells the player that nothing more comes, or that it begins anew: players
+// wait for the user control event before they drop what they have, or show what
+// comes.
 func (c *ServerConn) pause(paused bool, streamID uint32) Event {
 	if c.phase != PhasePlay {
 		return Event{}
 	}
+	changed := c.paused != paused
 	c.paused = paused
 	if paused {
 		c.status(streamID, levelStatus, "NetStream.Pause.Notify", "Paused.")
+		if changed {
+			c.out.buf = appendUserControl(c.out.buf, userStreamEOF, c.streamID)
+		}
 	} else {
+		if changed {
+			c.out.buf = appendUserControl(c.out.buf, userStreamBegin, c.streamID)
+		}
 		c.status(streamID, levelStatus, "NetStream.Unpause.Notify", "Playing again.")
 	}
 	return Event{Kind: EventPause, Paused: paused}

@@ -122,7 +122,15 @@ func commandScripts() []script {
 			connectStep(), create, play,
 			{
 				in: call(1, "pause", 6, null, amf0.Bool(true), amf0.Number(100)), events: []string{"pause true"},
-				replies: []string{"onStatus 0 NetStream.Pause.Notify"},
+				replies: []string{"onStatus 0 NetStream.Pause.Notify", "user 1 1"},
+			},
+			{
+				in: call(1, "pause", 6, null, amf0.Bool(true), amf0.Number(100)), events: []string{"pause true"},
+				replies: []string{"onStatus 0 NetStream.Pause.Notify"}, // it was paused already
+			},
+			{
+				in: call(1, "pause", 7, null, amf0.Bool(false), amf0.Number(100)), events: []string{"pause false"},
+				replies: []string{"user 0 1", "onStatus 0 NetStream.Unpause.Notify"},
 			},
 			{
 				in: call(1, "pause", 7, null, amf0.Bool(false), amf0.Number(100)), events: []string{"pause false"},

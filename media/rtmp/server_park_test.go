@@ -118,10 +118,10 @@ func playerScripts() []script {
 		return s
 	}
 	ping := step{in: appendUserControl(nil, userPingRequest, 9), replies: []string{"user 7 9"}}
-	pause := func(on bool, reply string) step {
+	pause := func(on bool, replies ...string) step {
 		return step{
 			in:     call(1, "pause", 0, null, amf0.Bool(on), amf0.Number(0)),
-			events: []string{fmt.Sprintf("pause %v", on)}, replies: []string{reply},
+			events: []string{fmt.Sprintf("pause %v", on)}, replies: replies,
 		}
 	}
 	acks := step{in: slices.Concat(acknowledgement(0, 1), acknowledgement(1, 2), acknowledgement(2, 3), acknowledgement(3, 4))}
@@ -130,8 +130,8 @@ func playerScripts() []script {
 	return []script{
 		{"acknowledgements", []step{connectStep(), create, play, acks, late, ping, late, ping}},
 		{"pause", []step{
-			connectStep(), create, play, acks, pause(true, "onStatus 0 NetStream.Pause.Notify"), ping,
-			pause(false, "onStatus 0 NetStream.Unpause.Notify"), late, ping,
+			connectStep(), create, play, acks, pause(true, "onStatus 0 NetStream.Pause.Notify", "user 1 1"), ping,
+			pause(false, "user 0 1", "onStatus 0 NetStream.Unpause.Notify"), late, ping,
 		}},
 		{"closeStream, another play", []step{
 			connectStep(), create, play, ping, {in: call(1, "closeStream", 0, null), events: stop}, again("two"), ping,

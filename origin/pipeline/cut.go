@@ -44,7 +44,7 @@ func (p *Pipeline) decide(tr *track, f *frame) verdict {
 		}
 		return cut
 	}
-	d := f.dts - p.open.start
+	d := f.DTS - p.open.start
 	switch {
 	case p.limit > 0 && d > p.limit:
 		return hole
@@ -52,7 +52,7 @@ func (p *Pipeline) decide(tr *track, f *frame) verdict {
 		return p.decideChange(tr, d)
 	case p.due(tr, f, d), p.overdue(tr, d):
 		return cut
-	case p.open.size+len(f.payload) > media.MaxHLSSegmentBytes:
+	case p.open.size+len(f.Payload) > media.MaxHLSSegmentBytes:
 		return p.force(d)
 	}
 	return keep
@@ -85,7 +85,7 @@ func (p *Pipeline) due(tr *track, f *frame, d media.Timestamp) bool {
 	if !p.hasVideo() {
 		return d >= ms(p.cfg.Segment)
 	}
-	return tr.typ == media.TypeVideo && f.key && d >= max(ms(p.cfg.Segment)-earlyCut, ms(p.cfg.MinSegment))
+	return tr.typ == media.TypeVideo && f.Key && d >= max(ms(p.cfg.Segment)-earlyCut, ms(p.cfg.MinSegment))
 }
 
 // overdue says that the segment would be too long with this frame and the next
@@ -128,16 +128,16 @@ func (p *Pipeline) cut(f *frame, end media.Timestamp) {
 	if p.open != nil {
 		p.close(end)
 	} else {
-		p.firstDTS = f.dts
+		p.firstDTS = f.DTS
 	}
-	p.begin(f.dts, false)
+	p.begin(f.DTS, false)
 }
 
 // restart gives up what the open segment has and begins it anew with f.
 func (p *Pipeline) restart(f *frame) {
 	p.dropped += uint64(p.open.frames())
 	p.scratch = p.mux.Flush(p.scratch[:0])
-	p.begin(max(f.dts, p.open.start), p.msn != p.cfg.FirstMSN)
+	p.begin(max(f.DTS, p.open.start), p.msn != p.cfg.FirstMSN)
 }
 
 // close publishes the open segment.
@@ -165,7 +165,7 @@ func (p *Pipeline) begin(start media.Timestamp, discontinuity bool) {
 		start: start, end: start, program: p.clock.at(start), discontinuity: discontinuity || spliced,
 	}
 	p.video.inSegment, p.audio.inSegment = 0, 0
-	p.scratch = p.mux.WriteTables(p.scratch[:0])
+	p.scratch = p.mux.Tables(p.scratch[:0])
 	p.open.append(p.scratch)
 }
 
@@ -175,7 +175,7 @@ func (p *Pipeline) join() {
 	if p.apply(); p.err != nil {
 		return
 	}
-	p.scratch = p.mux.WriteTables(p.scratch)
+	p.scratch = p.mux.Tables(p.scratch)
 	p.open.append(p.scratch)
 }
 
@@ -183,30 +183,18 @@ func (p *Pipeline) join() {
 // another.
 func (p *Pipeline) apply() (changed bool) {
 	video, audio := p.wants(&p.video), p.wants(&p.audio)
-	if p.mux != nil && p.video.active.same(video.Track) && p.audio.active.same(audio.Track) {
+	if changed, p.err = p.mux.Apply(video.Track, audio.Track); !changed {
 		return false
 	}
-	cfg := mpegts.Config{Video: video.Track, Audio: audio.Track}
-	if p.mux == nil {
-		p.mux, p.err = mpegts.NewMuxer(cfg)
-	} else {
-		p.err = p.mux.Reconfigure(cfg)
-	}
 	p.video.active, p.audio.active = video, audio
-	p.list.describe(cfg)
+	p.list.describe(mpegts.Config{Video: video.Track, Audio: audio.Track})
 	return true
 }
 
 // mux1 muxes one frame into the open segment.
 func (p *Pipeline) mux1(tr *track, f *frame) {
 	var err error
-	at := ticks(f.dts)
-	if tr.typ == media.TypeVideo {
-		p.scratch, err = p.mux.WriteVideo(p.scratch[:0], at+int64(f.cto)*mpegts.TicksPerMS, at, f.payload, f.key)
-	} else {
-		p.scratch, err = p.mux.WriteAudio(p.scratch[:0], at, f.payload)
-	}
-	if err != nil {
+	if p.scratch, err = p.mux.Write(p.scratch[:0], &f.Frame); err != nil {
 		p.dropped++
 		return
 	}
@@ -214,14 +202,12 @@ func (p *Pipeline) mux1(tr *track, f *frame) {
 	s.append(p.scratch)
 	if tr.typ == media.TypeVideo {
 		if s.videoFrames == 0 {
-			s.startsWithKey = f.key
+			s.startsWithKey = f.Key
 		}
 		s.videoFrames++
 	} else {
 		s.audioFrames++
 	}
 	tr.inSegment++
-	s.end = max(s.end, f.dts+tr.step())
+	s.end = max(s.end, f.DTS+tr.step())
 }
-
-func ticks(t media.Timestamp) int64 { return int64(t) * mpegts.TicksPerMS }

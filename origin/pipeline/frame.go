@@ -5,17 +5,14 @@ import (
 	"time"
 
 	"tmms/media"
+	"tmms/media/tsmux"
 )
 
 // frame is one audio or video frame.
 type frame struct {
-	typ     media.Type
-	key     bool
-	codec   media.Codec
-	dts     media.Timestamp
-	cto     int32 // ms
-	payload []byte
-	wall    time.Time // when it came
+	tsmux.Frame
+
+	wall time.Time // when it came
 }
 
 // probe holds the first frames of a stream until it is known which tracks
@@ -29,10 +26,10 @@ type probe struct {
 
 // hold keeps a copy of f; full says that it was long enough.
 func (p *probe) hold(f frame, span time.Duration) (full bool) {
-	f.payload = bytes.Clone(f.payload)
+	f.Payload = bytes.Clone(f.Payload)
 	p.frames = append(p.frames, f)
-	p.size += len(f.payload)
-	return (f.dts-p.frames[0].dts).Duration() >= span || p.size > media.MaxHLSSegmentBytes ||
+	p.size += len(f.Payload)
+	return (f.DTS-p.frames[0].DTS).Duration() >= span || p.size > media.MaxHLSSegmentBytes ||
 		len(p.frames) >= maxHeld
 }
 

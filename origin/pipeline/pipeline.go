@@ -27,9 +27,9 @@ import (
 	"time"
 
 	"tmms/media"
-	"tmms/media/flv"
 	"tmms/media/hls"
 	"tmms/media/mpegts"
+	"tmms/media/tsmux"
 )
 
 var (
@@ -49,7 +49,7 @@ type Pipeline struct {
 
 	clock        wallClock
 	video, audio track
-	mux          *mpegts.Muxer // nil until the first segment begins
+	mux          tsmux.Program // without tracks until the first segment begins
 	open         *segment      // nil before the first keyframe
 	msn          uint64        // of the open segment
 	limit        media.Timestamp
@@ -102,19 +102,16 @@ func (p *Pipeline) Write(pkt *media.Packet, wall time.Time) error {
 	if pkt.Track != 0 || pkt.Type != media.TypeVideo && pkt.Type != media.TypeAudio {
 		return nil
 	}
-	info, err := flv.Describe(pkt.Type, pkt.Body)
+	in, err := tsmux.Read(pkt.Type, pkt.DTS, pkt.Body)
 	if err != nil {
 		p.dropped++
 		return nil //nolint:nilerr // one bad packet does not end the stream
 	}
-	switch info.Kind {
+	switch in.Kind {
 	case media.KindConfig:
-		p.configure(p.track(pkt.Type), mpegts.Track{Codec: info.Codec, Config: info.Payload})
+		p.configure(p.track(pkt.Type), in.Track)
 	case media.KindKey, media.KindDelta, media.KindAudio:
-		p.frame(frame{
-			typ: pkt.Type, key: info.Kind == media.KindKey, codec: info.Codec,
-			dts: pkt.DTS, cto: info.CTO, payload: info.Payload, wall: wall,
-		})
+		p.frame(frame{Frame: in.Frame, wall: wall})
 	case media.KindData, media.KindEnd: // nothing to mux
 	}
 	return p.err
@@ -162,10 +159,7 @@ func (p *Pipeline) configure(tr *track, t mpegts.Track) {
 // supported says whether the track can be muxed. A codec that cannot ends the
 // pipeline, a bad configuration counts as dropped.
 func (p *Pipeline) supported(tr *track, t mpegts.Track) bool {
-	err := mpegts.CheckTrack(tr.typ, t)
-	if t.Codec == media.CodecUnknown {
-		err = fmt.Errorf("%w an unknown %s codec", ErrUnsupported, tr.typ)
-	}
+	err := tsmux.Check(tr.typ, t)
 	switch {
 	case err == nil:
 		return true
@@ -179,14 +173,14 @@ func (p *Pipeline) supported(tr *track, t mpegts.Track) bool {
 
 // frame takes an audio or video frame.
 func (p *Pipeline) frame(f frame) {
-	tr := p.track(f.typ)
+	tr := p.track(f.Type)
 	if !p.configured(tr, &f) {
 		return
 	}
 	switch {
 	case p.probe.done:
 		p.take(&f)
-	case f.typ == media.TypeVideo && tr.needKey && !f.key:
+	case f.Type == media.TypeVideo && tr.needKey && !f.Key:
 		p.dropped++
 	default:
 		tr.needKey, tr.seen, tr.seenRun = false, true, true
@@ -199,8 +193,8 @@ func (p *Pipeline) frame(f frame) {
 // configured says that the frame has the configuration that was announced.
 // MP3 has none but its frame header.
 func (p *Pipeline) configured(tr *track, f *frame) bool {
-	if f.codec == media.CodecMP3 {
-		t, ok := mp3Track(f.payload)
+	if f.Codec == media.CodecMP3 {
+		t, ok := tsmux.MP3Track(f.Payload)
 		if !ok {
 			p.dropped++
 			return false
@@ -208,12 +202,12 @@ func (p *Pipeline) configured(tr *track, f *frame) bool {
 		p.configure(tr, t)
 		return p.err == nil
 	}
-	if tr.next.Codec == f.codec && f.codec != media.CodecUnknown {
+	if tr.next.Codec == f.Codec && f.Codec != media.CodecUnknown {
 		return true
 	}
 	// It came before its configuration, and is counted as dropped, or is of a
 	// codec that is not carried, which ends the pipeline.
-	p.supported(tr, mpegts.Track{Codec: f.codec})
+	p.supported(tr, mpegts.Track{Codec: f.Codec})
 	return false
 }
 
@@ -232,16 +226,16 @@ func (p *Pipeline) settle() {
 
 // take puts a frame into the segment that it belongs to.
 func (p *Pipeline) take(f *frame) {
-	tr := p.track(f.typ)
-	if tr.typ == media.TypeVideo && tr.needKey && !f.key {
+	tr := p.track(f.Type)
+	if tr.typ == media.TypeVideo && tr.needKey && !f.Key {
 		p.dropped++
 		return
 	}
 	tr.needKey = false
-	tr.observe(f.dts)
-	p.clock.observe(f.dts, f.wall)
+	tr.observe(f.DTS)
+	p.clock.observe(f.DTS, f.wall)
 	if !p.run.begun {
-		p.run = run{begun: true, first: f.dts}
+		p.run = run{begun: true, first: f.DTS}
 	}
 	switch p.decide(tr, f) {
 	case keep:
@@ -251,7 +245,7 @@ func (p *Pipeline) take(f *frame) {
 	case join:
 		p.join()
 	case cut:
-		p.cut(f, f.dts)
+		p.cut(f, f.DTS)
 	case hole:
 		p.cut(f, p.mediaEnd())
 		p.open.discontinuity = true

@@ -1,11 +1,9 @@
 package pipeline
 
 import (
-	"bytes"
-
 	"tmms/media"
-	"tmms/media/mp3"
 	"tmms/media/mpegts"
+	"tmms/media/tsmux"
 )
 
 // program is a track as the muxer takes it.
@@ -13,7 +11,7 @@ type program struct{ mpegts.Track }
 
 // same says that t is this track in the same configuration.
 func (p program) same(t mpegts.Track) bool {
-	return p.Codec == t.Codec && bytes.Equal(p.Config, t.Config)
+	return tsmux.Same(p.Track, t)
 }
 
 // track is what the pipeline knows of the video or the audio.
@@ -33,7 +31,7 @@ type track struct {
 
 // announce takes a changed configuration.
 func (tr *track) announce(t mpegts.Track) {
-	tr.next = program{mpegts.Track{Codec: t.Codec, Config: bytes.Clone(t.Config)}}
+	tr.next = program{tsmux.Clone(t)}
 	tr.needKey = tr.typ == media.TypeVideo
 }
 
@@ -49,16 +47,3 @@ func (tr *track) observe(dts media.Timestamp) {
 // step is the distance in which the next frame may be expected; one gap does
 // not raise it.
 func (tr *track) step() media.Timestamp { return min(tr.steps[0], tr.steps[1]) }
-
-// mp3Track makes of a frame what all frames of the stream have in common:
-// version, layer, sample rate and mono or not. ok is false if it is no MP3.
-func mp3Track(b []byte) (t mpegts.Track, ok bool) {
-	if _, err := mp3.ParseHeader(b); err != nil {
-		return mpegts.Track{}, false
-	}
-	mono := byte(0)
-	if b[3]>>6 == 3 {
-		mono = 0xC0
-	}
-	return mpegts.Track{Codec: media.CodecMP3, Config: []byte{b[0], b[1] | 1, b[2] & 0x0C, mono}}, true
-}

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,6 +37,7 @@ func TestPlaysEverywhere(t *testing.T) {
 			for _, url := range []string{
 				s.pushURL(name),
 				s.url("/live/" + name + ".flv"),
+				s.url("/live/" + name + ".ts"),
 				s.url("/live/" + name + ".m3u8"),
 			} {
 				wg.Go(func() {
@@ -154,6 +157,47 @@ func TestHLSIsValid(t *testing.T) {
 	}
 	report, err := exec.CommandContext(ctx, "dvbinfo", "-f", whole).CombinedOutput()
 	if err != nil && ctx.Err() != nil {
+		t.Fatalf("dvbinfo: %v\n%s", err, report)
+	}
+	if strings.Contains(strings.ToLower(string(report)), "discontinu") {
+		t.Errorf("dvbinfo: %s", report)
+	}
+}
+
+// TestHTTPTSIsValid records live MPEG-TS and gives it to independent judges.
+func TestHTTPTSIsValid(t *testing.T) {
+	t.Parallel()
+	s := startDev(t)
+	push(t, "av.flv", s.pushURL("ts"))
+	s.waitLive(t, "ts")
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second) // it plays until it is interrupted
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url("/live/ts.ts"), http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var all bytes.Buffer
+	if _, err = all.ReadFrom(resp.Body); ctx.Err() == nil {
+		t.Fatalf("it ended by itself after %d bytes: %v", all.Len(), err)
+	}
+	file := filepath.Join(t.TempDir(), "all.ts")
+	const packet = 188
+	if err = os.WriteFile(file, all.Bytes()[:all.Len()/packet*packet], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := decode(t, file, 10*time.Second)
+	if err != nil || got.video < 60 || got.audio < 90 {
+		t.Errorf("%d video and %d audio frames, %v", got.video, got.audio, err)
+	}
+	judge, stop := context.WithTimeout(t.Context(), 60*time.Second)
+	defer stop()
+	report, err := exec.CommandContext(judge, "dvbinfo", "-f", file).CombinedOutput()
+	if err != nil && judge.Err() != nil {
 		t.Fatalf("dvbinfo: %v\n%s", err, report)
 	}
 	if strings.Contains(strings.ToLower(string(report)), "discontinu") {

@@ -62,10 +62,8 @@ func (c *conn) OnWritable(*reactor.Conn) {
 
 // OnTimer implements reactor.Protocol.
 func (c *conn) OnTimer(*reactor.Conn) {
-	if c.viewer.Attached() { // it has waited long enough
-		c.viewer.Detach()
-		c.rtmp.EndPlay()
-	}
+	c.viewer.Detach() // it has waited long enough, for a publisher or to go on after a pause
+	c.rtmp.EndPlay()
 	if c.ended {
 		c.farewell(fanout.ErrEnded)
 		return

@@ -41,12 +41,16 @@ type conn struct {
 	in     []byte // bytes that are not understood yet
 	body   body
 	wait   *waiting // stateParked
+	party  *party   // of those that wait for the same stream
+	seat   int      // in party.conns
 	player *player  // stateLive
 	viewer *session // that the present answer of HLS is for; nil: not known, or another answer
 	asked  bool     // a request was understood
 	last   bool     // close after the present answer
+	old    bool     // the present request is of HTTP/1.0 and asks to keep the connection
 	timed  bool     // the present head's deadline runs
 	queued bool     // in loop.ready
+	over   bool     // stateParked: it has waited long enough
 	hls    bool     // the present answer is a playlist or a segment
 	state  connState
 }
@@ -87,7 +91,7 @@ func (c *conn) OnTimer(*reactor.Conn) {
 	case stateBody:
 		c.close(fanout.ErrStalled)
 	case stateParked:
-		c.giveUp()
+		c.loop.waits.expire(c)
 	case stateLive:
 		c.player.onTimer()
 	case stateClosed:
@@ -96,8 +100,9 @@ func (c *conn) OnTimer(*reactor.Conn) {
 
 // OnClose implements reactor.Protocol.
 func (c *conn) OnClose(rc *reactor.Conn, reason error) {
-	if c.state == stateParked {
-		c.loop.unpark(c)
+	if w := c.wait; w != nil {
+		c.loop.waits.remove(c)
+		w.stream.release(c.loop.loop.Now())
 	}
 	if c.player != nil {
 		c.player.end()
@@ -154,6 +159,7 @@ func (c *conn) feed(b []byte) {
 			return
 		}
 		c.accepted()
+		c.old = !r.ProtoAtLeast(1, 1) && r.keepAlive()
 		c.last = c.last || !r.keepAlive() || c.loop.server.gate.Draining()
 		c.serve(r)
 	}
@@ -205,9 +211,37 @@ func skipEmptyLines(b []byte) []byte {
 	return b
 }
 
+// serve answers one request.
+func (c *conn) serve(r *request) {
+	q := asking{request: r, from: c.rc.Remote().Addr()}
+	c.follow(c.loop.server.decide(q, c.loop.loop.Now()))
+}
+
+// follow does what was decided about a request.
+func (c *conn) follow(r reply) {
+	if r.sweep {
+		c.loop.touched()
+	}
+	switch {
+	case r.play != nil:
+		c.serveLive(r.play)
+	case r.wait != nil:
+		if !c.park(r.wait) {
+			c.follow(r.wait.refuse(c.loop.loop.Now()))
+		}
+	default:
+		c.last = c.last || r.last
+		c.hls, c.viewer = r.hls, r.viewer
+		c.answer(r.header, r.body)
+	}
+}
+
 // answer sends a head and a body, and then waits for the next request.
 func (c *conn) answer(h header, b body) {
 	h.close = c.last
+	if c.old && !c.last {
+		h.extra += "Connection: keep-alive\r\n" // else it waits for the end (RFC 9112 appendix C.2.2)
+	}
 	l := c.loop
 	l.out = h.append(l.out[:0], l.clock.date(l.loop.Now()))
 	const small = 16 << 10 // goes out in one piece with the head
@@ -270,14 +304,9 @@ func (c *conn) pump() {
 	}
 }
 
-// count adds to the bytes sent by HLS.
 func (c *conn) count(n int) {
-	if c.hls {
-		c.loop.server.hlsSent.Add(int64(n))
-		if c.viewer != nil {
-			c.viewer.sent.Add(int64(n))
-		}
-	}
+	c.loop.sent += int64(n)
+	c.loop.server.count(c.hls, c.viewer, n)
 }
 
 // answered ends an answer whose bytes the socket has taken.
@@ -292,39 +321,16 @@ func (c *conn) answered() {
 	c.rc.SetTimer(media.KeepAliveTimeout)
 }
 
-// text answers with a short text, which is for people.
-func (c *conn) text(h header, text string, headOnly bool) {
-	h.typ, h.length = typeText, int64(len(text)+1)
-	var b body
-	if !headOnly {
-		b = newBody([][]byte{[]byte(text + "\n")}, byteRange{0, h.length})
-	}
-	c.answer(h, b)
-}
-
 // fail answers what can't be understood, and closes.
 func (c *conn) fail(err, cause error) {
-	h := header{status: http.StatusBadRequest, cache: cacheNever, length: -1}
-	text := "bad request"
-	if why, ok := errors.AsType[*refusal](err); ok {
-		h.status, text = why.status, why.reason
-	}
-	if h.status == http.StatusUpgradeRequired {
-		h.extra = "Sec-WebSocket-Version: 13\r\n"
-	}
+	r := refused(err)
+	r.header.close = true
 	c.last = true
-	h.close = true
-	h.typ, h.length = typeText, int64(len(text)+1)
 	l := c.loop
-	l.out = append(h.append(l.out[:0], l.clock.date(l.loop.Now())), text+"\n"...)
+	l.out = r.header.append(l.out[:0], l.clock.date(l.loop.Now()))
+	l.out = append(l.out, r.body.next(len(r.body.chunks[0]))...)
 	c.state = stateClosed
 	if c.rc.Write(l.out) == nil {
 		c.rc.CloseAfterFlush(cause)
 	}
-}
-
-// unavailable asks the client to come again soon.
-func (c *conn) unavailable(why string, headOnly bool) {
-	const seconds = 1
-	c.text(header{status: http.StatusServiceUnavailable, cache: cacheNever, retryAfter: seconds}, why, headOnly)
 }

@@ -1,9 +1,10 @@
 // Package web serves viewers over HTTP/1.1 on the reactor's loops: HTTP-FLV,
-// FLV over WebSocket, HLS, the watch page and its players.
+// FLV over WebSocket, HTTP-TS, HLS, the watch page and its players.
 //
 //	GET /                           watch page, also /watch/APP/STREAM
 //	GET /assets/NAME, /favicon.ico  its parts
 //	GET /APP/STREAM.flv             live FLV until the stream ends; with an upgrade, over WebSocket
+//	GET /APP/STREAM.ts              live MPEG-TS until the stream ends
 //	GET /APP/STREAM.m3u8            multivariant playlist
 //	GET /APP/STREAM/live.m3u8       media playlist
 //	GET /APP/STREAM/EPOCH-MSN.ts    segment

@@ -2,181 +2,160 @@ package web
 
 import (
 	"net/http"
-	"slices"
+	"net/netip"
 	"strconv"
 	"time"
 
 	"tmms/edge/viewer"
-	"tmms/media"
 	"tmms/media/hls"
 )
 
 // waiting is a request that is parked until the stream has what it asks for: an
-// index for a playlist, or the segment.
+// index for a playlist, or the segment. It holds the stream until it is
+// answered, or given up.
 type waiting struct {
-	stream       *hlsStream
-	request      *request
+	wish
+
+	from   netip.Addr
+	stream *hlsStream
+
+	suffix       string // of the playlist
 	multivariant bool
-	headOnly     bool
 
 	segment    bool
 	epoch, msn uint64 // of the segment
 }
 
-// servePlaylist answers with a playlist, or parks the request until there is one.
-func (c *conn) servePlaylist(r *request, t viewer.Target, multivariant bool) {
-	l := c.loop
-	headOnly := r.Method == http.MethodHead
-	s, err := l.server.streams.open(t.Key)
+// keep makes the request one that can wait for long: it holds nothing of its head.
+func (w *waiting) keep() *waiting {
+	w.wish = w.wish.clone()
+	return w
+}
+
+// decidePlaylist answers with a playlist, or waits until there is one.
+func (s *Server) decidePlaylist(q asking, t viewer.Target, multivariant bool, now time.Duration) reply {
+	stream, fresh, err := s.streams.open(t.Key)
 	if err != nil {
-		c.unavailable(err.Error(), headOnly)
-		return
+		return unavailable(err.Error(), q.headOnly())
 	}
-	l.touched()
-	w := waiting{stream: s, request: r, multivariant: multivariant, headOnly: headOnly}
-	if x := s.playlistIndex(); x != nil {
-		c.playlist(&w, x)
-		return
+	w := &waiting{wish: q.wish(), from: q.from, stream: stream, suffix: q.suffix(), multivariant: multivariant}
+	r, ok := w.look(now)
+	if !ok {
+		r.wait = w.keep()
 	}
-	if !c.park(&w) {
-		s.release(l.loop.Now())
-		c.unavailable("too many requests wait for streams to start", headOnly)
-	}
+	r.sweep = fresh
+	return r
 }
 
-// park lets a request wait; false: too many do.
-func (c *conn) park(w *waiting) bool {
-	l := c.loop
-	if len(l.parked) >= media.MaxParkedRequests || l.server.gate.Draining() {
-		return false
+// decideSegment answers with a segment that the index has. One that another node
+// may have listed already, while its bytes are on the way here, is waited for.
+func (s *Server) decideSegment(q asking, t viewer.Target, name string, now time.Duration) reply {
+	epoch, msn, ok := hls.ParseSegmentName(name)
+	if !ok {
+		return notFound(q, "no such segment")
 	}
-	c.wait, c.state = w, stateParked
-	l.parked = append(l.parked, c)
-	l.loop.Wake()
-	c.rc.SetTimer(media.ParkTimeout)
-	return true
-}
-
-// giveUp answers a parked request whose time is over.
-func (c *conn) giveUp() {
-	w := c.wait
-	c.loop.unpark(c)
-	if w.segment {
-		c.notFound(w.request, "no such segment")
+	stream, fresh, err := s.streams.open(t.Key)
+	if err != nil {
+		return unavailable(err.Error(), q.headOnly())
+	}
+	w := &waiting{wish: q.wish(), from: q.from, stream: stream, segment: true, epoch: epoch, msn: msn}
+	var r reply
+	if stream.coming(epoch, msn) {
+		r.wait = w.keep()
 	} else {
-		c.unavailable("the stream has not started", w.headOnly)
+		r = w.found(now)
 	}
-	c.resume()
+	r.sweep = fresh
+	return r
+}
+
+// look answers if what the request waits for has come.
+func (w *waiting) look(now time.Duration) (r reply, ok bool) {
+	x := w.stream.playlistIndex()
+	switch {
+	case x == nil:
+		return reply{}, false
+	case !w.segment:
+		return w.playlist(x, now), true
+	case w.stream.coming(w.epoch, w.msn):
+		return reply{}, false
+	}
+	return w.found(now), true
+}
+
+// refuse answers a request that can't wait: too many do.
+func (w *waiting) refuse(now time.Duration) reply {
+	if w.segment {
+		return w.found(now)
+	}
+	w.stream.release(now)
+	return unavailable("too many requests wait for streams to start", w.headOnly)
+}
+
+// giveUp answers a request whose time is over.
+func (w *waiting) giveUp(now time.Duration) reply {
+	w.stream.release(now)
+	if w.segment {
+		return absent("no such segment", w.headOnly)
+	}
+	return unavailable("the stream has not started", w.headOnly)
 }
 
 // playlist answers with a playlist of x and ends the request's hold on the stream.
-func (c *conn) playlist(w *waiting, x *hls.Index) {
-	now := c.loop.loop.Now()
-	suffix := w.request.suffix()
+func (w *waiting) playlist(x *hls.Index, now time.Duration) reply {
 	var b []byte
 	switch {
-	case suffix == "" && w.multivariant:
+	case w.suffix == "" && w.multivariant:
 		b = w.stream.playlists(x).multivariant
-	case suffix == "":
+	case w.suffix == "":
 		b = w.stream.playlists(x).media
 	case w.multivariant:
-		b = x.AppendMultivariant(nil, w.stream.key.Stream, suffix)
+		b = x.AppendMultivariant(nil, w.stream.key.Stream, w.suffix)
 	default:
-		b = x.AppendMedia(nil, suffix)
+		b = x.AppendMedia(nil, w.suffix)
 	}
+	r := reply{hls: true}
 	if !w.multivariant {
-		c.viewer = w.stream.seen(c.rc.Remote().Addr(), now)
+		r.viewer = w.stream.seen(w.from, now)
 	}
 	w.stream.release(now)
-	h := header{status: http.StatusOK, typ: typePlaylist, cache: cachePlaylist, etag: x.ETag()}
-	c.hls = true
-	if matches(w.request.Header, h.etag) {
-		h.status, h.length, h.typ = http.StatusNotModified, -1, ""
-		c.answer(h, body{})
-		return
+	r.header = header{status: http.StatusOK, typ: typePlaylist, cache: cachePlaylist, etag: x.ETag()}
+	if matches(w.match, r.header.etag) {
+		r.header.status, r.header.length, r.header.typ = http.StatusNotModified, -1, ""
+		return r
 	}
-	h.length = int64(len(b))
-	if w.headOnly {
-		c.answer(h, body{})
-		return
+	r.header.length = int64(len(b))
+	if !w.headOnly {
+		r.body = newBody([][]byte{b}, byteRange{0, r.header.length})
 	}
-	c.answer(h, newBody([][]byte{b}, byteRange{0, h.length}))
+	return r
 }
 
-// unpark takes a connection off the list of those that wait; its stream is
-// released.
-func (l *Loop) unpark(c *conn) {
-	if i := slices.Index(l.parked, c); i >= 0 {
-		last := len(l.parked) - 1
-		l.parked[i] = l.parked[last]
-		l.parked[last] = nil
-		l.parked = l.parked[:last]
-	}
-	c.wait.stream.release(l.loop.Now())
-	c.wait = nil
-}
-
-// wakeParked answers the requests whose playlist or segment has come.
-func (l *Loop) wakeParked() {
-	for i := len(l.parked) - 1; i >= 0 && !l.cutShort(); i-- {
-		if i >= len(l.parked) {
-			continue
-		}
-		c := l.parked[i]
-		x := c.wait.stream.playlistIndex()
-		if x == nil || c.wait.segment && c.wait.stream.coming(c.wait.epoch, c.wait.msn) {
-			continue
-		}
-		w := *c.wait
-		l.parked[i] = l.parked[len(l.parked)-1]
-		l.parked[len(l.parked)-1] = nil
-		l.parked = l.parked[:len(l.parked)-1]
-		c.wait = nil
-		if w.segment {
-			c.segment(&w)
-		} else {
-			c.playlist(&w, x)
-		}
-		c.resume()
-	}
-}
-
-// serveSegment answers with a segment that the index has. One that another node
-// may have listed already, while its bytes are on the way here, is waited for.
-func (c *conn) serveSegment(r *request, t viewer.Target, name string) {
-	l := c.loop
-	s, err := l.server.streams.open(t.Key)
-	if err != nil {
-		c.unavailable(err.Error(), r.Method == http.MethodHead)
-		return
-	}
-	l.touched()
-	epoch, msn, ok := hls.ParseSegmentName(name)
-	if !ok {
-		s.release(l.loop.Now())
-		c.notFound(r, "no such segment")
-		return
-	}
-	w := waiting{stream: s, request: r, segment: true, epoch: epoch, msn: msn}
-	if !s.coming(epoch, msn) || !c.park(&w) {
-		c.segment(&w)
-	}
-}
-
-// segment answers with a segment, if it is there, and ends the request's hold
-// on the stream.
-func (c *conn) segment(w *waiting) {
+// found answers with a segment, if it is there, and ends the request's hold on
+// the stream.
+func (w *waiting) found(now time.Duration) reply {
 	seg := w.stream.segment(w.epoch, w.msn)
-	c.viewer = w.stream.viewer(c.rc.Remote().Addr())
-	w.stream.release(c.loop.loop.Now())
+	session := w.stream.viewer(w.from)
+	w.stream.release(now)
 	if seg == nil {
-		c.notFound(w.request, "no such segment, or not any more")
-		return
+		return absent("no such segment, or not any more", w.headOnly)
 	}
 	etag := `"` + strconv.FormatUint(w.epoch, 10) + "-" + strconv.FormatUint(w.msn, 10) + `"`
 	h := header{status: http.StatusOK, typ: typeSegment, cache: cacheImmutable, etag: etag}
-	c.hls = true
-	c.serveBytes(w.request, h, seg.Chunks, int64(seg.Size))
+	r := whole(w.wish, h, seg.Chunks, int64(seg.Size))
+	r.hls, r.viewer = true, session
+	return r
+}
+
+// count adds to the bytes sent of an answer.
+func (s *Server) count(ofHLS bool, v *session, n int) {
+	if !ofHLS {
+		return
+	}
+	s.hlsSent.Add(int64(n))
+	if v != nil {
+		v.sent.Add(int64(n))
+	}
 }
 
 // onSweep lets idle streams go, for as long as there are any.

@@ -9,10 +9,12 @@ import (
 	"tmms/media"
 )
 
-// player is a connection's part as a viewer of live FLV, plain or over WebSocket.
+// player is a connection's part as a viewer of live FLV, plain or over WebSocket,
+// or of TS.
 type player struct {
 	viewer  fanout.Viewer
 	conn    *conn
+	what    want
 	accept  string // Sec-WebSocket-Accept until the head is sent
 	in      []byte // WebSocket: an unfinished frame
 	control []byte // WebSocket: frames that wait for the end of the one being sent
@@ -22,56 +24,52 @@ type player struct {
 	entered bool // counted by the gate
 }
 
-// serveFLV makes the connection a player of the stream: exactly one per GET.
-func (c *conn) serveFLV(r *request, t viewer.Target) {
-	ws := wsWanted(r)
+// serveLive makes the connection a player of the stream: exactly one per GET.
+func (c *conn) serveLive(q *playing) {
+	ws := q.what == wantFLV && wsWanted(q.request)
 	if ws {
-		if err := wsCheck(r); err != nil {
+		if err := wsCheck(q.request); err != nil {
 			c.fail(err, viewer.ErrProtocol)
 			return
 		}
 	}
-	if r.Method == http.MethodHead {
-		c.headFLV(r, t)
+	if q.headOnly() {
+		c.follow(c.loop.server.headLive(q))
 		return
 	}
-	p := &player{conn: c, ws: ws, code: wsNormal}
-	format := fanout.FLV
+	p := &player{conn: c, what: q.what, ws: ws, code: wsNormal}
 	if ws {
-		format = fanout.WebSocket
-		p.accept = wsAccept(r.Header.Get("Sec-WebSocket-Key"))
+		p.accept = wsAccept(q.Header.Get("Sec-WebSocket-Key"))
 	}
 	l := c.loop
 	if err := l.server.gate.Enter(); err != nil {
 		c.last = true
-		c.unavailable(err.Error(), false)
+		c.follow(unavailable(err.Error(), false))
 		return
 	}
 	p.entered = true
 	c.player, c.state, c.last = p, stateLive, true
 	c.rc.SetTimer(media.ParkTimeout)
-	opt := fanout.Options{Key: t.Key, Format: format, Latency: t.App.Latency}
-	opt.Flush, opt.FlushLimit = t.Pace(l.server.flush)
+	opt := l.server.options(q.target, q.what.format(ws))
 	if err := l.fanout.Attach(&p.viewer, c.rc, p, opt, l.loop.Now()); err != nil {
 		p.end()
 		c.player = nil
-		c.unavailable(err.Error(), false)
+		c.follow(unavailable(err.Error(), false))
 	}
 }
 
-// headFLV tells whether the stream is live, without a player.
-func (c *conn) headFLV(r *request, t viewer.Target) {
-	if !c.loop.server.streams.live(t.Key) {
-		c.notFound(r, "stream is not live")
-		return
-	}
-	c.answer(header{status: http.StatusOK, typ: typeFLV, cache: cacheNever, length: -1}, body{})
+// options are those of a viewer of the target.
+func (s *Server) options(t viewer.Target, format fanout.Format) fanout.Options {
+	opt := fanout.Options{Key: t.Key, Format: format, Latency: t.App.Latency}
+	opt.Flush, opt.FlushLimit = t.Pace(s.flush)
+	return opt
 }
 
 // OnJoin implements fanout.Sink: the answer's head goes ahead of the stream.
 func (p *player) OnJoin() {
 	l := p.conn.loop
-	h := header{status: http.StatusOK, typ: typeFLV, cache: cacheNever, length: -1, close: true}
+	h := p.what.header()
+	h.close = true
 	if p.ws {
 		h = header{
 			status: http.StatusSwitchingProtocols, length: -1,
@@ -102,6 +100,11 @@ func (p *player) OnLeave(reason error) {
 	switch {
 	case errors.Is(reason, fanout.ErrEnded):
 		p.goodbye(reason)
+	case errors.Is(reason, fanout.ErrNotCarried) && p.started:
+		p.goodbye(reason)
+	case errors.Is(reason, fanout.ErrNotCarried):
+		c.player = nil
+		c.follow(notCarried())
 	case errors.Is(reason, fanout.ErrStopped) && c.loop.server.gate.Draining():
 		p.code = wsGoingAway
 		p.goodbye(viewer.ErrDraining)
@@ -116,7 +119,7 @@ func (p *player) OnLeave(reason error) {
 func (p *player) goodbye(reason error) {
 	c := p.conn
 	if !p.started {
-		c.unavailable(reason.Error(), false)
+		c.follow(unavailable(reason.Error(), false))
 		return
 	}
 	if p.ws && c.rc.Write(appendWSClose(p.control, p.code)) != nil {
@@ -131,7 +134,7 @@ func (p *player) onTimer() {
 	p.end()
 	c := p.conn
 	c.player = nil
-	c.text(header{status: http.StatusNotFound, cache: cacheNever}, "nobody publishes this stream", false)
+	c.follow(notPublished())
 }
 
 // end gives back what the player holds.

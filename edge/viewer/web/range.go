@@ -1,7 +1,6 @@
 package web
 
 import (
-	"net/http"
 	"strconv"
 	"strings"
 )
@@ -9,12 +8,12 @@ import (
 // byteRange is a part of a body: from 0 <= from <= to <= size.
 type byteRange struct{ from, to int64 }
 
-// parseRange reads the Range header of a request for size bytes (RFC 9110
+// parseRange reads a Range header of a request for size bytes (RFC 9110
 // section 14.2). whole: answer with all of it, because there is no range, or
 // none that we understand (a list of ranges is one such). ok = false: the range
 // lies outside.
-func parseRange(h http.Header, size int64) (r byteRange, whole, ok bool) {
-	spec, found := strings.CutPrefix(h.Get("Range"), "bytes=")
+func parseRange(header string, size int64) (r byteRange, whole, ok bool) {
+	spec, found := strings.CutPrefix(header, "bytes=")
 	if !found || strings.Contains(spec, ",") {
 		return byteRange{0, size}, true, true
 	}
@@ -59,14 +58,13 @@ func parsePosition(s string) (int64, bool) {
 	return min(n, 1<<63-2), true
 }
 
-// matches tells whether If-None-Match names the tag (RFC 9110 section 13.1.2).
-func matches(h http.Header, etag string) bool {
-	for _, line := range h.Values("If-None-Match") {
-		for part := range strings.SplitSeq(line, ",") {
-			part = strings.TrimSpace(part)
-			if part == "*" || strings.TrimPrefix(part, "W/") == etag {
-				return true
-			}
+// matches tells whether an If-None-Match header names the tag (RFC 9110 section
+// 13.1.2).
+func matches(header, etag string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		part = strings.TrimSpace(part)
+		if part == "*" || strings.TrimPrefix(part, "W/") == etag {
+			return true
 		}
 	}
 	return false

@@ -65,22 +65,23 @@ type rendered struct {
 	media, multivariant []byte
 }
 
-// open returns the stream and holds it until [hlsStream.release].
-func (r *registry) open(key media.StreamKey) (*hlsStream, error) {
+// open returns the stream and holds it until [hlsStream.release]; fresh tells
+// that it was not there before.
+func (r *registry) open(key media.StreamKey) (s *hlsStream, fresh bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.streams[key]
+	s = r.streams[key]
 	if s == nil {
 		feed, err := r.hub.Open(key)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		feed.WantHLS(true)
-		s = &hlsStream{registry: r, key: key, feed: feed}
+		s, fresh = &hlsStream{registry: r, key: key, feed: feed}, true
 		r.streams[key] = s
 	}
 	s.refs++
-	return s, nil
+	return s, fresh, nil
 }
 
 // release ends a request at the loops' time now. A stream that has nothing to
@@ -151,6 +152,9 @@ func (s *hlsStream) coming(epoch, msn uint64) bool {
 	x := s.playlistIndex()
 	if x == nil {
 		return s.feed.Placed() // the index has not come yet
+	}
+	if x.Coming(epoch, msn) && s.segment(epoch, msn) == nil {
+		return true // this node began a moment ago
 	}
 	last, ok := x.LastMSN()
 	return ok && !x.Ended && epoch >= x.Epoch && msn > last && msn-last <= ahead && s.segment(epoch, msn) == nil

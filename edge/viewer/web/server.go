@@ -65,9 +65,6 @@ func (s *Server) HLSInfo(now time.Duration, limit int) []viewer.Info {
 // Close gives the feeds back; the loops must have ended.
 func (s *Server) Close() { s.streams.close() }
 
-// parkCheck is how often parked requests look for their playlist.
-const parkCheck = 20 * time.Millisecond
-
 // Loop is the server's part on one loop, which owns it.
 type Loop struct {
 	server *Server
@@ -77,11 +74,11 @@ type Loop struct {
 	clock  clock
 	out    []byte // scratch for answers
 
-	parked  []*conn
-	checked time.Duration // when parked was looked at
-	ready   []*conn       // have more body to send, but had their share of a tick
-	spare   []*conn
-	sweep   *reactor.Timer
+	waits waitlist
+	ready []*conn // have more body to send, but had their share of a tick
+	spare []*conn
+	sent  int64 // bytes of bodies
+	sweep *reactor.Timer
 }
 
 // Loop binds the server to a loop, before the reactor runs.
@@ -102,11 +99,11 @@ func (l *Loop) OnTick(now time.Duration) (busy bool) {
 	if len(l.ready) > 0 {
 		l.sendReady()
 	}
-	if len(l.parked) > 0 && now-l.checked >= parkCheck {
-		l.checked = now
-		l.wakeParked()
+	if l.waits.count > 0 {
+		l.waits.look(now)
+		l.wake()
 	}
-	return len(l.ready) > 0 || len(l.parked) > 0
+	return len(l.ready) > 0 || l.waits.count > 0
 }
 
 // sendReady goes on with those that had their share, as long as the loop has the
@@ -123,16 +120,6 @@ func (l *Loop) sendReady() {
 	rest := append(slices.Delete(l.spare, 0, done), l.ready...)
 	clear(l.ready)
 	l.ready, l.spare = rest, l.ready[:0]
-}
-
-// cutShort ends a look at the parked requests for which the loop has no more
-// time; the next tick goes on.
-func (l *Loop) cutShort() bool {
-	if !l.loop.Over() {
-		return false
-	}
-	l.checked = 0
-	return true
 }
 
 // later lets c go on in the next tick.
