@@ -41,6 +41,7 @@ func TestPublish(t *testing.T) {
 			}
 			c.quit()
 			waitFor(t, "grace", func() bool { return n.Streams()[0].State == "grace" })
+			waitFor(t, "the end in the log", func() bool { return strings.Contains(n.log.String(), "publisher closed") })
 			if log := n.log.String(); strings.Count(log, "publisher closed") != 1 ||
 				!strings.Contains(log, "stream=default/live/test") || !strings.Contains(log, "closed by the peer") {
 				t.Errorf("log:\n%s", log)

@@ -266,7 +266,17 @@ func (f *Fabric) stop() {
 	f.mu.Lock()
 	f.state, f.spawn = stateStopped, nil
 	close(f.stopping)
-	var open []*Session
+	open := f.sessions()
+	f.mu.Unlock()
+	var closing sync.WaitGroup
+	for _, s := range open {
+		closing.Go(func() { s.Close(CodeShutdown, "the node stops") })
+	}
+	closing.Wait()
+}
+
+// sessions are all that there are. f.mu is held.
+func (f *Fabric) sessions() (open []*Session) {
 	for _, sessions := range f.accepted {
 		open = slices.AppendSeq(open, maps.Keys(sessions))
 	}
@@ -275,12 +285,23 @@ func (f *Fabric) stop() {
 			open = append(open, l.session)
 		}
 	}
+	return open
+}
+
+// Recheck ends the sessions with peers whose certificates are not trusted any
+// more. It is for a change of the CAs.
+func (f *Fabric) Recheck() {
+	f.mu.Lock()
+	open := f.sessions()
 	f.mu.Unlock()
-	var closing sync.WaitGroup
 	for _, s := range open {
-		closing.Go(func() { s.Close(CodeShutdown, "the node stops") })
+		err := f.id.Trusts(s.conn.ConnectionState().TLS)
+		if err == nil {
+			continue
+		}
+		f.refused(s.RemoteAddr(), s.alpn, err)
+		s.Close(CodeRefused, err.Error())
 	}
-	closing.Wait()
 }
 
 // serverTLS looks at each handshake which protocols are served just then.

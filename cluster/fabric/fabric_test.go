@@ -354,6 +354,70 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestRecheck: sessions with peers whose CA is given up end, whoever dialed;
+// others stay.
+func TestRecheck(t *testing.T) {
+	kept, dropped := newCA(t, time.Now()), newCA(t, time.Now())
+	both := slices.Concat(kept.CertPEM(), dropped.CertPEM())
+	identity := func(ca *pki.CA, name string) *pki.Identity {
+		cert, key, err := ca.Issue(name, []string{pki.RoleOrigin}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := pki.NewIdentity(cert, key, both)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	setup := func(f *Fabric) { f.Handle(ALPNControl, echo) }
+	b := startWith(t, identity(kept, "b"), "127.0.0.1:0", fast(), setup)
+	gone := startWith(t, identity(dropped, "gone"), "127.0.0.1:0", fast(), setup)
+
+	dir := t.TempDir()
+	cert, key, caFile := filepath.Join(dir, "a.crt"), filepath.Join(dir, "a.key"), filepath.Join(dir, "ca.crt")
+	certPEM, keyPEM, err := kept.Issue("a", []string{pki.RoleOrigin}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{cert: certPEM, key: keyPEM, caFile: both} {
+		if err = os.WriteFile(name, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id, err := pki.LoadIdentity(cert, key, caFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := startWith(t, id, "127.0.0.1:0", fast(), setup)
+	stay := []*Session{connect(t, a, b.target(), ALPNControl), connect(t, b, a.target(), ALPNControl)}
+	end := []*Session{connect(t, a, gone.target(), ALPNControl), connect(t, gone, a.target(), ALPNControl)}
+	a.Recheck()
+	for _, s := range slices.Concat(stay, end) {
+		ask(t, s, "all are trusted")
+	}
+	if err = os.WriteFile(caFile, kept.CertPEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err = id.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	a.Recheck()
+	for i, s := range end {
+		select {
+		case <-s.Context().Done():
+		case <-within(t).Done():
+			t.Errorf("session %d has not ended", i)
+		}
+	}
+	for _, s := range stay {
+		ask(t, s, "still trusted")
+	}
+	if _, err = gone.Session(within(t), a.target(), ALPNControl); err == nil {
+		t.Error("a new session with what is not trusted")
+	}
+}
+
 func TestResolve(t *testing.T) {
 	v4, v6, both := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1"), netip.IPv6Unspecified()
 	for _, tc := range []struct {

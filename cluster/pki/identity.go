@@ -22,7 +22,7 @@ import (
 
 // Identity is a node's certificate and key, with the CAs that it trusts. It may
 // be used from any goroutine. After [Identity.Reload] new handshakes use the
-// new files, sessions that are there stay.
+// new files; [Identity.Trusts] tells which sessions have to end.
 type Identity struct {
 	// Set at construction.
 	certFile, keyFile, caFile string // "" for one that was not loaded from files
@@ -252,6 +252,19 @@ func (id *Identity) Secret(label string) ([32]byte, error) {
 	}
 	copy(secret[:], b)
 	return secret, nil
+}
+
+// Trusts tells whether a peer whose certificate was accepted earlier would be
+// trusted by the CAs in force now; the refusal is a [PeerError]. It does not look
+// at the time: a cluster must not fall apart in the minute in which its
+// certificates end, it only takes no new sessions.
+func (id *Identity) Trusts(cs tls.ConnectionState) error {
+	if len(cs.PeerCertificates) == 0 {
+		return &PeerError{Reason: ErrNoCertificate}
+	}
+	cert := cs.PeerCertificates[0]
+	_, err := id.current.Load().verify(cert, cert.NotBefore)
+	return err
 }
 
 // TLS is the configuration of both ends of a connection between nodes: TLS 1.3,

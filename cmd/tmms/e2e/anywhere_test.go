@@ -28,6 +28,7 @@ func TestPublishAnywhere(t *testing.T) {
 		t.Run("a publisher moves to origins that do not own", moveInGrace)
 		t.Run("an edge names an origin to publish to", publishAtEdge)
 		t.Run("an origin names an edge to play from", playAtOrigin)
+		t.Run("a cold edge has the full window", coldEdge)
 	})
 	sh.run("kill $(cat run/[oe]?.pid)")
 }
@@ -155,6 +156,33 @@ func sameBodies(t *testing.T, url string, runs [][]flv.Tag, got []flv.Tag) {
 		}
 		if len(have) > 0 {
 			t.Errorf("%s: %d %v bodies more than were sent", url, len(have), typ)
+		}
+	}
+}
+
+// coldEdge asks an edge for a playlist of a stream that nobody there has watched:
+// the first answer has the full window, and its segments are there.
+func coldEdge(t *testing.T) {
+	t.Parallel()
+	air(t, "o2", "cold", readFLV(t, "av.flv"))
+	segment := regexp.MustCompile(`(?m)^[0-9-]+\.ts$`)
+	list := func(edge string) []string {
+		code, body := get(t, "http://"+edge+"/live/cold/live.m3u8")
+		if code != http.StatusOK {
+			t.Logf("%s: %d", edge, code)
+		}
+		return segment.FindAllString(string(body), -1)
+	}
+	const window = 6 // the app's
+	waitFor(t, 40*time.Second, "a full window at e1", func() bool { return len(list(edgeHTTP[0])) == window })
+	began := time.Now()
+	names := list(edgeHTTP[2])
+	if took := time.Since(began); len(names) != window || took > 2*time.Second {
+		t.Errorf("the first playlist of a cold edge lists %d segments after %v", len(names), took)
+	}
+	for _, name := range names {
+		if code, _ := get(t, "http://"+edgeHTTP[2]+"/live/cold/"+name); code != http.StatusOK {
+			t.Errorf("%s: %d", name, code)
 		}
 	}
 }

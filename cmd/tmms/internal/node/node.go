@@ -193,6 +193,7 @@ func (n *Node) followIdentity(ctx context.Context) error {
 			n.opt.Log.Error("certificate was not reloaded", slog.Any("err", err))
 			return
 		}
+		n.backbone.fabric.Recheck()
 		n.opt.Log.Info("certificate was reloaded", slog.Time("not_after", n.backbone.identity.NotAfter()))
 	})
 	<-ctx.Done()
