@@ -44,6 +44,9 @@ func DecodeAll(b []byte) ([]Value, error) {
 		if err != nil {
 			return all, err
 		}
+		if all == nil {
+			all = make([]Value, 0, usualValues)
+		}
 		all = append(all, v)
 	}
 	return all, nil
