@@ -213,3 +213,32 @@ func TestMemoryOfAViewer(t *testing.T) {
 		})
 	}
 }
+
+// What a player says while it plays, acknowledgements and pings, and our answers
+// allocate nothing.
+func TestReadingFromAPlayerDoesNotAllocate(t *testing.T) {
+	n := startNode(t, func(cfg *Config, _ *Deps) { cfg.Loops = 1 })
+	p := n.publish(testKey("live", "test"))
+	p.size = 100
+	p.group()
+	c := newCrowd(n, 1)
+	c.add(1, play("rtmp://localhost/live/test"))
+	fd := c.fds[0]
+	// A chunk header of type 0 on chunk stream 2, and the message (RTMP 1.0
+	// sections 5.3.1.2.1, 5.4.3 and 7.1.7).
+	said := []byte{
+		2, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0, 0 /**/, 0, 0, 1, 0,
+		2, 0, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0 /**/, 0, 6, 0, 0, 0, 42,
+	}
+	pong := []byte{2, 0, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0 /**/, 0, 7, 0, 0, 0, 42}
+	turn := func() {
+		c.write(fd, said)
+		for seen := false; !seen; { // the rest of the group, and an older pong, come before
+			seen = bytes.HasSuffix(c.read(fd), pong)
+		}
+	}
+	turn()
+	if allocs := testing.AllocsPerRun(100, turn); allocs != 0 {
+		t.Errorf("%v allocations for an acknowledgement, a ping and a pong", allocs)
+	}
+}
