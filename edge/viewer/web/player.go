@@ -13,13 +13,18 @@ import (
 type player struct {
 	viewer  fanout.Viewer
 	conn    *conn
-	accept  string // Sec-WebSocket-Accept until the head is sent
-	in      []byte // WebSocket: an unfinished frame
-	control []byte // WebSocket: frames that wait for the end of the one being sent
+	*socket        // nil without ws
 	code    uint16 // WebSocket: close code to leave with
 	ws      bool
 	started bool // the answer's head was sent
 	entered bool // counted by the gate
+}
+
+// socket is what a viewer over WebSocket needs besides.
+type socket struct {
+	accept  string // Sec-WebSocket-Accept until the head is sent
+	in      []byte // an unfinished frame
+	control []byte // frames that wait for the end of the one being sent
 }
 
 // serveFLV makes the connection a player of the stream: exactly one per GET.
@@ -39,7 +44,7 @@ func (c *conn) serveFLV(r *request, t viewer.Target) {
 	format := fanout.FLV
 	if ws {
 		format = fanout.WebSocket
-		p.accept = wsAccept(r.Header.Get("Sec-WebSocket-Key"))
+		p.socket = &socket{accept: wsAccept(r.Header.Get("Sec-WebSocket-Key"))}
 	}
 	l := c.loop
 	if err := l.server.gate.Enter(); err != nil {
