@@ -38,11 +38,14 @@ const usualValues = 5
 // them together. With an error it returns the whole values in front of it.
 func DecodeAll(b []byte) ([]Value, error) {
 	d := decoder{b: b}
-	all := make([]Value, 0, usualValues)
+	var all []Value
 	for d.pos < len(b) {
 		v, err := d.value(0)
 		if err != nil {
 			return all, err
+		}
+		if all == nil {
+			all = make([]Value, 0, usualValues)
 		}
 		all = append(all, v)
 	}

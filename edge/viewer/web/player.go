@@ -14,14 +14,19 @@ import (
 type player struct {
 	viewer  fanout.Viewer
 	conn    *conn
+	*socket        // nil without ws
 	what    want
-	accept  string // Sec-WebSocket-Accept until the head is sent
-	in      []byte // WebSocket: an unfinished frame
-	control []byte // WebSocket: frames that wait for the end of the one being sent
 	code    uint16 // WebSocket: close code to leave with
 	ws      bool
 	started bool // the answer's head was sent
 	entered bool // counted by the gate
+}
+
+// socket is what a viewer over WebSocket needs besides.
+type socket struct {
+	accept  string // Sec-WebSocket-Accept until the head is sent
+	in      []byte // an unfinished frame
+	control []byte // frames that wait for the end of the one being sent
 }
 
 // serveLive makes the connection a player of the stream: exactly one per GET.
@@ -39,7 +44,7 @@ func (c *conn) serveLive(q *playing) {
 	}
 	p := &player{conn: c, what: q.what, ws: ws, code: wsNormal}
 	if ws {
-		p.accept = wsAccept(q.Header.Get("Sec-WebSocket-Key"))
+		p.socket = &socket{accept: wsAccept(q.Header.Get("Sec-WebSocket-Key"))}
 	}
 	l := c.loop
 	if err := l.server.gate.Enter(); err != nil {
