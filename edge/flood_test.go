@@ -127,3 +127,31 @@ func TestManyParkedRequests(t *testing.T) {
 	}
 	p.end()
 }
+
+// A request that waits for a stream and goes on sending is closed, and forgotten:
+// the node looks for it no more when the stream comes.
+func TestParkedRequestThatGoesOnSending(t *testing.T) {
+	n := startNode(t)
+	c := n.dial(n.http)
+	if _, err := io.WriteString(c, "GET /live/test/live.m3u8 HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			if _, err := c.Write(make([]byte, 8<<10)); err != nil {
+				return
+			}
+		}
+	}()
+	_, err := io.Copy(io.Discard, c)
+	if err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("it ended with %v", err)
+	}
+	eventually(t, "it is gone", func() bool { return conns(n) == 0 })
+	p := n.publish(testKey("live", "test"))
+	p.w.PublishIndex(index(1, 100, 1, false))
+	if resp := n.get("/live/test/live.m3u8"); resp.StatusCode != http.StatusOK {
+		t.Errorf("the next request: %s", resp.Status)
+	}
+	p.end()
+}

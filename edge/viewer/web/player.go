@@ -14,7 +14,7 @@ import (
 type player struct {
 	viewer  fanout.Viewer
 	conn    *conn
-	*socket        // nil without ws
+	*socket // nil without ws
 	what    want
 	code    uint16 // WebSocket: close code to leave with
 	ws      bool
