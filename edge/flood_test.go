@@ -148,10 +148,20 @@ func TestParkedRequestThatGoesOnSending(t *testing.T) {
 		t.Errorf("it ended with %v", err)
 	}
 	eventually(t, "it is gone", func() bool { return conns(n) == 0 })
-	p := n.publish(testKey("live", "test"))
+	others := make([]net.Conn, 8) // on both loops, which look for what is parked
+	for i := range others {
+		others[i] = n.dial(n.http)
+		if _, err := io.WriteString(others[i], "GET /live/other/live.m3u8 HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "others wait", func() bool { return conns(n) == int64(len(others)) })
+	p := n.publish(testKey("live", "other"))
 	p.w.PublishIndex(index(1, 100, 1, false))
-	if resp := n.get("/live/test/live.m3u8"); resp.StatusCode != http.StatusOK {
-		t.Errorf("the next request: %s", resp.Status)
+	for _, c := range others {
+		if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("another request: %v, %v", resp, err)
+		}
 	}
 	p.end()
 }

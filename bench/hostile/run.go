@@ -125,6 +125,9 @@ func (r *run) open(ctx context.Context) {
 	}
 }
 
+// running tells that the time is not over, which ends connections too.
+func (r *run) running() bool { return time.Now().Before(r.end) }
+
 // work opens one connection after the other.
 func (r *run) work(ctx context.Context, worker int) {
 	rng := rand.New(rand.NewPCG(uint64(worker), 1))
@@ -151,7 +154,7 @@ func (r *run) one(ctx context.Context, n int, rng *rand.Rand) {
 	}
 	c, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
-		if ctx.Err() == nil {
+		if r.running() {
 			r.failed.Add(1)
 		}
 		return
@@ -166,7 +169,7 @@ func (r *run) one(ctx context.Context, n int, rng *rand.Rand) {
 	switch err := r.kind.attack(p); {
 	case err == nil:
 		r.done.Add(1)
-	case ctx.Err() == nil && time.Now().Before(r.end):
+	case r.running():
 		r.ended.Add(1)
 	}
 }

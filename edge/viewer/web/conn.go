@@ -32,6 +32,10 @@ const (
 	// pipeline bounds the requests of one connection that are answered in one go:
 	// 64 KiB that are read hold two thousand.
 	pipeline = 32
+	// unsent bounds what the kernel takes of a body beyond what is on its way: a
+	// peer that stops reading costs that, and not the 4 MiB of a send buffer,
+	// which also take milliseconds to fill.
+	unsent = 256 << 10
 )
 
 // conn is one HTTP connection.
@@ -51,6 +55,7 @@ type conn struct {
 	timed  bool     // the present head's deadline runs
 	queued bool     // in loop.ready
 	over   bool     // stateParked: it has waited long enough
+	tuned  bool     // unsent is set
 	hls    bool     // the present answer is a playlist or a segment
 	state  connState
 }
@@ -254,6 +259,9 @@ func (c *conn) answer(h header, b body) {
 	if err := c.rc.Write(l.out); err != nil {
 		c.state = stateClosed
 		return
+	}
+	if b.left > unsent && !c.tuned {
+		c.tuned = c.rc.SetNotSentLowat(unsent) == nil // else the peer may cost more
 	}
 	c.body = b
 	c.state = stateBody
