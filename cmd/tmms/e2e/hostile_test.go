@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -11,6 +12,12 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tmms/bench/hostile"
+	"tmms/bench/play"
+	"tmms/bench/procstat"
+	"tmms/bench/publish"
+	"tmms/bench/signal"
 )
 
 // TestHostileBytes throws random bytes at every port, before and after the
@@ -131,4 +138,61 @@ func (s *server) rss(t *testing.T) int64 {
 		}
 	}
 	return 0
+}
+
+// TestAttacks runs every attack of bench/hostile, one after the other, beside
+// healthy viewers who check every frame.
+func TestAttacks(t *testing.T) {
+	s := startDev(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	cfg := publish.Config{URL: s.pushURL("calm"), Signal: signal.DefaultConfig()}
+	go func() { _ = publish.Run(ctx, cfg, nil) }() // it ends with the context; else the viewers lose it
+	s.waitLive(t, "calm")
+	laps, counting := make(chan struct{}), make(chan struct{})
+	watch := make(chan error, 1)
+	go func() {
+		cfg := play.DefaultConfig()
+		cfg.URL, cfg.Viewers, cfg.Verify, cfg.Laps = s.url("/live/calm.flv"), 20, 1, laps
+		r, err := play.Run(ctx, cfg, func() { close(counting) })
+		if c := r.Check; err == nil && (r.Lost > 0 || c.Frames == 0 || c.Gaps+c.Repeats+c.Damaged+c.Back > 0) {
+			err = fmt.Errorf("%d viewers lost, of %d frames %d missing, %d repeated, %d damaged", r.Lost, c.Frames, c.Gaps, c.Repeats, c.Damaged)
+		}
+		watch <- err
+	}()
+	select {
+	case <-counting:
+	case err := <-watch:
+		t.Fatalf("the viewers: %v", err)
+	}
+	memory, files := s.rss(t), s.descriptors(t)
+	peak := memory
+	for _, c := range hostile.Cases() {
+		r, err := hostile.Run(ctx, hostile.Config{
+			Target: hostile.Target{RTMP: s.rtmp, HTTP: s.http, Stream: "calm"}, Case: c.Name,
+			Duration: 900 * time.Millisecond, Conns: min(c.Conns, 300), Sources: 50,
+		})
+		if err != nil || r.Opened == 0 {
+			t.Errorf("%s: %+v, %v", c.Name, r, err)
+		}
+		peak = max(peak, s.rss(t))
+	}
+	if growth := peak - memory; growth > 64<<20 {
+		t.Errorf("memory grew by %d MiB, the limit is 64", growth>>20)
+	}
+	waitFor(t, 30*time.Second, "the attackers' descriptors to be closed", func() bool { return s.descriptors(t) <= files+4 })
+	close(laps)
+	if err := <-watch; err != nil {
+		t.Errorf("the viewers beside the attacks: %v", err)
+	}
+}
+
+// descriptors counts the process's open files.
+func (s *server) descriptors(t *testing.T) int {
+	t.Helper()
+	n, err := procstat.FDs(s.cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
