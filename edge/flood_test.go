@@ -16,6 +16,21 @@ import (
 	"tmms/media/hls"
 )
 
+// answer reads one answer.
+func answer(t *testing.T, r *bufio.Reader) (status int, body []byte) {
+	t.Helper()
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Error(err)
+		return 0, nil
+	}
+	defer resp.Body.Close()
+	if body, err = io.ReadAll(resp.Body); err != nil {
+		t.Error(err)
+	}
+	return resp.StatusCode, body
+}
+
 // Many requests that come at once are answered in pieces, in order, all of them.
 func TestPipelinedRequests(t *testing.T) {
 	n := startNode(t)
@@ -30,17 +45,15 @@ func TestPipelinedRequests(t *testing.T) {
 	}
 	r := bufio.NewReader(c)
 	for i := range requests {
-		resp, err := http.ReadResponse(r, nil)
-		if err != nil || resp.StatusCode != http.StatusNotFound {
-			t.Fatalf("answer %d: %v, %v", i, resp, err)
+		if status, _ := answer(t, r); status != http.StatusNotFound {
+			t.Fatalf("answer %d: %d", i, status)
 		}
-		readAll(t, resp.Body)
 	}
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("the request after them: %v, %v", resp, err)
+	if status, _ := answer(t, r); status != http.StatusOK {
+		t.Fatalf("the request after them: %d", status)
 	}
 }
 
@@ -88,13 +101,8 @@ func TestManyLongAnswers(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if b, err := io.ReadAll(resp.Body); err != nil || len(b) != s.Size {
-				t.Errorf("%d bytes, %v", len(b), err)
+			if _, b := answer(t, bufio.NewReader(c)); len(b) != s.Size {
+				t.Errorf("%d bytes", len(b))
 			}
 		})
 	}
@@ -117,12 +125,8 @@ func TestManyParkedRequests(t *testing.T) {
 	p.w.PublishIndex(x)
 	want := string(x.AppendMedia(nil, ""))
 	for i, c := range conns {
-		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-		if err != nil {
-			t.Fatalf("request %d: %v", i, err)
-		}
-		if body := string(readAll(t, resp.Body)); body != want {
-			t.Fatalf("request %d: %s, %q", i, resp.Status, body)
+		if status, body := answer(t, bufio.NewReader(c)); string(body) != want {
+			t.Fatalf("request %d: %d, %q", i, status, body)
 		}
 	}
 	p.end()
@@ -159,8 +163,8 @@ func TestParkedRequestThatGoesOnSending(t *testing.T) {
 	p := n.publish(testKey("live", "other"))
 	p.w.PublishIndex(index(1, 100, 1, false))
 	for _, c := range others {
-		if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != http.StatusOK {
-			t.Errorf("another request: %v, %v", resp, err)
+		if status, _ := answer(t, bufio.NewReader(c)); status != http.StatusOK {
+			t.Errorf("another request: %d", status)
 		}
 	}
 	p.end()

@@ -25,7 +25,7 @@ func newLoopMetrics(loops []*reactor.Loop) *loopMetrics {
 		turns:    desc("loop_turn_seconds", "Time that a loop's turn took, without its wait.", "loop"),
 		longest:  desc("loop_longest_turn_seconds", "The longest turn, lately.", "loop"),
 		overdue:  desc("loop_overdue_seconds", "How long a loop's present turn has lasted, or how late it wakes up.", "loop"),
-		overruns: desc("loop_overruns_total", "Turns of more than 20 ms, by the phase that took most of them.", "loop", "phase"),
+		overruns: desc("loop_overruns_total", "Turns of more than 20 ms, by the phase that took most.", "loop", "phase"),
 		accepted: desc("accepted_total", "Connections accepted.", "loop"),
 		failed:   desc("accept_errors_total", "Accepts that failed, for want of file descriptors or otherwise.", "loop"),
 		refused:  desc("refused_total", "Connections closed at once: their address had as many as it may.", "loop"),

@@ -179,7 +179,8 @@ func longHead(p *peer) error {
 
 func smuggling(p *peer) error {
 	heads := []string{
-		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" +
+			"GET /x HTTP/1.1\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
 		"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n",
 		"GET /live/../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",

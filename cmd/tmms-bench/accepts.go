@@ -58,7 +58,8 @@ func (a *accepting) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, end()) }()
 	a.server, a.viewers, a.attacker.lab, a.attacker.server = server, viewers, a.lab, server
-	fmt.Fprintf(a.out, "%d running viewers, %d connections a second for %v s\n%-9s %10s %8s %8s %11s %11s %6s %6s %9s %9s\n",
+	fmt.Fprintf(a.out, "%d running viewers, %d connections a second for %v s\n"+
+		"%-9s %10s %8s %8s %11s %11s %6s %6s %9s %9s\n",
 		a.healthy, a.attacker.rate, a.attacker.seconds, "kind", "accepted/s", "failed", "errors", "p99 before", "p99 during",
 		"lost", "faults", "turn p999", "turn max")
 	var broken []string

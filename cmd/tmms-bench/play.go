@@ -24,7 +24,7 @@ func playCommand(ctx context.Context, flags *flag.FlagSet, args []string, out io
 	flags.DurationVar(&cfg.Warmup, "warmup", cfg.Warmup, "time before the counting")
 	flags.DurationVar(&cfg.Duration, "duration", cfg.Duration, "time of the counting")
 	format := flags.String("o", "text", "output: text or json")
-	laps := flags.Bool("laps", false, "count until standard input ends; each line of it ends a lap, whose result is printed")
+	laps := flags.Bool("laps", false, "count until standard input ends; each line of it ends a lap with its result")
 	mark := markFlag(flags)
 	if err := parse(flags, args); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -306,7 +307,8 @@ func (l *Loop) readReady(left []token) (served int) {
 		served++
 	}
 	if served < len(left) {
-		rest := append(left[:copy(left, left[served:])], l.ready...)
+		rest := slices.Delete(left, 0, served)
+		rest = append(rest, l.ready...)
 		l.ready, l.spare = rest, l.ready[:0]
 	}
 	return served

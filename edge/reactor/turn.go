@@ -46,12 +46,10 @@ func Phases() []Phase {
 // once. All together, with the flush of a tick, stay below Overrun. A phase ends
 // with the first step behind its time, so it gets on however slow the machine is.
 const (
-	eventSlice   = 4 * time.Millisecond
-	readySlice   = 2 * time.Millisecond
-	messageSlice = 2 * time.Millisecond
-	timerSlice   = 2 * time.Millisecond
-	hookSlice    = 2 * time.Millisecond // of each hook, as far as it asks Over
-	closeSlice   = 2 * time.Millisecond
+	eventSlice = 4 * time.Millisecond
+	readySlice = 2 * time.Millisecond
+	hookSlice  = 2 * time.Millisecond // of each hook, as far as it asks Over
+	phaseSlice = 2 * time.Millisecond // of each other phase
 
 	// readBytes bounds the bytes that sockets with events are read in a turn, and
 	// those that were left over as well: about a millisecond of copying.
@@ -104,16 +102,16 @@ func (l *Loop) turn() {
 	served := l.dispatch()
 	served += l.readReady(left)
 	// 4. Mailbox, at most so many.
-	l.enter(PhaseMailbox, messageSlice, l.cfg.MailboxBatch)
+	l.enter(PhaseMailbox, l.cfg.MailboxBatch)
 	served += l.runMessages()
 	// 5. Timers.
-	l.enter(PhaseTimers, timerSlice, timerBatch)
+	l.enter(PhaseTimers, timerBatch)
 	served += l.wheel.Advance(l.now, l.fire)
 	// 6. Hooks: flush the viewers.
-	l.enter(PhaseHooks, hookSlice, hookBatch)
+	l.enter(PhaseHooks, hookBatch)
 	l.tick(planned, served > 0)
 	// 7. Close the condemned.
-	l.enter(PhaseClose, closeSlice, closeBatch)
+	l.enter(PhaseClose, closeBatch)
 	l.closeCondemned()
 	// 8. Record how long it took.
 	l.finish()
@@ -206,12 +204,12 @@ func (l *Loop) tick(planned, active bool) {
 	l.Submit()
 }
 
-// enter begins a phase that may take a time and a number of steps.
-func (l *Loop) enter(p Phase, slice time.Duration, steps int) {
+// enter begins a phase that may take phaseSlice and a number of steps.
+func (l *Loop) enter(p Phase, steps int) {
 	now := l.reactor.clock()
 	l.leavePhase(now)
 	t := &l.turning
-	t.phase, t.since, t.until, t.steps, t.bytes = p, now, now+slice, steps, readBytes
+	t.phase, t.since, t.until, t.steps, t.bytes = p, now, now+phaseSlice, steps, readBytes
 	l.published.place.Store(placeOf(p, t.started))
 }
 

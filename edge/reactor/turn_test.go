@@ -113,7 +113,7 @@ func TestAPhaseEndsWithItsTime(t *testing.T) {
 	slow := func(i int) func() {
 		return func() {
 			order, turns = append(order, i), append(turns, l.count.turns)
-			for end := l.reactor.clock() + timerSlice; l.reactor.clock() < end; {
+			for end := l.reactor.clock() + phaseSlice; l.reactor.clock() < end; {
 				_, _ = unix.Poll(nil, 1)
 			}
 		}
@@ -131,7 +131,7 @@ func TestAPhaseEndsWithItsTime(t *testing.T) {
 		t.Errorf("fired %v in turns %v, want each in a turn of its own", order, turns)
 	}
 	s := l.Stats()
-	if s.LongestTurn < timerSlice || sum(s.TurnTimes[:]) == 0 {
+	if s.LongestTurn < phaseSlice || sum(s.TurnTimes[:]) == 0 {
 		t.Errorf("longest turn %v, %d turns", s.LongestTurn, sum(s.TurnTimes[:]))
 	}
 }

@@ -113,7 +113,7 @@ func (w *Wheel) Advance(now time.Duration, fire func(*Entry)) int {
 	return fired
 }
 
-// Pause, called by a fire function, ends the Advance with the entry in hand; the
+// Pause ends the Advance with the entry in hand, if a fire function calls it; the
 // next Advance goes on with the entry after it. So a caller bounds what it does
 // at once, whatever is due.
 func (w *Wheel) Pause() { w.paused = w.firing }
