@@ -62,8 +62,10 @@ func TestStreamsReport(t *testing.T) {
 
 func TestScaleReport(t *testing.T) {
 	r := &scaleReport{Proto: "flv"}
-	r.add(lab.Figures{Viewers: 100, HeapBytes: 1000, RSSBytes: 5000}, 1)
-	row := r.add(lab.Figures{Viewers: 200, HeapBytes: 31_000, RSSBytes: 105_000}, 2)
+	r.add(lab.Figures{Viewers: 100, HeapBytes: 1000, RSSBytes: 5000}, nil)
+	row := r.add(lab.Figures{Viewers: 200, HeapBytes: 31_000, RSSBytes: 105_000}, map[string]float64{
+		`tmms_edge_flush_stretch_ratio{loop="0"}`: 2,
+	})
 	if row.HeapPerView != 300 || row.RSSPerView != 1000 || row.Stretch != 2 {
 		t.Errorf("row is %+v", row)
 	}

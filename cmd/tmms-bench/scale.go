@@ -66,35 +66,40 @@ type scaleReport struct {
 type scaleRow struct {
 	lab.Figures
 
-	Stretch     float64 `json:"flush_stretch"`
-	HeapPerView int64   `json:"heap_and_stacks_bytes_per_viewer"` // beyond those of the first row; 0 in it
-	RSSPerView  int64   `json:"rss_bytes_per_viewer"`
+	Stretch      float64 `json:"flush_stretch"`
+	SchedulingMS float64 `json:"scheduling_delay_p99_ms"`          // of the server's other goroutines, since its start
+	HeapPerView  int64   `json:"heap_and_stacks_bytes_per_viewer"` // beyond those of the first row; 0 in it
+	RSSPerView   int64   `json:"rss_bytes_per_viewer"`
 }
 
 func (s *scaling) run(ctx context.Context, numbers []int) (*scaleReport, error) {
 	report := &scaleReport{Proto: s.proto, Bitrate: s.bitrate}
 	fmt.Fprintf(s.out, "%s, %.2f Mbit/s on one processor\n", s.proto, float64(s.bitrate)/1e6)
-	fmt.Fprintf(s.out, "%8s %10s %10s %10s %8s %8s %6s %7s %12s %12s\n", "viewers", "delivered", "p50 ms", "p99 ms",
-		"CPU", "stretch", "lost", "faults", "heap B/view", "RSS B/view")
+	fmt.Fprintf(s.out, "%8s %10s %10s %10s %8s %8s %8s %6s %7s %12s %12s\n", "viewers", "delivered", "p50 ms",
+		"p99 ms", "CPU", "stretch", "sched ms", "lost", "faults", "heap B/view", "RSS B/view")
 	for _, n := range numbers {
-		f, stretch, err := s.measure(ctx, n)
+		f, m, err := s.measure(ctx, n)
 		if err != nil {
 			return nil, fmt.Errorf("%d viewers: %w", n, err)
 		}
-		row := report.add(f, stretch)
+		row := report.add(f, m)
 		heap, rss := "-", "-"
 		if len(report.Rows) > 1 {
 			heap, rss = strconv.FormatInt(row.HeapPerView, 10), strconv.FormatInt(row.RSSPerView, 10)
 		}
-		fmt.Fprintf(s.out, "%8d %9.1f%% %10.1f %10.1f %7.0f%% %8.2f %6d %7d %12s %12s\n", f.Viewers, 100*f.Delivered,
-			f.P50MS, f.P99MS, 100*f.BusyShare, stretch, f.Lost, f.Faults, heap, rss)
+		fmt.Fprintf(s.out, "%8d %9.1f%% %10.1f %10.1f %7.0f%% %8.2f %8.1f %6d %7d %12s %12s\n", f.Viewers, 100*f.Delivered,
+			f.P50MS, f.P99MS, 100*f.BusyShare, row.Stretch, row.SchedulingMS, f.Lost, f.Faults, heap, rss)
 	}
 	return report, nil
 }
 
-// add appends a row, with the memory of its viewers.
-func (r *scaleReport) add(f lab.Figures, stretch float64) *scaleRow {
-	row := scaleRow{Figures: f, Stretch: stretch}
+// add appends a row, with the memory of its viewers; m is the server's metrics.
+func (r *scaleReport) add(f lab.Figures, m map[string]float64) *scaleRow {
+	delay := lab.BucketsOf(m, "tmms_node_scheduling_delay_seconds").Quantile(0.99)
+	row := scaleRow{
+		Figures: f, Stretch: m[`tmms_edge_flush_stretch_ratio{loop="0"}`],
+		SchedulingMS: float64(delay) / float64(time.Millisecond),
+	}
 	if len(r.Rows) > 0 {
 		first := &r.Rows[0]
 		if more := int64(f.Viewers - first.Viewers); more > 0 {
@@ -133,15 +138,15 @@ const (
 	filled      = 25 * time.Second
 )
 
-func (s *scaling) measure(ctx context.Context, viewers int) (f lab.Figures, stretch float64, err error) {
+func (s *scaling) measure(ctx context.Context, viewers int) (f lab.Figures, m map[string]float64, err error) {
 	server, err := s.lab.TMMS(ctx, "tmms", s.set...)
 	if err != nil {
-		return f, 0, err
+		return f, nil, err
 	}
 	defer server.Stop()
 	stop, err := s.lab.Publish(ctx, server, 1, s.bitrate)
 	if err != nil {
-		return f, 0, err
+		return f, nil, err
 	}
 	defer stop()
 	url := server.FLV("bench")
@@ -155,8 +160,8 @@ func (s *scaling) measure(ctx context.Context, viewers int) (f lab.Figures, stre
 		Duration: time.Duration(s.seconds) * time.Second,
 	}, s.bitrate)
 	if err != nil {
-		return f, 0, err
+		return f, nil, err
 	}
-	m, err := server.Metrics(ctx)
-	return f, m[`tmms_edge_flush_stretch_ratio{loop="0"}`], err
+	m, err = server.Metrics(ctx)
+	return f, m, err
 }
