@@ -53,11 +53,13 @@ fmt: deps ## format the code
 	$(LINT) fmt ./...
 
 .PHONY: bench
-bench: ## fan-out beside the C floor, viewers on one core, the relay of 100 and 300 streams (docs/bench.md)
+bench: ## fan-out beside the C floor, viewers on one core, accepts and attacks, the relay of 100 and 300 streams (docs/bench.md)
 	go run ./cmd/tmms-bench compare -pairs 9
 	go run ./cmd/tmms-bench scale
 	go run ./cmd/tmms-bench streams
 	go run ./cmd/tmms-bench slow
+	go run ./cmd/tmms-bench accepts
+	go run ./cmd/tmms-bench attack
 	go run ./cmd/tmms-bench relay
 
 .PHONY: deps

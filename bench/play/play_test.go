@@ -219,3 +219,28 @@ func TestConfigValidate(t *testing.T) {
 		}
 	}
 }
+
+func TestLaps(t *testing.T) {
+	laps, reports := make(chan struct{}), make(chan Report, 2)
+	cfg := config(flvServer(t, -1) + "/live/a.flv")
+	cfg.Laps = laps
+	cfg.OnLap = func(r Report) { reports <- r }
+	last := make(chan Report, 1)
+	go func() {
+		r, err := Run(t.Context(), cfg, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		last <- r
+	}()
+	for range 2 {
+		laps <- struct{}{}
+		if r := <-reports; r.Viewers != cfg.Viewers || r.Lost != 0 {
+			t.Errorf("a lap: %d viewers, %d lost", r.Viewers, r.Lost)
+		}
+	}
+	close(laps)
+	if r := <-last; r.Viewers != cfg.Viewers || r.Lost != 0 {
+		t.Errorf("the last lap: %d viewers, %d lost", r.Viewers, r.Lost)
+	}
+}
