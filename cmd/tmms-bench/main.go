@@ -17,8 +17,10 @@ const usage = `usage: tmms-bench COMMAND [flags]
 
   publish   push synthetic streams by RTMP
   play      open many viewers of a stream and check what they get
+  hlsplay   open many HLS players of a stream
   compare   2,000 viewers of a 2 Mbit/s stream: tmms beside the C floor
   peers     viewers of nginx-rtmp beside tmms at equal delay
+  hls       serving of HLS beside nginx, and thousands of HLS players
   scale     how many viewers one processor carries, and what each costs
   streams   many streams of few viewers beside one stream of all of them
   accepts   thousands of connections a second beside running viewers
@@ -63,6 +65,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		"attack":       attackCommand,
 		"hostile":      hostileCommand,
 		"mtu":          mtuCommand,
+		"hls":          hlsCommand,
+		"hlsplay":      hlsplayCommand,
 
 		"mtu-inside": mtuInsideCommand,
 	}
