@@ -52,15 +52,26 @@ lint: deps ## golangci-lint
 fmt: deps ## format the code
 	$(LINT) fmt ./...
 
+BENCH := go run ./cmd/tmms-bench
+RESULTS ?= bench/results
+
 .PHONY: bench
-bench: ## fan-out beside the C floor, viewers on one core, accepts and attacks, the relay of 100 and 300 streams (docs/bench.md)
-	go run ./cmd/tmms-bench compare -pairs 9
-	go run ./cmd/tmms-bench scale
-	go run ./cmd/tmms-bench streams
-	go run ./cmd/tmms-bench slow
-	go run ./cmd/tmms-bench accepts
-	go run ./cmd/tmms-bench attack
-	go run ./cmd/tmms-bench relay
+bench: bench-deps ## all of docs/bench.md, under an hour: fan-out, peers, HLS, capacity, many streams, slow viewers, attacks, the relay
+	$(BENCH) compare -pairs 9 -results $(RESULTS)
+	$(BENCH) mtu 1500 compare -pairs 3 -flush 100 -viewers 1000 -results $(RESULTS)/mtu-1500
+	$(BENCH) peers -results $(RESULTS)
+	$(BENCH) hls -results $(RESULTS)
+	$(BENCH) scale -results $(RESULTS)
+	$(BENCH) scale -proto rtmp -results $(RESULTS)
+	$(BENCH) streams -results $(RESULTS)
+	$(BENCH) slow
+	$(BENCH) accepts
+	$(BENCH) attack
+	$(BENCH) relay -results $(RESULTS)
+
+.PHONY: bench-deps
+bench-deps: ## install what the benches need beyond the tests
+	@.ci/bench-deps
 
 .PHONY: deps
 deps: ## install what the tests need

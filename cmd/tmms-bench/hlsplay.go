@@ -45,7 +45,8 @@ func printHLS(out io.Writer, format string, r *hlsplay.Result) error {
 	}
 	_, err := fmt.Fprintf(out, "%d viewers for %.1f s, %d lost: %d playlists, %d segments, %.1f MB\n"+
 		"%d not found, %d server errors, %d other answers, %d stale playlists, %d segments skipped, %d of %d damaged\n"+
-		"delivered %.1f %%; a segment's end to its arrival p50 %.0f ms, p99 %.0f ms; answers p50 %.1f ms, p99 %.1f ms, max %.1f ms\n",
+		"delivered %.1f %%; a segment's end to its arrival p50 %.0f ms, p99 %.0f ms\n"+
+		"from a request to all of a segment p50 %.1f ms, p99 %.1f ms, max %.1f ms\n",
 		r.Viewers, r.Seconds, r.Lost, r.Playlists, r.Segments, float64(r.Bytes)/1e6,
 		r.NotFound, r.ServerErrors, r.OtherErrors, r.Stale, r.Skipped, r.Damaged, r.Verified,
 		100*r.Delivered, r.DelayP50MS, r.DelayP99MS, r.AnswerP50MS, r.AnswerP99MS, r.AnswerMaxMS)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -54,6 +55,7 @@ func relayCommand(ctx context.Context, flags *flag.FlagSet, args []string, out i
 	flags.IntVar(&b.runs, "runs", 3, "runs of each; medians and extremes are printed")
 	flags.StringVar(&b.profiles, "profiles", "", "folder for CPU profiles of both ends")
 	format := flags.String("o", "text", "output: text or json")
+	dir := resultsFlag(flags, "relay.json and relay.svg")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
@@ -70,7 +72,7 @@ func relayCommand(ctx context.Context, flags *flag.FlagSet, args []string, out i
 	if err != nil {
 		return err
 	}
-	return report.print(out, *format)
+	return errors.Join(report.print(out, *format), dir.save("relay", report, report.chart()))
 }
 
 // spareProcs is what tmms adds to GOMAXPROCS, and an end too.

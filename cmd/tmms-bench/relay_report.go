@@ -217,6 +217,19 @@ func (r *relayReport) print(out io.Writer, format string) error {
 	return nil
 }
 
+// chart shows the CPU per MB of both ends; print or summarize comes first.
+func (r *relayReport) chart() *chart {
+	c := &chart{title: fmt.Sprintf("Relay: CPU ms per MB, streams of %.2f Mbit/s", float64(r.BitrateBPS)/1e6)}
+	for i := range r.Results {
+		e := &r.Results[i]
+		c.groups = append(c.groups, chartGroup{label: fmt.Sprintf("%d streams", e.Streams), bars: []bar{
+			{"source", e.Source.MSPerMB.Median, e.Source.MSPerMB.String()},
+			{"sink", e.Sink.MSPerMB.Median, e.Sink.MSPerMB.String()},
+		}})
+	}
+	return c
+}
+
 func (e *relayEndReport) row(w io.Writer, streams int, name string) {
 	fmt.Fprintf(w, "%d\t%s\t%s\t%.1f %%\t%.0f %%\t%.2f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\n", streams, name, e.MSPerMB,
 		e.CorePercent.Median, e.SystemPercent.Median, e.SoftPerMB.Median, e.RSS.Median/1e6,

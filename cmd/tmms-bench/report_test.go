@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"strings"
 	"testing"
 
@@ -71,5 +72,49 @@ func TestScaleReport(t *testing.T) {
 	}
 	if c := r.chart(); len(c.groups) != 3 || len(c.groups[2].bars) != 2 {
 		t.Errorf("the chart is %+v", c)
+	}
+}
+
+func TestHLSReport(t *testing.T) {
+	r := &hlsReport{Pairs: 3, Fetchers: 200, RateBPS: 6_000_000_000, Bitrate: 2_000_000}
+	for _, ms := range []float64{0.2, 0.1, 0.4} {
+		r.ours = append(r.ours, lab.HLSFigures{MSPerMB: ms})
+		peer := lab.HLSFigures{MSPerMB: 0.2}
+		peer.Seconds, peer.NotFound = 1, 1
+		r.peer = append(r.peer, peer)
+	}
+	r.settle()
+	if r.Ratio != 1 || r.Ours.MSPerMB != 0.2 || r.Ours.Lowest != 0.1 || r.Ours.Highest != 0.4 || r.Peer.Errors != 3 {
+		t.Errorf("report is %+v", r)
+	}
+	r.Polling = &lab.HLSFigures{USPerView: 55}
+	var out strings.Builder
+	if err := r.print(&out); err != nil || !strings.Contains(out.String(), "55 us") || !strings.Contains(out.String(), "nginx") {
+		t.Errorf("%v, %s", err, out.String())
+	}
+	if c := r.chart(); len(c.groups) != 1 || len(c.groups[0].bars) != 2 {
+		t.Errorf("the chart is %+v", c)
+	}
+	if (&hlsReport{}).chart() != nil {
+		t.Error("a picture without pairs")
+	}
+}
+
+func TestRelayChart(t *testing.T) {
+	r := relayReport{Results: []relayReportEntry{{Streams: 100}, {Streams: 300}}}
+	if c := r.chart(); len(c.groups) != 2 || c.groups[1].label != "300 streams" {
+		t.Errorf("the chart is %+v", c)
+	}
+}
+
+func TestFlagsOutOfRange(t *testing.T) {
+	for _, line := range []string{
+		"compare -protos hls", "compare -flush 7", "scale -viewers 0", "scale -proto hls", "peers -viewers x", "peers -pairs 0",
+		"streams -streams 1", "streams -idle 9000", "streams -runs 0", "hls -pairs 0 -viewers 0", "hls -rate 0", "mtu 1500",
+		"mtu 10 play", "mtu x play", "publish -batch 1ms", "publish -streams 0", "hlsplay -viewers 0 -url http://127.0.0.1:1/a.m3u8",
+	} {
+		if err := run(t.Context(), strings.Fields(line), io.Discard, io.Discard); err == nil {
+			t.Errorf("%q was accepted", line)
+		}
 	}
 }
