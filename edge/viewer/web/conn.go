@@ -96,8 +96,9 @@ func (c *conn) OnTimer(*reactor.Conn) {
 
 // OnClose implements reactor.Protocol.
 func (c *conn) OnClose(rc *reactor.Conn, reason error) {
-	if c.state == stateParked {
+	if w := c.wait; w != nil {
 		c.loop.unpark(c)
+		w.stream.release(c.loop.loop.Now())
 	}
 	if c.player != nil {
 		c.player.end()
@@ -205,6 +206,31 @@ func skipEmptyLines(b []byte) []byte {
 	return b
 }
 
+// serve answers one request.
+func (c *conn) serve(r *request) {
+	q := asking{request: r, from: c.rc.Remote().Addr()}
+	c.follow(c.loop.server.decide(q, c.loop.loop.Now()))
+}
+
+// follow does what was decided about a request.
+func (c *conn) follow(r reply) {
+	if r.sweep {
+		c.loop.touched()
+	}
+	switch {
+	case r.play != nil:
+		c.serveFLV(r.play)
+	case r.wait != nil:
+		if !c.park(r.wait) {
+			c.follow(r.wait.refuse(c.loop.loop.Now()))
+		}
+	default:
+		c.last = c.last || r.last
+		c.hls, c.viewer = r.hls, r.viewer
+		c.answer(r.header, r.body)
+	}
+}
+
 // answer sends a head and a body, and then waits for the next request.
 func (c *conn) answer(h header, b body) {
 	h.close = c.last
@@ -270,15 +296,7 @@ func (c *conn) pump() {
 	}
 }
 
-// count adds to the bytes sent by HLS.
-func (c *conn) count(n int) {
-	if c.hls {
-		c.loop.server.hlsSent.Add(int64(n))
-		if c.viewer != nil {
-			c.viewer.sent.Add(int64(n))
-		}
-	}
-}
+func (c *conn) count(n int) { c.loop.server.count(c.hls, c.viewer, n) }
 
 // answered ends an answer whose bytes the socket has taken.
 func (c *conn) answered() {
@@ -292,39 +310,16 @@ func (c *conn) answered() {
 	c.rc.SetTimer(media.KeepAliveTimeout)
 }
 
-// text answers with a short text, which is for people.
-func (c *conn) text(h header, text string, headOnly bool) {
-	h.typ, h.length = typeText, int64(len(text)+1)
-	var b body
-	if !headOnly {
-		b = newBody([][]byte{[]byte(text + "\n")}, byteRange{0, h.length})
-	}
-	c.answer(h, b)
-}
-
 // fail answers what can't be understood, and closes.
 func (c *conn) fail(err, cause error) {
-	h := header{status: http.StatusBadRequest, cache: cacheNever, length: -1}
-	text := "bad request"
-	if why, ok := errors.AsType[*refusal](err); ok {
-		h.status, text = why.status, why.reason
-	}
-	if h.status == http.StatusUpgradeRequired {
-		h.extra = "Sec-WebSocket-Version: 13\r\n"
-	}
+	r := refused(err)
+	r.header.close = true
 	c.last = true
-	h.close = true
-	h.typ, h.length = typeText, int64(len(text)+1)
 	l := c.loop
-	l.out = append(h.append(l.out[:0], l.clock.date(l.loop.Now())), text+"\n"...)
+	l.out = r.header.append(l.out[:0], l.clock.date(l.loop.Now()))
+	l.out = append(l.out, r.body.next(len(r.body.chunks[0]))...)
 	c.state = stateClosed
 	if c.rc.Write(l.out) == nil {
 		c.rc.CloseAfterFlush(cause)
 	}
-}
-
-// unavailable asks the client to come again soon.
-func (c *conn) unavailable(why string, headOnly bool) {
-	const seconds = 1
-	c.text(header{status: http.StatusServiceUnavailable, cache: cacheNever, retryAfter: seconds}, why, headOnly)
 }

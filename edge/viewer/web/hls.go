@@ -12,35 +12,140 @@ import (
 )
 
 // waiting is a request that is parked until the stream has what it asks for: an
-// index for a playlist, or the segment.
+// index for a playlist, or the segment. It holds the stream until it is
+// answered, or given up.
 type waiting struct {
+	asking
+
 	stream       *hlsStream
-	request      *request
 	multivariant bool
-	headOnly     bool
 
 	segment    bool
 	epoch, msn uint64 // of the segment
 }
 
-// servePlaylist answers with a playlist, or parks the request until there is one.
-func (c *conn) servePlaylist(r *request, t viewer.Target, multivariant bool) {
-	l := c.loop
-	headOnly := r.Method == http.MethodHead
-	s, err := l.server.streams.open(t.Key)
+// decidePlaylist answers with a playlist, or waits until there is one.
+func (s *Server) decidePlaylist(q asking, t viewer.Target, multivariant bool, now time.Duration) reply {
+	stream, fresh, err := s.streams.open(t.Key)
 	if err != nil {
-		c.unavailable(err.Error(), headOnly)
+		return unavailable(err.Error(), q.headOnly())
+	}
+	w := &waiting{asking: q, stream: stream, multivariant: multivariant}
+	r, ok := w.look(now)
+	if !ok {
+		r.wait = w
+	}
+	r.sweep = fresh
+	return r
+}
+
+// decideSegment answers with a segment that the index has. One that another node
+// may have listed already, while its bytes are on the way here, is waited for.
+func (s *Server) decideSegment(q asking, t viewer.Target, name string, now time.Duration) reply {
+	epoch, msn, ok := hls.ParseSegmentName(name)
+	if !ok {
+		return notFound(q, "no such segment")
+	}
+	stream, fresh, err := s.streams.open(t.Key)
+	if err != nil {
+		return unavailable(err.Error(), q.headOnly())
+	}
+	w := &waiting{asking: q, stream: stream, segment: true, epoch: epoch, msn: msn}
+	r := reply{wait: w}
+	if !stream.coming(epoch, msn) {
+		r = w.found(now)
+	}
+	r.sweep = fresh
+	return r
+}
+
+// look answers if what the request waits for has come.
+func (w *waiting) look(now time.Duration) (r reply, ok bool) {
+	x := w.stream.playlistIndex()
+	switch {
+	case x == nil:
+		return reply{}, false
+	case !w.segment:
+		return w.playlist(x, now), true
+	case w.stream.coming(w.epoch, w.msn):
+		return reply{}, false
+	}
+	return w.found(now), true
+}
+
+// refuse answers a request that can't wait: too many do.
+func (w *waiting) refuse(now time.Duration) reply {
+	if w.segment {
+		return w.found(now)
+	}
+	w.stream.release(now)
+	return unavailable("too many requests wait for streams to start", w.headOnly())
+}
+
+// giveUp answers a request whose time is over.
+func (w *waiting) giveUp(now time.Duration) reply {
+	w.stream.release(now)
+	if w.segment {
+		return notFound(w.asking, "no such segment")
+	}
+	return unavailable("the stream has not started", w.headOnly())
+}
+
+// playlist answers with a playlist of x and ends the request's hold on the stream.
+func (w *waiting) playlist(x *hls.Index, now time.Duration) reply {
+	suffix := w.suffix()
+	var b []byte
+	switch {
+	case suffix == "" && w.multivariant:
+		b = w.stream.playlists(x).multivariant
+	case suffix == "":
+		b = w.stream.playlists(x).media
+	case w.multivariant:
+		b = x.AppendMultivariant(nil, w.stream.key.Stream, suffix)
+	default:
+		b = x.AppendMedia(nil, suffix)
+	}
+	r := reply{hls: true}
+	if !w.multivariant {
+		r.viewer = w.stream.seen(w.from, now)
+	}
+	w.stream.release(now)
+	r.header = header{status: http.StatusOK, typ: typePlaylist, cache: cachePlaylist, etag: x.ETag()}
+	if matches(w.Header, r.header.etag) {
+		r.header.status, r.header.length, r.header.typ = http.StatusNotModified, -1, ""
+		return r
+	}
+	r.header.length = int64(len(b))
+	if !w.headOnly() {
+		r.body = newBody([][]byte{b}, byteRange{0, r.header.length})
+	}
+	return r
+}
+
+// found answers with a segment, if it is there, and ends the request's hold on
+// the stream.
+func (w *waiting) found(now time.Duration) reply {
+	seg := w.stream.segment(w.epoch, w.msn)
+	session := w.stream.viewer(w.from)
+	w.stream.release(now)
+	if seg == nil {
+		return notFound(w.asking, "no such segment, or not any more")
+	}
+	etag := `"` + strconv.FormatUint(w.epoch, 10) + "-" + strconv.FormatUint(w.msn, 10) + `"`
+	h := header{status: http.StatusOK, typ: typeSegment, cache: cacheImmutable, etag: etag}
+	r := whole(w.asking, h, seg.Chunks, int64(seg.Size))
+	r.hls, r.viewer = true, session
+	return r
+}
+
+// count adds to the bytes sent of an answer.
+func (s *Server) count(hls bool, v *session, n int) {
+	if !hls {
 		return
 	}
-	l.touched()
-	w := waiting{stream: s, request: r, multivariant: multivariant, headOnly: headOnly}
-	if x := s.playlistIndex(); x != nil {
-		c.playlist(&w, x)
-		return
-	}
-	if !c.park(&w) {
-		s.release(l.loop.Now())
-		c.unavailable("too many requests wait for streams to start", headOnly)
+	s.hlsSent.Add(int64(n))
+	if v != nil {
+		v.sent.Add(int64(n))
 	}
 }
 
@@ -61,59 +166,23 @@ func (c *conn) park(w *waiting) bool {
 func (c *conn) giveUp() {
 	w := c.wait
 	c.loop.unpark(c)
-	if w.segment {
-		c.notFound(w.request, "no such segment")
-	} else {
-		c.unavailable("the stream has not started", w.headOnly)
-	}
+	c.follow(w.giveUp(c.loop.loop.Now()))
 	c.resume()
 }
 
-// playlist answers with a playlist of x and ends the request's hold on the stream.
-func (c *conn) playlist(w *waiting, x *hls.Index) {
-	now := c.loop.loop.Now()
-	suffix := w.request.suffix()
-	var b []byte
-	switch {
-	case suffix == "" && w.multivariant:
-		b = w.stream.playlists(x).multivariant
-	case suffix == "":
-		b = w.stream.playlists(x).media
-	case w.multivariant:
-		b = x.AppendMultivariant(nil, w.stream.key.Stream, suffix)
-	default:
-		b = x.AppendMedia(nil, suffix)
-	}
-	if !w.multivariant {
-		c.viewer = w.stream.seen(c.rc.Remote().Addr(), now)
-	}
-	w.stream.release(now)
-	h := header{status: http.StatusOK, typ: typePlaylist, cache: cachePlaylist, etag: x.ETag()}
-	c.hls = true
-	if matches(w.request.Header, h.etag) {
-		h.status, h.length, h.typ = http.StatusNotModified, -1, ""
-		c.answer(h, body{})
-		return
-	}
-	h.length = int64(len(b))
-	if w.headOnly {
-		c.answer(h, body{})
-		return
-	}
-	c.answer(h, newBody([][]byte{b}, byteRange{0, h.length}))
-}
-
-// unpark takes a connection off the list of those that wait; its stream is
-// released.
+// unpark takes a connection off the list of those that wait.
 func (l *Loop) unpark(c *conn) {
 	if i := slices.Index(l.parked, c); i >= 0 {
-		last := len(l.parked) - 1
-		l.parked[i] = l.parked[last]
-		l.parked[last] = nil
-		l.parked = l.parked[:last]
+		l.unparkAt(i)
 	}
-	c.wait.stream.release(l.loop.Now())
 	c.wait = nil
+}
+
+func (l *Loop) unparkAt(i int) {
+	last := len(l.parked) - 1
+	l.parked[i] = l.parked[last]
+	l.parked[last] = nil
+	l.parked = l.parked[:last]
 }
 
 // wakeParked answers the requests whose playlist or segment has come.
@@ -123,60 +192,15 @@ func (l *Loop) wakeParked() {
 			continue
 		}
 		c := l.parked[i]
-		x := c.wait.stream.playlistIndex()
-		if x == nil || c.wait.segment && c.wait.stream.coming(c.wait.epoch, c.wait.msn) {
+		r, ok := c.wait.look(l.loop.Now())
+		if !ok {
 			continue
 		}
-		w := *c.wait
-		l.parked[i] = l.parked[len(l.parked)-1]
-		l.parked[len(l.parked)-1] = nil
-		l.parked = l.parked[:len(l.parked)-1]
+		l.unparkAt(i)
 		c.wait = nil
-		if w.segment {
-			c.segment(&w)
-		} else {
-			c.playlist(&w, x)
-		}
+		c.follow(r)
 		c.resume()
 	}
-}
-
-// serveSegment answers with a segment that the index has. One that another node
-// may have listed already, while its bytes are on the way here, is waited for.
-func (c *conn) serveSegment(r *request, t viewer.Target, name string) {
-	l := c.loop
-	s, err := l.server.streams.open(t.Key)
-	if err != nil {
-		c.unavailable(err.Error(), r.Method == http.MethodHead)
-		return
-	}
-	l.touched()
-	epoch, msn, ok := hls.ParseSegmentName(name)
-	if !ok {
-		s.release(l.loop.Now())
-		c.notFound(r, "no such segment")
-		return
-	}
-	w := waiting{stream: s, request: r, segment: true, epoch: epoch, msn: msn}
-	if !s.coming(epoch, msn) || !c.park(&w) {
-		c.segment(&w)
-	}
-}
-
-// segment answers with a segment, if it is there, and ends the request's hold
-// on the stream.
-func (c *conn) segment(w *waiting) {
-	seg := w.stream.segment(w.epoch, w.msn)
-	c.viewer = w.stream.viewer(c.rc.Remote().Addr())
-	w.stream.release(c.loop.loop.Now())
-	if seg == nil {
-		c.notFound(w.request, "no such segment, or not any more")
-		return
-	}
-	etag := `"` + strconv.FormatUint(w.epoch, 10) + "-" + strconv.FormatUint(w.msn, 10) + `"`
-	h := header{status: http.StatusOK, typ: typeSegment, cache: cacheImmutable, etag: etag}
-	c.hls = true
-	c.serveBytes(w.request, h, seg.Chunks, int64(seg.Size))
 }
 
 // onSweep lets idle streams go, for as long as there are any.

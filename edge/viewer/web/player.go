@@ -23,55 +23,53 @@ type player struct {
 }
 
 // serveFLV makes the connection a player of the stream: exactly one per GET.
-func (c *conn) serveFLV(r *request, t viewer.Target) {
-	ws := wsWanted(r)
+func (c *conn) serveFLV(q *playing) {
+	ws := wsWanted(q.request)
 	if ws {
-		if err := wsCheck(r); err != nil {
+		if err := wsCheck(q.request); err != nil {
 			c.fail(err, viewer.ErrProtocol)
 			return
 		}
 	}
-	if r.Method == http.MethodHead {
-		c.headFLV(r, t)
+	if q.headOnly() {
+		c.follow(c.loop.server.headFLV(q))
 		return
 	}
 	p := &player{conn: c, ws: ws, code: wsNormal}
 	format := fanout.FLV
 	if ws {
 		format = fanout.WebSocket
-		p.accept = wsAccept(r.Header.Get("Sec-WebSocket-Key"))
+		p.accept = wsAccept(q.Header.Get("Sec-WebSocket-Key"))
 	}
 	l := c.loop
 	if err := l.server.gate.Enter(); err != nil {
 		c.last = true
-		c.unavailable(err.Error(), false)
+		c.follow(unavailable(err.Error(), false))
 		return
 	}
 	p.entered = true
 	c.player, c.state, c.last = p, stateLive, true
 	c.rc.SetTimer(media.ParkTimeout)
-	opt := fanout.Options{Key: t.Key, Format: format, Latency: t.App.Latency}
-	opt.Flush, opt.FlushLimit = t.Pace(l.server.flush)
+	opt := l.server.options(q.target, format)
 	if err := l.fanout.Attach(&p.viewer, c.rc, p, opt, l.loop.Now()); err != nil {
 		p.end()
 		c.player = nil
-		c.unavailable(err.Error(), false)
+		c.follow(unavailable(err.Error(), false))
 	}
 }
 
-// headFLV tells whether the stream is live, without a player.
-func (c *conn) headFLV(r *request, t viewer.Target) {
-	if !c.loop.server.streams.live(t.Key) {
-		c.notFound(r, "stream is not live")
-		return
-	}
-	c.answer(header{status: http.StatusOK, typ: typeFLV, cache: cacheNever, length: -1}, body{})
+// options are those of a viewer of the target.
+func (s *Server) options(t viewer.Target, format fanout.Format) fanout.Options {
+	opt := fanout.Options{Key: t.Key, Format: format, Latency: t.App.Latency}
+	opt.Flush, opt.FlushLimit = t.Pace(s.flush)
+	return opt
 }
 
 // OnJoin implements fanout.Sink: the answer's head goes ahead of the stream.
 func (p *player) OnJoin() {
 	l := p.conn.loop
-	h := header{status: http.StatusOK, typ: typeFLV, cache: cacheNever, length: -1, close: true}
+	h := flvHeader()
+	h.close = true
 	if p.ws {
 		h = header{
 			status: http.StatusSwitchingProtocols, length: -1,
@@ -116,7 +114,7 @@ func (p *player) OnLeave(reason error) {
 func (p *player) goodbye(reason error) {
 	c := p.conn
 	if !p.started {
-		c.unavailable(reason.Error(), false)
+		c.follow(unavailable(reason.Error(), false))
 		return
 	}
 	if p.ws && c.rc.Write(appendWSClose(p.control, p.code)) != nil {
@@ -131,7 +129,7 @@ func (p *player) onTimer() {
 	p.end()
 	c := p.conn
 	c.player = nil
-	c.text(header{status: http.StatusNotFound, cache: cacheNever}, "nobody publishes this stream", false)
+	c.follow(notPublished())
 }
 
 // end gives back what the player holds.

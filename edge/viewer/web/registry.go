@@ -65,22 +65,23 @@ type rendered struct {
 	media, multivariant []byte
 }
 
-// open returns the stream and holds it until [hlsStream.release].
-func (r *registry) open(key media.StreamKey) (*hlsStream, error) {
+// open returns the stream and holds it until [hlsStream.release]; fresh tells
+// that it was not there before.
+func (r *registry) open(key media.StreamKey) (s *hlsStream, fresh bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.streams[key]
+	s = r.streams[key]
 	if s == nil {
 		feed, err := r.hub.Open(key)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		feed.WantHLS(true)
-		s = &hlsStream{registry: r, key: key, feed: feed}
+		s, fresh = &hlsStream{registry: r, key: key, feed: feed}, true
 		r.streams[key] = s
 	}
 	s.refs++
-	return s, nil
+	return s, fresh, nil
 }
 
 // release ends a request at the loops' time now. A stream that has nothing to

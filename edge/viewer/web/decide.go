@@ -1,0 +1,184 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"tmms/cluster/state"
+	"tmms/edge/viewer"
+	"tmms/media"
+)
+
+// asking is a request, and who asks.
+type asking struct {
+	*request
+
+	from netip.Addr
+}
+
+// headOnly tells that the answer goes without its body.
+func (q asking) headOnly() bool { return q.Method == http.MethodHead }
+
+// reply is what is decided about a request, whatever it came by: an answer, or
+// to wait for one, or to play.
+type reply struct {
+	header header
+	body   body
+	hls    bool     // the bytes are those of a playlist or a segment,
+	viewer *session // of this session; nil: of none that is known
+	last   bool     // nothing may follow on the connection
+
+	wait  *waiting // there is no answer yet
+	play  *playing // live FLV
+	sweep bool     // a stream is held that was not: streams have to be swept from now on
+}
+
+// playing is a request for a live stream.
+type playing struct {
+	asking
+
+	target viewer.Target
+}
+
+// decide answers a request at the loops' time now.
+func (s *Server) decide(q asking, now time.Duration) reply {
+	switch q.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodOptions:
+		return reply{header: header{status: http.StatusNoContent, cache: cacheNever, length: -1, extra: preflight}}
+	default:
+		h := header{status: http.StatusMethodNotAllowed, cache: cacheNever, extra: "Allow: GET, HEAD, OPTIONS\r\n"}
+		r := text(h, "only GET, HEAD and OPTIONS", false)
+		r.last = true // what follows may be its body
+		return r
+	}
+	to := parseRoute(q.URL.Path, func(path string) bool { return s.assets[path] != nil })
+	switch to.want {
+	case wantNothing:
+		return notFound(q, "no such page; streams are /APP/STREAM.flv and /APP/STREAM.m3u8")
+	case wantAsset:
+		return assetReply(q, s.assets[to.asset])
+	default:
+		return s.decideStream(q, to, now)
+	}
+}
+
+// preflight answers a CORS preflight request.
+const preflight = "Allow: GET, HEAD, OPTIONS\r\n" +
+	"Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n" +
+	"Access-Control-Allow-Headers: *, Authorization\r\n" +
+	"Access-Control-Max-Age: 86400\r\n"
+
+// pagePolicy lets the page run its own scripts only, and fetch streams from anywhere.
+const pagePolicy = "Content-Security-Policy: default-src 'self'; connect-src *; media-src * blob:; " +
+	"worker-src 'self' blob:; frame-ancestors *\r\n"
+
+// decideStream finds the stream's app and lets its protocol answer.
+func (s *Server) decideStream(q asking, to route, now time.Duration) reply {
+	t, err := viewer.Find(s.apps, q.Host, q.override(), to.app, to.stream)
+	switch {
+	case errors.Is(err, state.ErrUnknownDomain), errors.Is(err, state.ErrUnknownApp):
+		return notFound(q, err.Error())
+	case errors.Is(err, media.ErrName):
+		return text(header{status: http.StatusBadRequest, cache: cacheNever}, err.Error(), q.headOnly())
+	case err != nil:
+		return unavailable(err.Error(), q.headOnly())
+	}
+	switch {
+	case to.want == wantFLV && !t.App.FLV:
+		return notFound(q, "FLV is switched off for app "+t.App.Name)
+	case to.want == wantFLV:
+		return reply{play: &playing{asking: q, target: t}}
+	case !t.App.HLS.Enabled:
+		return notFound(q, "HLS is switched off for app "+t.App.Name)
+	case to.want == wantSegment:
+		return s.decideSegment(q, t, to.name, now)
+	default:
+		return s.decidePlaylist(q, t, to.want == wantMultivariant, now)
+	}
+}
+
+// headFLV tells whether the stream is live, without a player.
+func (s *Server) headFLV(p *playing) reply {
+	if !s.streams.live(p.target.Key) {
+		return notFound(p.asking, "stream is not live")
+	}
+	return reply{header: flvHeader()}
+}
+
+// flvHeader is the head of a live stream.
+func flvHeader() header {
+	return header{status: http.StatusOK, typ: typeFLV, cache: cacheNever, length: -1}
+}
+
+// text is a short text, which is for people.
+func text(h header, text string, headOnly bool) reply {
+	h.typ, h.length = typeText, int64(len(text)+1)
+	r := reply{header: h}
+	if !headOnly {
+		r.body = newBody([][]byte{[]byte(text + "\n")}, byteRange{0, h.length})
+	}
+	return r
+}
+
+func notFound(q asking, why string) reply {
+	return text(header{status: http.StatusNotFound, cache: cacheNever}, why, q.headOnly())
+}
+
+// unavailable asks the client to come again soon.
+func unavailable(why string, headOnly bool) reply {
+	const seconds = 1
+	return text(header{status: http.StatusServiceUnavailable, cache: cacheNever, retryAfter: seconds}, why, headOnly)
+}
+
+// notPublished ends the waiting for a publisher.
+func notPublished() reply {
+	return text(header{status: http.StatusNotFound, cache: cacheNever}, "nobody publishes this stream", false)
+}
+
+// refused answers what can't be understood.
+func refused(err error) reply {
+	h := header{status: http.StatusBadRequest, cache: cacheNever}
+	why := "bad request"
+	if r, ok := errors.AsType[*refusal](err); ok {
+		h.status, why = r.status, r.reason
+	}
+	if h.status == http.StatusUpgradeRequired {
+		h.extra = "Sec-WebSocket-Version: 13\r\n"
+	}
+	r := text(h, why, false)
+	r.last = true
+	return r
+}
+
+func assetReply(q asking, a *asset) reply {
+	h := header{status: http.StatusOK, typ: a.typ, cache: cachePage, etag: a.etag, extra: pagePolicy}
+	return whole(q, h, [][]byte{a.data}, int64(len(a.data)))
+}
+
+// whole answers with a body that is all there: conditionally, in part or whole.
+func whole(q asking, h header, chunks [][]byte, size int64) reply {
+	h.ranges = true
+	if matches(q.Header, h.etag) {
+		h.status, h.length, h.typ = http.StatusNotModified, -1, ""
+		return reply{header: h}
+	}
+	part := byteRange{0, size}
+	if cond := q.Header.Get("If-Range"); cond == "" || cond == h.etag {
+		p, all, ok := parseRange(q.Header, size)
+		if !ok {
+			h.status, h.rang, h.cache = http.StatusRequestedRangeNotSatisfiable, unsatisfied(size), cacheNever
+			return text(h, "no such range", q.headOnly())
+		}
+		if part = p; !all {
+			h.status, h.rang = http.StatusPartialContent, part.contentRange(size)
+		}
+	}
+	h.length = part.to - part.from
+	if q.headOnly() {
+		return reply{header: h}
+	}
+	return reply{header: h, body: newBody(chunks, part)}
+}
