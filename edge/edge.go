@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -209,7 +210,7 @@ func (e *Edge) Viewers(ctx context.Context, limit int) ([]Info, error) {
 func listViewers(e *fanout.Engine, now time.Duration, limit int) []Info {
 	infos := make([]Info, 0, min(limit, e.Len()))
 	e.Each(func(v *fanout.Viewer) bool {
-		c, ok := v.Conn().(*reactor.Conn)
+		c, ok := v.Conn().(interface{ Remote() netip.AddrPort })
 		if !ok || len(infos) >= limit {
 			return !ok
 		}

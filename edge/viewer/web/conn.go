@@ -219,7 +219,7 @@ func (c *conn) follow(r reply) {
 	}
 	switch {
 	case r.play != nil:
-		c.serveFLV(r.play)
+		c.serveLive(r.play)
 	case r.wait != nil:
 		if !c.park(r.wait) {
 			c.follow(r.wait.refuse(c.loop.loop.Now()))

@@ -31,7 +31,7 @@ type reply struct {
 	last   bool     // nothing may follow on the connection
 
 	wait  *waiting // there is no answer yet
-	play  *playing // live FLV
+	play  *playing // a stream as it comes
 	sweep bool     // a stream is held that was not: streams have to be swept from now on
 }
 
@@ -40,6 +40,7 @@ type playing struct {
 	asking
 
 	target viewer.Target
+	what   want
 }
 
 // decide answers a request at the loops' time now.
@@ -90,7 +91,7 @@ func (s *Server) decideStream(q asking, to route, now time.Duration) reply {
 	case to.want == wantFLV && !t.App.FLV:
 		return notFound(q, "FLV is switched off for app "+t.App.Name)
 	case to.want == wantFLV:
-		return reply{play: &playing{asking: q, target: t}}
+		return reply{play: &playing{asking: q, target: t, what: to.want}}
 	case !t.App.HLS.Enabled:
 		return notFound(q, "HLS is switched off for app "+t.App.Name)
 	case to.want == wantSegment:
@@ -100,16 +101,16 @@ func (s *Server) decideStream(q asking, to route, now time.Duration) reply {
 	}
 }
 
-// headFLV tells whether the stream is live, without a player.
-func (s *Server) headFLV(p *playing) reply {
+// headLive tells whether the stream is live, without a player.
+func (s *Server) headLive(p *playing) reply {
 	if !s.streams.live(p.target.Key) {
 		return notFound(p.asking, "stream is not live")
 	}
-	return reply{header: flvHeader()}
+	return reply{header: p.what.header()}
 }
 
-// flvHeader is the head of a live stream.
-func flvHeader() header {
+// header is the head of the answer that is the stream.
+func (w want) header() header {
 	return header{status: http.StatusOK, typ: typeFLV, cache: cacheNever, length: -1}
 }
 

@@ -13,6 +13,7 @@ import (
 type player struct {
 	viewer  fanout.Viewer
 	conn    *conn
+	what    want
 	accept  string // Sec-WebSocket-Accept until the head is sent
 	in      []byte // WebSocket: an unfinished frame
 	control []byte // WebSocket: frames that wait for the end of the one being sent
@@ -22,8 +23,8 @@ type player struct {
 	entered bool // counted by the gate
 }
 
-// serveFLV makes the connection a player of the stream: exactly one per GET.
-func (c *conn) serveFLV(q *playing) {
+// serveLive makes the connection a player of the stream: exactly one per GET.
+func (c *conn) serveLive(q *playing) {
 	ws := wsWanted(q.request)
 	if ws {
 		if err := wsCheck(q.request); err != nil {
@@ -32,10 +33,10 @@ func (c *conn) serveFLV(q *playing) {
 		}
 	}
 	if q.headOnly() {
-		c.follow(c.loop.server.headFLV(q))
+		c.follow(c.loop.server.headLive(q))
 		return
 	}
-	p := &player{conn: c, ws: ws, code: wsNormal}
+	p := &player{conn: c, what: q.what, ws: ws, code: wsNormal}
 	format := fanout.FLV
 	if ws {
 		format = fanout.WebSocket
@@ -68,7 +69,7 @@ func (s *Server) options(t viewer.Target, format fanout.Format) fanout.Options {
 // OnJoin implements fanout.Sink: the answer's head goes ahead of the stream.
 func (p *player) OnJoin() {
 	l := p.conn.loop
-	h := flvHeader()
+	h := p.what.header()
 	h.close = true
 	if p.ws {
 		h = header{
