@@ -64,8 +64,8 @@ func New(cfg Config, handler http.Handler, config *tls.Config) (*Server, error) 
 // HTTP/3 port; "" without HTTP/3. Answers over HTTP/2 have it already.
 func (s *Server) AltSvc() string { return s.altSvc }
 
-// ServeConn takes over a connection, a *tls.Conn that has agreed on "h2", and
-// closes it in the end. It may wait for Run to begin, but not for the connection.
+// ServeConn serves a connection, a *tls.Conn that has agreed on "h2", and returns
+// when it is closed.
 func (s *Server) ServeConn(c net.Conn) { s.h2.take(c) }
 
 // Conns are the connections of HTTP/2 and of HTTP/3 now, those in a QUIC
@@ -74,7 +74,7 @@ func (s *Server) Conns() (h2, h3 int64) {
 	if s.h3 != nil {
 		h3 = s.h3.conns.Load()
 	}
-	return s.h2.conns.Load(), h3
+	return s.h2.conns(), h3
 }
 
 // Run serves until ctx ends, and returns when all connections are closed and all

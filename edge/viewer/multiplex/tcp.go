@@ -19,17 +19,21 @@ type overTCP struct {
 	// Set at construction.
 	http   *http.Server
 	log    *slog.Logger
-	in     *intake
+	in     intake
 	served chan struct{} // closed when run has accepted its last connection
 
 	started atomic.Bool
-	conns   atomic.Int64
-	open    sync.WaitGroup // connections taken
+	taking  sync.WaitGroup // connections; added to with mu held while not stopped
+
+	mu      sync.Mutex
+	stopped bool                       // guarded by mu
+	open    map[net.Conn]chan struct{} // guarded by mu; closed with the connection
 }
 
 func newOverTCP(handler http.Handler, log *slog.Logger) *overTCP {
 	t := &overTCP{
-		log: log, in: &intake{conns: make(chan net.Conn), done: make(chan struct{})}, served: make(chan struct{}),
+		log: log, in: intake{conns: make(chan net.Conn), done: make(chan struct{})}, served: make(chan struct{}),
+		open: map[net.Conn]chan struct{}{},
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
@@ -56,35 +60,64 @@ func newOverTCP(handler http.Handler, log *slog.Logger) *overTCP {
 	return t
 }
 
-// take hands a connection to net/http.
+// take hands a connection to net/http, and returns when it is closed.
 func (t *overTCP) take(c net.Conn) {
-	if err := t.admit(c); err != nil {
+	ended, err := t.enter(c)
+	if err != nil {
 		t.log.Debug("http/2 connection refused", slog.String("remote", c.RemoteAddr().String()), slog.Any("err", err))
+		c.Close()
+		return
+	}
+	defer t.taking.Done()
+	select {
+	case t.in.conns <- c:
+		<-ended
+	case <-t.in.done:
+		t.leave(c)
 		c.Close()
 	}
 }
 
-func (t *overTCP) admit(c net.Conn) error {
+// enter counts a connection in; the channel is closed when it is.
+func (t *overTCP) enter(c net.Conn) (<-chan struct{}, error) {
 	secure, ok := c.(*tls.Conn)
 	if !ok || secure.ConnectionState().NegotiatedProtocol != "h2" {
-		return errors.New("multiplex: not a TLS connection that has agreed on h2")
+		return nil, errors.New("multiplex: not a TLS connection that has agreed on h2")
 	}
-	if n := t.conns.Add(1); n > media.MaxMultiplexConns {
-		t.conns.Add(-1)
-		return fmt.Errorf("multiplex: too many HTTP/2 connections, the limit is %d", media.MaxMultiplexConns)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.stopped:
+		return nil, http.ErrServerClosed
+	case len(t.open) >= media.MaxMultiplexConns:
+		return nil, fmt.Errorf("multiplex: too many HTTP/2 connections, the limit is %d", media.MaxMultiplexConns)
 	}
-	if !t.in.put(c, &t.open) {
-		t.conns.Add(-1)
-		return http.ErrServerClosed
+	ended := make(chan struct{})
+	t.open[c] = ended
+	t.taking.Add(1)
+	return ended, nil
+}
+
+func (t *overTCP) leave(c net.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if ended := t.open[c]; ended != nil {
+		close(ended)
+		delete(t.open, c)
 	}
-	return nil
+}
+
+// conns is the number of connections.
+func (t *overTCP) conns() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return int64(len(t.open))
 }
 
 // onState sees connections end.
-func (t *overTCP) onState(_ net.Conn, state http.ConnState) {
+func (t *overTCP) onState(c net.Conn, state http.ConnState) {
 	if state == http.StateClosed {
-		t.conns.Add(-1)
-		t.open.Done()
+		t.leave(c)
 	}
 }
 
@@ -92,16 +125,26 @@ func (t *overTCP) onState(_ net.Conn, state http.ConnState) {
 func (t *overTCP) run() error {
 	t.started.Store(true)
 	defer close(t.served)
-	err := t.http.Serve(t.in)
+	err := t.http.Serve(&t.in)
 	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return fmt.Errorf("multiplex: HTTP/2: %w", err)
 }
 
+// stop takes no more connections.
+func (t *overTCP) stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.stopped {
+		t.stopped = true
+		close(t.in.done)
+	}
+}
+
 // drain sends GOAWAY to all. net/http closes each connection after its last answer.
 func (t *overTCP) drain() {
-	t.in.stop()
+	t.stop()
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = t.http.Shutdown(now) // does not wait, and says so
@@ -109,55 +152,19 @@ func (t *overTCP) drain() {
 
 // close ends all connections.
 func (t *overTCP) close() error {
-	t.in.stop()
+	t.stop()
 	if t.started.Load() {
 		<-t.served // net/http knows them all now
 	}
 	err := t.http.Close()
-	t.open.Wait()
+	t.taking.Wait()
 	return err
 }
 
 // intake is a net.Listener of connections that others have accepted.
 type intake struct {
 	conns chan net.Conn
-	done  chan struct{} // closed by stop
-
-	mu      sync.Mutex
-	stopped bool           // guarded by mu
-	putting sync.WaitGroup // added to with mu held while not stopped
-}
-
-// put gives a connection to Accept and counts it as open; false: the intake was
-// stopped.
-func (i *intake) put(c net.Conn, open *sync.WaitGroup) bool {
-	i.mu.Lock()
-	if i.stopped {
-		i.mu.Unlock()
-		return false
-	}
-	i.putting.Add(1)
-	open.Add(1)
-	i.mu.Unlock()
-	defer i.putting.Done()
-	select {
-	case i.conns <- c:
-		return true
-	case <-i.done:
-		open.Done()
-		return false
-	}
-}
-
-// stop lets nobody in from now on; it returns when every put has.
-func (i *intake) stop() {
-	i.mu.Lock()
-	if !i.stopped {
-		i.stopped = true
-		close(i.done)
-	}
-	i.mu.Unlock()
-	i.putting.Wait()
+	done  chan struct{} // closed when no more will come
 }
 
 // Accept implements net.Listener.
@@ -170,11 +177,8 @@ func (i *intake) Accept() (net.Conn, error) {
 	}
 }
 
-// Close implements net.Listener.
-func (i *intake) Close() error {
-	i.stop()
-	return nil
-}
+// Close implements net.Listener; who has made the intake closes it.
+func (i *intake) Close() error { return nil }
 
 // Addr implements net.Listener; connections know their own.
 func (i *intake) Addr() net.Addr { return &net.TCPAddr{} }
