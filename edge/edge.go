@@ -134,7 +134,7 @@ func (e *Edge) build(cfg Config, deps Deps) (err error) {
 		return err
 	}
 	if cfg.HTTPS != "" {
-		if e.https, err = openSecureWeb(cfg.HTTPS, e.web, webLoops, deps.TLS, deps.Log); err != nil {
+		if e.https, err = openSecureWeb(cfg.HTTPS, e.web.Handler(webLoops), deps.TLS, deps.Log); err != nil {
 			return err
 		}
 		e.addrs.HTTP3 = e.https.addr

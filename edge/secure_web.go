@@ -22,12 +22,12 @@ type secureWeb struct {
 
 // openSecureWeb listens for HTTP/3 at addr and takes HTTP/2 connections by
 // multiplex.Server.ServeConn. The loops must run for longer than it does.
-func openSecureWeb(addr string, s *web.Server, loops []*web.Loop, config *tls.Config, log *slog.Logger) (*secureWeb, error) {
+func openSecureWeb(addr string, handler *web.Handler, config *tls.Config, log *slog.Logger) (*secureWeb, error) {
 	packets, err := (&net.ListenConfig{}).ListenPacket(context.Background(), "udp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for HTTP/3 at %s: %w", addr, err)
 	}
-	w := &secureWeb{handler: s.Handler(loops), addr: packets.LocalAddr()}
+	w := &secureWeb{handler: handler, addr: packets.LocalAddr()}
 	w.server, err = multiplex.New(multiplex.Config{Packets: packets, Log: log}, w.handler, config)
 	if err != nil {
 		return nil, errors.Join(err, packets.Close())

@@ -19,13 +19,13 @@ type answer struct {
 	body   string
 }
 
-func take(t *testing.T, resp *http.Response, err error) answer {
+func take(t *testing.T, resp *response, err error) answer {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := answer{status: resp.StatusCode, header: resp.Header.Clone(), length: resp.ContentLength}
-	a.body = string(readAll(t, resp.Body))
+	a := answer{status: resp.code, header: resp.header.Clone(), length: resp.length}
+	a.body = string(readAll(t, resp.body))
 	for _, own := range []string{"Date", "Alt-Svc", "Connection"} { // the protocol's
 		a.header.Del(own)
 	}
@@ -104,8 +104,8 @@ func TestAnswersAreThoseOfHTTP1(t *testing.T) {
 			for _, other := range both {
 				resp, err := other.do(t.Context(), c.method, c.path, h)
 				got := take(t, resp, err)
-				if resp.Proto != other.proto {
-					t.Errorf("answered by %s, want %s", resp.Proto, other.proto)
+				if resp.proto != other.proto {
+					t.Errorf("answered by %s, want %s", resp.proto, other.proto)
 				}
 				if c.status == http.StatusNotModified {
 					got.length = want.length // there is none, which clients tell differently
@@ -154,10 +154,10 @@ func TestAltSvc(t *testing.T) {
 	if got := w.server.AltSvc(); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got := w.h2().get("/").Header.Get("Alt-Svc"); got != want {
+	if got := w.h2().get("/").header.Get("Alt-Svc"); got != want {
 		t.Errorf("over HTTP/2: %q, want %q", got, want)
 	}
-	if got := w.h3().get("/").Header.Get("Alt-Svc"); got != "" {
+	if got := w.h3().get("/").header.Get("Alt-Svc"); got != "" {
 		t.Errorf("over HTTP/3: %q", got)
 	}
 }
@@ -174,7 +174,7 @@ func TestParkedRequests(t *testing.T) {
 					answers <- err.Error()
 					return
 				}
-				body, err := io.ReadAll(resp.Body)
+				body, err := io.ReadAll(resp.body)
 				if err != nil {
 					body = []byte(err.Error())
 				}
@@ -211,7 +211,7 @@ func TestParkedRequests(t *testing.T) {
 			late <- -1
 			return
 		}
-		late <- resp.StatusCode
+		late <- resp.code
 	}()
 	select {
 	case status := <-late:
@@ -241,9 +241,9 @@ func TestParkedRequestsGiveUpOrGo(t *testing.T) {
 		}
 		eventually(t, "nothing is held for it", func() bool { return w.hub.Len() == 0 })
 		resp := c.get("/live/test.m3u8")
-		if body := readAll(t, resp.Body); resp.StatusCode != http.StatusServiceUnavailable ||
-			resp.Header.Get("Retry-After") != "1" || string(body) != "the stream has not started\n" {
-			t.Errorf("%s: %s %v %q", c.proto, resp.Status, resp.Header, body)
+		if body := readAll(t, resp.body); resp.code != http.StatusServiceUnavailable ||
+			resp.header.Get("Retry-After") != "1" || string(body) != "the stream has not started\n" {
+			t.Errorf("%s: %d %v %q", c.proto, resp.code, resp.header, body)
 		}
 	}
 }

@@ -179,15 +179,24 @@ func (v *served) h3() *client {
 		},
 		DisableCompression: true,
 	}
-	v.tb.Cleanup(func() { t.Close() })
+	v.tb.Cleanup(func() { _ = t.Close() })
 	return &client{tb: v.tb, proto: "HTTP/3.0", base: "https://" + v.udp, http: &http.Client{Transport: t}}
 }
 
 // both are the two clients.
 func (v *served) both() []*client { return []*client{v.h2(), v.h3()} }
 
-// do asks; the body is closed with the test.
-func (c *client) do(ctx context.Context, method, path string, h http.Header) (*http.Response, error) {
+// response is an answer whose body is closed with the test.
+type response struct {
+	proto  string
+	code   int
+	header http.Header
+	length int64
+	body   io.ReadCloser
+}
+
+// do asks.
+func (c *client) do(ctx context.Context, method, path string, h http.Header) (*response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, c.base+path, http.NoBody)
 	if err != nil {
 		return nil, err
@@ -201,18 +210,20 @@ func (c *client) do(ctx context.Context, method, path string, h http.Header) (*h
 		return nil, err
 	}
 	c.tb.Cleanup(func() { resp.Body.Close() })
-	return resp, nil
+	return &response{
+		proto: resp.Proto, code: resp.StatusCode, header: resp.Header, length: resp.ContentLength, body: resp.Body,
+	}, nil
 }
 
 // get asks and wants an answer by the client's protocol.
-func (c *client) get(path string) *http.Response {
+func (c *client) get(path string) *response {
 	c.tb.Helper()
 	resp, err := c.do(c.tb.Context(), http.MethodGet, path, nil)
 	if err != nil {
 		c.tb.Fatalf("%s %s: %v", c.proto, path, err)
 	}
-	if resp.Proto != c.proto {
-		c.tb.Fatalf("%s: answered by %s, want %s", path, resp.Proto, c.proto)
+	if resp.proto != c.proto {
+		c.tb.Fatalf("%s: answered by %s, want %s", path, resp.proto, c.proto)
 	}
 	return resp
 }
@@ -287,6 +298,7 @@ func newWorld(tb testing.TB) *world {
 
 // runLoops runs the loops until the test is over; after that the hub must be empty.
 func (w *world) runLoops(tb testing.TB, wait func()) {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.reactor.Run(ctx) }()

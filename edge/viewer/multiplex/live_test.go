@@ -21,11 +21,11 @@ func TestLiveFLV(t *testing.T) {
 	var bodies []io.Reader
 	for _, c := range w.both() {
 		resp := c.get("/live/test.flv")
-		if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "video/x-flv" ||
-			resp.Header.Get("Cache-Control") != "no-store" || resp.Header.Get("Access-Control-Allow-Origin") != "*" {
-			t.Errorf("%s: %s %v", c.proto, resp.Status, resp.Header)
+		if resp.code != http.StatusOK || resp.header.Get("Content-Type") != "video/x-flv" ||
+			resp.header.Get("Cache-Control") != "no-store" || resp.header.Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%s: %d %v", c.proto, resp.code, resp.header)
 		}
-		bodies = append(bodies, resp.Body)
+		bodies = append(bodies, resp.body)
 	}
 	eventually(t, "they are counted", func() bool { return w.viewers() == 2 && w.gate.Viewers() == 2 })
 	for range 4 { // more than a pipe holds, and less than one is late after
@@ -49,7 +49,7 @@ func TestLiveFLVComesAtOnce(t *testing.T) {
 	p.size = 60
 	p.group()
 	for _, c := range w.both() {
-		r := bufio.NewReader(c.get("/live/test.flv").Body)
+		r := bufio.NewReader(c.get("/live/test.flv").body)
 		head := len(flv.AppendHeader(nil, true, true))
 		if _, err := r.Discard(head); err != nil {
 			t.Fatal(err)
@@ -94,7 +94,7 @@ func TestLiveFLVWaitsForAPublisher(t *testing.T) {
 				bodies <- []byte(err.Error())
 				return
 			}
-			b, _ := io.ReadAll(resp.Body) // what is missing is seen
+			b, _ := io.ReadAll(resp.body) // what is missing is seen
 			bodies <- b
 		}()
 	}
@@ -114,8 +114,8 @@ func TestLiveFLVWithoutAPublisher(t *testing.T) {
 	for _, c := range w.both() {
 		start := time.Now()
 		resp := c.get("/live/test.flv")
-		if body := readAll(t, resp.Body); resp.StatusCode != http.StatusNotFound || string(body) != "nobody publishes this stream\n" {
-			t.Errorf("%s: %s %q", c.proto, resp.Status, body)
+		if body := readAll(t, resp.body); resp.code != http.StatusNotFound || string(body) != "nobody publishes this stream\n" {
+			t.Errorf("%s: %d %q", c.proto, resp.code, body)
 		}
 		if d := time.Since(start); d < media.ParkTimeout-time.Second {
 			t.Errorf("%s: given up after %v", c.proto, d)
@@ -136,7 +136,7 @@ func TestCancelDetachesTheViewer(t *testing.T) {
 			go func() {
 				defer close(gone)
 				if resp, err := c.do(ctx, http.MethodGet, path, nil); err == nil {
-					_, _ = io.Copy(io.Discard, resp.Body) // until the cancel
+					_, _ = io.Copy(io.Discard, resp.body) // until the cancel
 				}
 			}()
 			eventually(t, "the viewer is there", func() bool { return w.viewers() == 1 && w.gate.Viewers() == 1 })
@@ -157,9 +157,9 @@ func TestSlowReaderSkips(t *testing.T) {
 	p := w.publish("test")
 	p.size = 8000
 	p.group()
-	for i, c := range w.both() {
-		before := w.sent()
-		r := bufio.NewReaderSize(c.get("/live/test.flv").Body, 128<<10)
+	for _, c := range w.both() {
+		before, skips := w.sent(), w.skips()
+		r := bufio.NewReaderSize(c.get("/live/test.flv").body, 128<<10)
 		for range 30 {
 			p.group() // 30 s, 7 MB
 		}
@@ -183,8 +183,8 @@ func TestSlowReaderSkips(t *testing.T) {
 				break
 			}
 		}
-		if n := w.skips(); n != int64(i+1) {
-			t.Errorf("%s: %d skips, want %d", c.proto, n, i+1)
+		if w.skips() == skips {
+			t.Errorf("%s: no skip was counted", c.proto)
 		}
 		if last > uint32(newest.DTS)-15_000 {
 			t.Errorf("%s: the clock stands at %d, the stream at %d: nothing was skipped", c.proto, last, newest.DTS)
@@ -201,7 +201,7 @@ func TestStalledReaderIsCut(t *testing.T) {
 	p.group()
 	var bodies []io.Reader
 	for _, c := range w.both() {
-		bodies = append(bodies, c.get("/live/test.flv").Body)
+		bodies = append(bodies, c.get("/live/test.flv").body)
 	}
 	for range 5 {
 		p.group()
@@ -225,7 +225,7 @@ func TestDrain(t *testing.T) {
 	var bodies []io.Reader
 	both := w.both()
 	for _, c := range both {
-		bodies = append(bodies, c.get("/live/test.flv").Body)
+		bodies = append(bodies, c.get("/live/test.flv").body)
 	}
 	eventually(t, "they play", func() bool { return w.sent() >= 2*30_000 })
 	w.gate.Drain()
@@ -250,7 +250,7 @@ func TestDrain(t *testing.T) {
 	})
 	for _, c := range both {
 		if resp, err := c.do(t.Context(), http.MethodGet, "/", nil); err == nil {
-			t.Errorf("%s: %s after the drain", c.proto, resp.Status)
+			t.Errorf("%s: %d after the drain", c.proto, resp.code)
 		}
 	}
 }
@@ -263,9 +263,9 @@ func TestViewersAreRefusedWhileDraining(t *testing.T) {
 	w.gate.Drain()
 	for _, c := range w.both() {
 		resp := c.get("/live/test.flv")
-		if body := readAll(t, resp.Body); resp.StatusCode != http.StatusServiceUnavailable ||
+		if body := readAll(t, resp.body); resp.code != http.StatusServiceUnavailable ||
 			string(body) != viewer.ErrDraining.Error()+"\n" {
-			t.Errorf("%s: %s %q", c.proto, resp.Status, body)
+			t.Errorf("%s: %d %q", c.proto, resp.code, body)
 		}
 	}
 }
@@ -277,11 +277,11 @@ func TestShutdownWhilePlaying(t *testing.T) {
 	p.group()
 	var bodies []io.Reader
 	for _, c := range w.both() {
-		bodies = append(bodies, c.get("/live/test.flv").Body)
+		bodies = append(bodies, c.get("/live/test.flv").body)
 		go func() {
 			// Waits, until it is cut.
 			if resp, err := c.do(t.Context(), http.MethodGet, "/live/none.m3u8", nil); err == nil {
-				t.Errorf("%s: %s", c.proto, resp.Status)
+				t.Errorf("%s: %d", c.proto, resp.code)
 			}
 		}()
 	}
@@ -312,9 +312,9 @@ func TestManyStreamsOnOneConnection(t *testing.T) {
 					return
 				}
 				b := make([]byte, 20_000)
-				n, _ := io.ReadFull(resp.Body, b) // what is missing is seen
+				n, _ := io.ReadFull(resp.body, b) // what is missing is seen
 				bodies <- b[:n]
-				resp.Body.Close()
+				resp.body.Close()
 			}()
 		}
 		var first []byte
@@ -341,4 +341,3 @@ func TestManyStreamsOnOneConnection(t *testing.T) {
 		})
 	}
 }
-

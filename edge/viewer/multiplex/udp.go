@@ -156,7 +156,7 @@ func (u *overUDP) drain() {
 // stop takes no more connections, and returns when the last one is counted:
 // before that http3 must not be shut down. false: it never ran.
 func (u *overUDP) stop() bool {
-	u.listener.Close()
+	_ = u.listener.Close() // quic-go has no error there
 	if !u.started.Load() {
 		return false
 	}

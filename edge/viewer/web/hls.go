@@ -138,9 +138,9 @@ func (w *waiting) found(now time.Duration) reply {
 	return r
 }
 
-// count adds to the bytes sent of an answer.
-func (s *Server) count(hls bool, v *session, n int) {
-	if !hls {
+// count adds to the bytes sent of an answer by HLS, if it counts.
+func (s *Server) count(counts bool, v *session, n int) {
+	if !counts {
 		return
 	}
 	s.hlsSent.Add(int64(n))
@@ -187,16 +187,16 @@ func (l *Loop) unparkAt(i int) {
 
 // wakeParked answers the requests whose playlist or segment has come.
 func (l *Loop) wakeParked() {
-	for i := len(l.parked) - 1; i >= 0 && !l.cutShort(); i-- {
-		if i >= len(l.parked) {
+	for i := len(l.parked); i > 0 && !l.cutShort(); i-- { // the last takes the place of one that goes
+		if i > len(l.parked) {
 			continue
 		}
-		c := l.parked[i]
+		c := l.parked[i-1]
 		r, ok := c.wait.look(l.loop.Now())
 		if !ok {
 			continue
 		}
-		l.unparkAt(i)
+		l.unparkAt(i - 1)
 		c.wait = nil
 		c.follow(r)
 		c.resume()

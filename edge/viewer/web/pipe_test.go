@@ -26,8 +26,9 @@ func TestPipeIsBounded(t *testing.T) {
 	if err != nil || n != media.MaxViewerPipe {
 		t.Fatalf("took %d bytes, %v, want %d", n, err, media.MaxViewerPipe)
 	}
-	if n, err := p.Send(all[n:]); n != 0 || err != nil {
-		t.Fatalf("took %d bytes more, %v", n, err)
+	more, err := p.Send(all[n:])
+	if more != 0 || err != nil {
+		t.Fatalf("took %d bytes more, %v", more, err)
 	}
 	var got []byte
 	owed := 0
@@ -43,11 +44,11 @@ func TestPipeIsBounded(t *testing.T) {
 	if !bytes.Equal(got, all[:n]) || owed != 1 {
 		t.Errorf("%d bytes came, room was told of %d times", len(got), owed)
 	}
-	if n, err := p.Send(all[n:]); n != 5000 || err != nil {
+	if n, err = p.Send(all[n:]); n != 5000 || err != nil {
 		t.Errorf("with room it took %d bytes, %v", n, err)
 	}
 	p.close()
-	if n, err := p.Send(all); n != 0 || !errors.Is(err, io.ErrClosedPipe) {
+	if n, err = p.Send(all); n != 0 || !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("closed it took %d bytes, %v", n, err)
 	}
 }
