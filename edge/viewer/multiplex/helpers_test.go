@@ -249,6 +249,9 @@ type world struct {
 	h1      string // address
 }
 
+// quickLatency is that of the app quick.
+const quickLatency = 500 * time.Millisecond
+
 type apps struct{ config *state.Config }
 
 func (a apps) Config() *state.Config { return a.config }
@@ -258,7 +261,7 @@ func newWorld(tb testing.TB) *world {
 	off := false
 	config, err := state.NewConfig(1, &state.Document{Domains: []state.DomainDoc{{
 		Name: "default", Aliases: []string{"*"}, Apps: []state.AppDoc{
-			{Name: "live"}, {Name: "mute", RTMP: &off, FLV: &off, HLS: &state.HLSDoc{Enabled: &off}},
+			{Name: "live"}, {Name: "quick", Latency: new(state.Duration(quickLatency))}, {Name: "mute", RTMP: &off, FLV: &off, HLS: &state.HLSDoc{Enabled: &off}},
 		},
 	}}})
 	if err != nil {
@@ -342,10 +345,6 @@ func (w *world) sent() (n int64) {
 	return n
 }
 
-func streamKey(stream string) media.StreamKey {
-	return media.StreamKey{Domain: "default", App: "live", Stream: stream}
-}
-
 // Bodies as an encoder pushes them.
 var (
 	metadataBody = append([]byte{2, 0, 10}, "onMetaData\x08\x00\x00\x00\x00\x00\x00\x00\x09"...)
@@ -367,7 +366,13 @@ type publisher struct {
 
 func (w *world) publish(stream string) *publisher {
 	w.tb.Helper()
-	writer, err := w.hub.Publish(streamKey(stream), 7, relay.LiveOptions{Keep: time.Hour})
+	return w.publishIn("live", stream)
+}
+
+func (w *world) publishIn(app, stream string) *publisher {
+	w.tb.Helper()
+	key := media.StreamKey{Domain: "default", App: app, Stream: stream}
+	writer, err := w.hub.Publish(key, 7, relay.LiveOptions{Keep: time.Hour})
 	if err != nil {
 		w.tb.Fatal(err)
 	}
