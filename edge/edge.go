@@ -2,10 +2,12 @@ package edge
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,6 +38,8 @@ type Deps struct {
 	// PublishAt names an address, HOST:PORT, of a node that takes publishers, for
 	// those who are refused; nil or "": none is known. It must not block.
 	PublishAt func() string
+	// TLS has the certificates and versions of HTTPS; needed for it.
+	TLS *tls.Config
 	// Budget bounds the unfinished RTMP messages of the process; nil: one of
 	// media.MaxPartialBytesProcess for this edge.
 	Budget     *wire.Budget
@@ -50,6 +54,7 @@ type Edge struct {
 	gate    *viewer.Gate
 	rtmp    *rtmp.Server
 	web     *web.Server
+	https   *secureWeb       // nil without HTTPS
 	engines []*fanout.Engine // by loop
 	started time.Time
 	addrs   Addrs
@@ -58,13 +63,20 @@ type Edge struct {
 // Addrs are the addresses that an edge listens at; nil where it doesn't.
 type Addrs struct {
 	RTMP, HTTP net.Addr
+	HTTP3      net.Addr // UDP
 }
+
+// errNoTLS refuses a listener that has no certificate.
+var errNoTLS = errors.New("edge: listen.https needs a TLS configuration")
 
 // New validates the config and opens the listeners; nothing is served before
 // Run. An edge that is not run must be closed.
 func New(cfg Config, deps Deps) (*Edge, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("edge: %w", err)
+	}
+	if deps.TLS == nil && cfg.HTTPS != "" {
+		return nil, errNoTLS
 	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
@@ -80,7 +92,7 @@ func New(cfg Config, deps Deps) (*Edge, error) {
 	}
 	e := &Edge{reactor: r, gate: viewer.NewGate(cfg.Limits.Viewers), started: time.Now()}
 	if err = e.build(cfg, deps); err != nil {
-		return nil, errors.Join(fmt.Errorf("edge: %w", err), r.Close())
+		return nil, errors.Join(fmt.Errorf("edge: %w", err), e.Close())
 	}
 	return e, nil
 }
@@ -118,8 +130,17 @@ func (e *Edge) build(cfg Config, deps Deps) (err error) {
 	e.addrs.HTTP, err = e.listen(cfg.HTTP, func(c *reactor.Conn) reactor.Protocol {
 		return webLoops[c.Loop().Index()].Open(c)
 	})
-	if err != nil || deps.Registerer == nil {
+	if err != nil {
 		return err
+	}
+	if cfg.HTTPS != "" {
+		if e.https, err = openSecureWeb(cfg.HTTPS, e.web.Handler(webLoops), deps.TLS, deps.Log); err != nil {
+			return err
+		}
+		e.addrs.HTTP3 = e.https.addr
+	}
+	if deps.Registerer == nil {
+		return nil
 	}
 	return deps.Registerer.Register(m)
 }
@@ -137,7 +158,7 @@ func (e *Edge) Addrs() Addrs { return e.addrs }
 // Run serves until ctx ends, and returns when every goroutine and connection of
 // the edge has ended.
 func (e *Edge) Run(ctx context.Context) error {
-	err := e.reactor.Run(ctx)
+	err := e.serve(ctx)
 	e.rtmp.Wait()
 	e.web.Close()
 	if err != nil {
@@ -146,10 +167,38 @@ func (e *Edge) Run(ctx context.Context) error {
 	return nil
 }
 
+// serve runs the loops, and what needs them for less long.
+func (e *Edge) serve(ctx context.Context) error {
+	if e.https == nil {
+		return e.reactor.Run(ctx)
+	}
+	loops, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	ended := make(chan error, 1)
+	failed, fail := context.WithCancel(ctx)
+	go func() {
+		ended <- e.reactor.Run(loops)
+		fail() // the loops went first
+	}()
+	err := e.https.run(failed)
+	cause := context.Cause(ctx)
+	if cause == nil {
+		cause = err
+	}
+	stop(cause)
+	return errors.Join(err, <-ended)
+}
+
 // Close frees an edge that was never run.
 func (e *Edge) Close() error {
-	e.web.Close()
-	return e.reactor.Close()
+	var err error
+	if e.https != nil {
+		err = e.https.close()
+	}
+	if e.web != nil {
+		e.web.Close()
+	}
+	return errors.Join(err, e.reactor.Close())
 }
 
 // drainPoll is how often Drain looks for what is left.
@@ -160,6 +209,9 @@ const drainPoll = 20 * time.Millisecond
 // streaming viewers are gone, or with ctx's error.
 func (e *Edge) Drain(ctx context.Context) error {
 	e.gate.Drain()
+	if e.https != nil {
+		e.https.server.Drain()
+	}
 	ticker := time.NewTicker(drainPoll)
 	defer ticker.Stop()
 	asked := make([]bool, len(e.engines))
@@ -209,7 +261,7 @@ func (e *Edge) Viewers(ctx context.Context, limit int) ([]Info, error) {
 func listViewers(e *fanout.Engine, now time.Duration, limit int) []Info {
 	infos := make([]Info, 0, min(limit, e.Len()))
 	e.Each(func(v *fanout.Viewer) bool {
-		c, ok := v.Conn().(*reactor.Conn)
+		c, ok := v.Conn().(interface{ Remote() netip.AddrPort })
 		if !ok || len(infos) >= limit {
 			return !ok
 		}

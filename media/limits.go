@@ -82,6 +82,10 @@ const (
 	// per loop: 10,000 players that come ahead of one stream, with room. One holds
 	// 0.2 KB beside its connection, and its query.
 	MaxParkedRequests = 16384
+	// MaxViewerPipe bounds the bytes of a live stream between a loop and a viewer
+	// over HTTP/2 or HTTP/3, in bytes: as much as a loop sends one viewer in a turn,
+	// and little enough that a slow one skips rather than plays old pictures.
+	MaxViewerPipe = 256 << 10
 	// MaxHLSSessions bounds the addresses that are remembered as HLS viewers of one stream.
 	MaxHLSSessions = 65536
 	// MaxWaitingViewers bounds the viewers that wait for a publisher, per loop.
@@ -119,6 +123,50 @@ const (
 	PauseTimeout = 10 * time.Minute
 	// WaitTimeout bounds how long an RTMP player waits for a publisher.
 	WaitTimeout = 60 * time.Second
+)
+
+// Bounds of viewers' connections with many requests at once: HTTP/2 and HTTP/3.
+const (
+	// MaxMultiplexConns bounds the connections of each of the two; one costs up to
+	// 100 KiB with its goroutines and buffers.
+	MaxMultiplexConns = 8192
+	// MaxMultiplexStreams bounds the requests under way on one connection: a page
+	// with many players, or a proxy, has that many at most (RFC 9113 section 6.5.2
+	// wants 100 or more).
+	MaxMultiplexStreams = 256
+	// MaxMultiplexRequests bounds the requests under way on all of them, each with
+	// a goroutine.
+	MaxMultiplexRequests = 65536
+	// MultiplexPing is how long a connection may be silent until it is asked for a
+	// sign of life.
+	MultiplexPing = 15 * time.Second
+	// AltSvcAge is how long a client may remember that there is HTTP/3: a node that
+	// has lost its UDP port is forgotten within it.
+	AltSvcAge = time.Hour
+
+	// HTTP2HeaderTable is the memory of header compression in each direction, in
+	// bytes: the default of RFC 7541.
+	HTTP2HeaderTable = 4096
+	// HTTP2Frame is the largest frame that is taken, in bytes: the least that
+	// RFC 9113 section 6.5.2 allows; requests are small.
+	HTTP2Frame = 16 << 10
+	// HTTP2ConnWindow and HTTP2StreamWindow bound the request bodies that are
+	// buffered, in bytes: none is taken, and these are the least there can be.
+	HTTP2ConnWindow   = 64 << 10
+	HTTP2StreamWindow = 16 << 10
+
+	// HTTP3StreamWindow bounds the bytes of a request that wait to be read: a head
+	// of MaxHTTPHead and its frames. HTTP3ConnWindow bounds those of a connection.
+	HTTP3StreamWindow = 32 << 10
+	HTTP3ConnWindow   = 256 << 10
+	// MaxHTTP3UniStreams bounds a client's own unidirectional streams: control and
+	// two of QPACK (RFC 9114 section 6.2), and some of kinds to be ignored.
+	MaxHTTP3UniStreams = 8
+	// MaxHTTP3Handshakes is how many QUIC handshakes may be under way before
+	// addresses are validated first, which takes a client one round trip more.
+	MaxHTTP3Handshakes = 128
+	// QUICIdleTimeout ends a QUIC connection whose peer is silent.
+	QUICIdleTimeout = 30 * time.Second
 )
 
 // Bounds of the replicated state; what an operator may ask for.

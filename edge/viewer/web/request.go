@@ -80,6 +80,15 @@ func (p *parser) parse(head []byte) (*request, error) {
 	if err = check(head, r); err != nil {
 		return nil, err
 	}
+	return newRequest(r)
+}
+
+// newRequest checks what a request of any HTTP version asks for. The error is a
+// *refusal.
+func newRequest(r *http.Request) (*request, error) {
+	if err := checkTarget(r); err != nil {
+		return nil, err
+	}
 	if len(r.URL.RawQuery) > media.MaxQuery {
 		return nil, refuse(http.StatusRequestURITooLong, "query is over %d bytes", media.MaxQuery)
 	}
@@ -102,21 +111,25 @@ func check(head []byte, r *http.Request) error {
 	case countHeader(head, "content-length") > 1:
 		return refuse(http.StatusBadRequest, "more than one Content-Length")
 	case r.ContentLength != 0:
-		return refuse(http.StatusRequestEntityTooLarge, "a body is not taken")
+		return errBody()
 	case !wellFormed(head):
 		return refuse(http.StatusBadRequest, "malformed header line")
 	case hosts > 1, hosts == 0 && r.ProtoAtLeast(1, 1):
 		return refuse(http.StatusBadRequest, "%d Host headers", hosts)
+	}
+	return nil
+}
+
+func errBody() *refusal { return refuse(http.StatusRequestEntityTooLarge, "a body is not taken") }
+
+// checkTarget refuses hosts that are none, and paths that climb, hide or end early.
+func checkTarget(r *http.Request) error {
+	switch {
 	case r.URL.Scheme != "" && r.URL.Scheme != "http" && r.URL.Scheme != "https":
 		return refuse(http.StatusBadRequest, "scheme is not http")
 	case r.Host == "" && r.ProtoAtLeast(1, 1), strings.ContainsAny(r.Host, " /\\@?#\x00"):
 		return refuse(http.StatusBadRequest, "malformed host")
 	}
-	return checkPath(r)
-}
-
-// checkPath refuses paths that climb, hide or end early.
-func checkPath(r *http.Request) error {
 	p := r.URL.Path
 	if r.Method == http.MethodOptions && r.RequestURI == "*" || r.Method == http.MethodConnect {
 		return nil

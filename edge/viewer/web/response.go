@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -42,25 +43,15 @@ func (h *header) append(b []byte, date []byte) []byte {
 	b = strconv.AppendInt(b, int64(h.status), 10)
 	b = append(b, ' ')
 	b = append(b, http.StatusText(h.status)...)
-	b = append(b, "\r\nServer: tmms\r\nDate: "...)
+	b = append(b, "\r\nServer: "+serverName+"\r\nDate: "...)
 	b = append(b, date...)
-	b = append(b, "\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: *\r\n"+
-		"X-Content-Type-Options: nosniff\r\n"...)
-	b = appendField(b, "Content-Type", h.typ)
-	b = appendField(b, "Cache-Control", h.cache)
-	b = appendField(b, "ETag", h.etag)
-	b = appendField(b, "Content-Range", h.rang)
-	if h.length >= 0 {
-		b = append(b, "Content-Length: "...)
-		b = strconv.AppendInt(b, h.length, 10)
+	b = append(b, "\r\n"...)
+	h.each(func(name, value string) {
+		b = append(b, name...)
+		b = append(b, ": "...)
+		b = append(b, value...)
 		b = append(b, "\r\n"...)
-	}
-	if h.ranges {
-		b = append(b, "Accept-Ranges: bytes\r\n"...)
-	}
-	if h.retryAfter > 0 {
-		b = appendField(b, "Retry-After", strconv.Itoa(h.retryAfter))
-	}
+	})
 	if h.close {
 		b = append(b, "Connection: close\r\n"...)
 	}
@@ -68,14 +59,44 @@ func (h *header) append(b []byte, date []byte) []byte {
 	return append(b, "\r\n"...)
 }
 
-func appendField(b []byte, name, value string) []byte {
-	if value == "" {
-		return b
+// serverName is the value of the Server header.
+const serverName = "tmms"
+
+// set puts the head's fields into those of an answer over HTTP/2 or 3, which has
+// a Date, and closes its connections, by itself.
+func (h *header) set(to http.Header) {
+	to["Server"] = []string{serverName}
+	h.each(to.Add)
+	for line := range strings.Lines(h.extra) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\r\n"), ": ")
+		to.Add(name, value)
 	}
-	b = append(b, name...)
-	b = append(b, ": "...)
-	b = append(b, value...)
-	return append(b, "\r\n"...)
+}
+
+// each gives the fields that have a value to add; extra and those that are a
+// protocol's own are left to the caller.
+func (h *header) each(add func(name, value string)) {
+	add("Access-Control-Allow-Origin", "*")
+	add("Access-Control-Expose-Headers", "*")
+	add("X-Content-Type-Options", "nosniff")
+	some := func(name, value string) {
+		if value != "" {
+			add(name, value)
+		}
+	}
+	some("Content-Type", h.typ)
+	some("Cache-Control", h.cache)
+	some("ETag", h.etag)
+	some("Content-Range", h.rang)
+	if h.length >= 0 {
+		add("Content-Length", strconv.FormatInt(h.length, 10))
+	}
+	if h.ranges {
+		add("Accept-Ranges", "bytes")
+	}
+	if h.retryAfter > 0 {
+		add("Retry-After", strconv.Itoa(h.retryAfter))
+	}
 }
 
 // body is what is left of an answer's body: pieces that nobody changes.

@@ -33,6 +33,7 @@ type Server struct {
 	log     *slog.Logger
 	assets  map[string]*asset
 	streams *registry
+	started time.Time
 
 	hlsSent atomic.Int64 // bytes of playlists and segments
 }
@@ -45,6 +46,7 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	return &Server{
 		apps: cfg.Apps, gate: cfg.Gate, flush: cfg.Flush, log: cfg.Log, assets: assets, streams: newRegistry(cfg.Hub),
+		started: time.Now(),
 	}, nil
 }
 

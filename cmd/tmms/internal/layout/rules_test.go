@@ -86,7 +86,8 @@ func owners(imported string) []string {
 		"github.com/hashicorp/raft-boltdb": {"cluster/consensus"},
 		"github.com/hashicorp/go-hclog":    {"cluster/consensus"},
 		"github.com/hashicorp/memberlist":  {"cluster/gossip"},
-		"github.com/quic-go/quic-go":       {"cluster/fabric"},
+		"github.com/quic-go/quic-go":       {"cluster/fabric", "edge/viewer/multiplex"},
+		"golang.org/x/net":                 {"edge/viewer/multiplex"},
 	}
 	for path, dirs := range all {
 		if within(imported, path) {
