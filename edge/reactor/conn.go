@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"tmms/edge/timewheel"
-	"tmms/media"
 )
 
 // connState is how far a connection is on its way out.
@@ -49,6 +48,7 @@ type Conn struct {
 	ended   bool // the peer's end was read
 	pending bool // stands on the loop's list of unidentified connections
 	proto   Protocol
+	layer   Layer  // nil: the socket has the plain bytes
 	out     []byte // queue of Write
 	reason  error
 	timer   timewheel.Entry
@@ -102,21 +102,39 @@ func (c *Conn) Send(b []byte) (n int, err error) {
 		return 0, ErrClosed
 	}
 	if len(c.out) > 0 {
+		if c.full && c.layer != nil {
+			return 0, nil // what Send has taken before is not out, and OnWritable will come
+		}
 		if err = c.flush(); err != nil || len(c.out) > 0 {
 			return 0, err
 		}
+	}
+	if c.layer != nil {
+		return c.sendSealed(b)
 	}
 	return c.send(b)
 }
 
 // Write sends b or, as far as the socket does not take it, queues a copy, which
 // goes out before OnWritable is called. It is meant for small replies: a peer
-// that lets more than [media.MaxControlOutput] bytes pile up is condemned with
+// that lets more than media.MaxControlOutput bytes pile up is condemned with
 // [ErrBacklog].
 func (c *Conn) Write(b []byte) error {
 	if c.state != stateOpen {
 		return ErrClosed
 	}
+	if c.layer != nil {
+		sealed, err := c.seal(b)
+		if err != nil {
+			return err
+		}
+		b = sealed
+	}
+	return c.put(b)
+}
+
+// put sends b, which is fit for the socket, or queues a copy.
+func (c *Conn) put(b []byte) error {
 	if len(c.out) == 0 && !c.full {
 		n, err := c.send(b)
 		if err != nil {
@@ -124,8 +142,8 @@ func (c *Conn) Write(b []byte) error {
 		}
 		b = b[n:]
 	}
-	if size := len(c.out) + len(b); size > media.MaxControlOutput {
-		err := fmt.Errorf("%w: %d bytes wait, the limit is %d", ErrBacklog, size, media.MaxControlOutput)
+	if size := len(c.out) + len(b); size > c.maxOut() {
+		err := fmt.Errorf("%w: %d bytes wait, the limit is %d", ErrBacklog, size, c.maxOut())
 		c.loop.condemn(c, err)
 		return err
 	}
@@ -133,7 +151,8 @@ func (c *Conn) Write(b []byte) error {
 	return nil
 }
 
-// Pending is the number of bytes of Write that the socket has not taken yet.
+// Pending is the number of bytes of Write, or sealed by the layer, that the
+// socket has not taken yet.
 func (c *Conn) Pending() int { return len(c.out) }
 
 // Blocked reports whether the last send was short and the socket has not become
@@ -186,7 +205,7 @@ func (c *Conn) ResumeRead() {
 // the turn. It is safe in any callback; only the first reason counts.
 func (c *Conn) Close(reason error) { c.loop.condemn(c, reason) }
 
-// CloseAfterFlush sends what Write has queued, then FIN, waits for the peer's
+// CloseAfterFlush sends what Write has queued and the layer's last word, then FIN, waits for the peer's
 // end so that a reset does not destroy the last bytes, and closes. All of it
 // is bounded by Config.Linger. Only OnClose(c, reason) still comes.
 func (c *Conn) CloseAfterFlush(reason error) {
@@ -195,6 +214,7 @@ func (c *Conn) CloseAfterFlush(reason error) {
 	}
 	c.state, c.reason = stateFlushing, reason
 	c.loop.wheel.Add(&c.timer, c.loop.now+c.loop.cfg.Linger)
+	c.end()
 	c.continueClose()
 }
 
@@ -275,7 +295,7 @@ func (c *Conn) flush() error {
 		return err
 	}
 	if n == len(c.out) {
-		c.out = nil
+		c.emptied()
 		return nil
 	}
 	c.out = c.out[:copy(c.out, c.out[n:])]
@@ -301,6 +321,15 @@ func (c *Conn) continueClose() {
 // readable reports whether bytes of the socket are wanted now.
 func (c *Conn) readable() bool {
 	return c.state == stateDraining || c.state == stateOpen && !c.paused
+}
+
+// received passes on bytes of the socket.
+func (c *Conn) received(b []byte) {
+	if c.layer != nil {
+		c.open(b)
+		return
+	}
+	c.proto.OnData(c, b)
 }
 
 // peerEnded is the end of the stream: what we still owe goes out first.

@@ -55,7 +55,8 @@ type Loop struct {
 	batch     []later
 	settleFn  func(sent) // settle; a method value would be made anew for each submit
 	settling  bool
-	reserve   int // descriptor to give up when there is no other; -1: none
+	layers    *layering // nil: no connection had a layer yet
+	reserve   int       // descriptor to give up when there is no other; -1: none
 	count     counters
 	failed    error
 }
@@ -302,6 +303,10 @@ func (l *Loop) arm(c *Conn, on bool) {
 // read passes on what the socket has, up to the budget. A read that comes back
 // short has emptied the socket: what comes later is a new edge.
 func (l *Loop) read(c *Conn) {
+	if c.layer != nil && c.layer.fresh && c.state == stateOpen && !c.paused {
+		c.layer.fresh = false
+		c.open(nil)
+	}
 	budget := l.cfg.ReadBudget
 	for c.readable() {
 		b := l.scratch[:min(len(l.scratch), budget)]
@@ -318,7 +323,7 @@ func (l *Loop) read(c *Conn) {
 		}
 		l.count.received += uint64(n)
 		if c.state == stateOpen {
-			c.proto.OnData(c, b[:n])
+			c.received(b[:n])
 		}
 		if n < len(b) && !c.hangup {
 			return
