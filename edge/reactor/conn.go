@@ -48,8 +48,8 @@ type Conn struct {
 	ended   bool // the peer's end was read
 	pending bool // stands on the loop's list of unidentified connections
 	proto   Protocol
-	layer   Layer  // nil: the socket has the plain bytes
-	out     []byte // queue of Write
+	layer   *layered // nil: the socket has the plain bytes
+	out     []byte   // queue of Write
 	reason  error
 	timer   timewheel.Entry
 
