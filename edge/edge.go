@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"tmms/cluster/relay"
 	"tmms/edge/fanout"
 	"tmms/edge/reactor"
+	"tmms/edge/secure"
 	"tmms/edge/viewer"
 	"tmms/edge/viewer/rtmp"
 	"tmms/edge/viewer/web"
@@ -36,6 +38,8 @@ type Deps struct {
 	// PublishAt names an address, HOST:PORT, of a node that takes publishers, for
 	// those who are refused; nil or "": none is known. It must not block.
 	PublishAt func() string
+	// TLS has the certificates and versions of RTMPS and HTTPS; needed for them.
+	TLS *tls.Config
 	// Budget bounds the unfinished RTMP messages of the process; nil: one of
 	// media.MaxPartialBytesProcess for this edge.
 	Budget     *wire.Budget
@@ -50,6 +54,7 @@ type Edge struct {
 	gate    *viewer.Gate
 	rtmp    *rtmp.Server
 	web     *web.Server
+	secure  *secure.Server   // nil without TLS
 	engines []*fanout.Engine // by loop
 	started time.Time
 	addrs   Addrs
@@ -57,14 +62,20 @@ type Edge struct {
 
 // Addrs are the addresses that an edge listens at; nil where it doesn't.
 type Addrs struct {
-	RTMP, HTTP net.Addr
+	RTMP, RTMPS, HTTP, HTTPS net.Addr
 }
+
+// errNoTLS refuses listeners that have no certificate.
+var errNoTLS = errors.New("edge: listen.rtmps and listen.https need a TLS configuration")
 
 // New validates the config and opens the listeners; nothing is served before
 // Run. An edge that is not run must be closed.
 func New(cfg Config, deps Deps) (*Edge, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("edge: %w", err)
+	}
+	if deps.TLS == nil && (cfg.RTMPS != "" || cfg.HTTPS != "") {
+		return nil, errNoTLS
 	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
@@ -97,6 +108,9 @@ func (e *Edge) build(cfg Config, deps Deps) (err error) {
 	if err != nil {
 		return err
 	}
+	if deps.TLS != nil {
+		e.secure = secure.New(secure.Config{TLS: deps.TLS, Gate: e.gate, Log: deps.Log})
+	}
 	m := newMetrics(e)
 	var rtmpLoops []*rtmp.Loop
 	var webLoops []*web.Loop
@@ -109,13 +123,9 @@ func (e *Edge) build(cfg Config, deps Deps) (err error) {
 		l.OnTick(engine.OnTick)
 		l.OnTick(w.OnTick)
 	}
-	e.addrs.RTMP, err = e.listen(cfg.RTMP, func(c *reactor.Conn) reactor.Protocol {
+	err = e.listenAll(cfg, func(c *reactor.Conn) reactor.Protocol {
 		return rtmpLoops[c.Loop().Index()].Open(c)
-	})
-	if err != nil {
-		return err
-	}
-	e.addrs.HTTP, err = e.listen(cfg.HTTP, func(c *reactor.Conn) reactor.Protocol {
+	}, func(c *reactor.Conn) reactor.Protocol {
 		return webLoops[c.Loop().Index()].Open(c)
 	})
 	if err != nil || deps.Registerer == nil {
@@ -124,11 +134,30 @@ func (e *Edge) build(cfg Config, deps Deps) (err error) {
 	return deps.Registerer.Register(m)
 }
 
-func (e *Edge) listen(addr string, open func(*reactor.Conn) reactor.Protocol) (net.Addr, error) {
+// open begins a connection.
+type open = func(*reactor.Conn) reactor.Protocol
+
+// listenAll opens every listener of the config.
+func (e *Edge) listenAll(cfg Config, rtmpOpen, webOpen open) (err error) {
+	if e.addrs.RTMP, err = e.listen(cfg.RTMP, rtmpOpen); err != nil {
+		return err
+	}
+	if e.addrs.HTTP, err = e.listen(cfg.HTTP, webOpen); err != nil || e.secure == nil {
+		return err
+	}
+	if e.addrs.RTMPS, err = e.listen(cfg.RTMPS, e.secure.Listener(secure.Route{Open: rtmpOpen})); err != nil {
+		return err
+	}
+	https := secure.Route{Open: webOpen, Protos: []string{"http/1.1"}}
+	e.addrs.HTTPS, err = e.listen(cfg.HTTPS, e.secure.Listener(https))
+	return err
+}
+
+func (e *Edge) listen(addr string, begin open) (net.Addr, error) {
 	if addr == "" {
 		return nil, nil //nolint:nilnil // no address is asked for, so none is bound: no fault
 	}
-	return e.reactor.Listen(addr, open)
+	return e.reactor.Listen(addr, begin)
 }
 
 // Addrs are the addresses that are listened at.
@@ -138,6 +167,9 @@ func (e *Edge) Addrs() Addrs { return e.addrs }
 // the edge has ended.
 func (e *Edge) Run(ctx context.Context) error {
 	err := e.reactor.Run(ctx)
+	if e.secure != nil {
+		e.secure.Close()
+	}
 	e.rtmp.Wait()
 	e.web.Close()
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -85,14 +84,10 @@ func (l *Loop) Open(rc *reactor.Conn) reactor.Protocol {
 	}
 }
 
-// handOver makes a net.Conn of the descriptor and passes it on, off the loop.
-func (s *Server) handOver(fd int, h Handover) {
+// handOver makes the connection and passes it on, off the loop.
+func (s *Server) handOver(open func() (net.Conn, error), h Handover) {
 	s.handing.Go(func() {
-		f := os.NewFile(uintptr(fd), "rtmp")
-		c, err := net.FileConn(f)
-		if closing := f.Close(); err == nil && closing != nil {
-			err = closing
-		}
+		c, err := open()
 		if err != nil {
 			h.RTMP.Close()
 			s.cfg.Log.Warn("publisher lost", slog.Any("err", fmt.Errorf("rtmp: hand over: %w", err)))
