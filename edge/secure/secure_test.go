@@ -371,7 +371,7 @@ func TestAProtocolThatLoopsDoNotSpeakIsMoved(t *testing.T) {
 	if err := bad.Handshake(); err == nil {
 		t.Error("an unknown protocol was agreed on")
 	}
-	w.stop() // closes what was moved
+	w.stop()                      // closes what was moved
 	_, _ = io.Copy(io.Discard, c) // it ends, one way or another
 	if n := w.server.Moved(); n != 0 {
 		t.Errorf("%d moved connections are left", n)
