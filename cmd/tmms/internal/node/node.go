@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"tmms/cluster/admin"
+	"tmms/cluster/certs"
 	"tmms/cluster/relay"
 	"tmms/cluster/state"
 	"tmms/cmd/tmms/internal/nodeconfig"
@@ -46,7 +47,8 @@ type Node struct {
 	origin     *origin.Origin // nil without the role
 	edge       *edge.Edge     // nil without the role
 	admin      *admin.Server  // nil when off
-	listener   net.Listener   // RTMP of a node without edge, else nil
+	listeners  []net.Listener // RTMP and RTMPS of a node without edge, else none
+	certs      *certs.Store   // of viewers and publishers; nil without a TLS port
 	bound      Addresses
 	ready      chan struct{} // closed when the node serves
 }
@@ -68,7 +70,7 @@ func New(ctx context.Context, cfg nodeconfig.Config, opt Options) (*Node, error)
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.local = admin.NewLocal(view{n}, view{n})
 	for _, build := range []func(context.Context) error{
-		n.newGroup, n.newOrigin, n.newEdge, n.newAdmin, n.newGossip, n.newOperations,
+		n.loadCerts, n.newGroup, n.newOrigin, n.newEdge, n.newAdmin, n.newGossip, n.newOperations,
 	} {
 		if err := build(ctx); err != nil {
 			return nil, errors.Join(err, n.closePorts())
@@ -191,6 +193,9 @@ func (n *Node) parts() []Part {
 	}
 	if n.admin != nil {
 		parts = append(parts, Part{"admin", n.admin.Run})
+	}
+	if n.certs != nil {
+		parts = append(parts, Part{"certificates", n.followCerts})
 	}
 	parts = append(parts, Part{"gossip", n.backbone.gossip.Run})
 	parts = append(parts, n.operationParts()...)
