@@ -19,6 +19,7 @@ const usage = `usage: tmms-bench COMMAND [flags]
   play      open many viewers of a stream and check what they get
   compare   2,000 viewers of a 2 Mbit/s stream: tmms beside the C floor
   scale     how many viewers one processor carries, and what each costs
+  tls       viewers by HTTPS-FLV beside viewers by HTTP-FLV
   streams   many streams of few viewers beside one stream of all of them
   relay     what it costs to carry streams from one node to another
 
@@ -49,6 +50,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		"compare":   compareCommand,
 		"scale":     scaleCommand,
 		"streams":   streamsCommand,
+		"tls":       tlsCommand,
 		"relay":     relayCommand,
 		"relay-end": relayEndCommand,
 	}
