@@ -18,7 +18,7 @@ type wire struct {
 }
 
 // errEmpty says that more bytes have to come; to crypto/tls it is an error that passes.
-var errEmpty net.Error = emptyError{} //nolint:gochecknoglobals // an error value
+var errEmpty net.Error = emptyError{}
 
 type emptyError struct{}
 
@@ -75,10 +75,8 @@ func (s *tlsStream) feed(b []byte, now time.Time, see func(signalPacket)) (reply
 			if ferr != nil {
 				return nil, ferr
 			}
-			if len(plain) > 0 {
-				if _, err := s.conn.Write(plain); err != nil {
-					return nil, fmt.Errorf("play: tls: %w", err)
-				}
+			if werr := s.write(plain); werr != nil {
+				return nil, werr
 			}
 		}
 		switch {
@@ -88,6 +86,17 @@ func (s *tlsStream) feed(b []byte, now time.Time, see func(signalPacket)) (reply
 			return nil, fmt.Errorf("play: tls: %w", err)
 		}
 	}
+}
+
+// write seals a reply.
+func (s *tlsStream) write(plain []byte) error {
+	if len(plain) == 0 {
+		return nil
+	}
+	if _, err := s.conn.Write(plain); err != nil {
+		return fmt.Errorf("play: tls: %w", err)
+	}
+	return nil
 }
 
 // began reads up to the end of a response's head, for a viewer that only drains.

@@ -191,6 +191,14 @@ func (c *Conn) open(b []byte) {
 	c.answer()
 }
 
+// openFresh passes on what a new layer held already.
+func (c *Conn) openFresh() {
+	if c.layer != nil && c.layer.fresh && c.state == stateOpen && !c.paused {
+		c.layer.fresh = false
+		c.open(nil)
+	}
+}
+
 // opened ends c after an error of Open, which the layer may want to tell the peer.
 func (c *Conn) opened(err error) {
 	c.answer()

@@ -303,10 +303,7 @@ func (l *Loop) arm(c *Conn, on bool) {
 // read passes on what the socket has, up to the budget. A read that comes back
 // short has emptied the socket: what comes later is a new edge.
 func (l *Loop) read(c *Conn) {
-	if c.layer != nil && c.layer.fresh && c.state == stateOpen && !c.paused {
-		c.layer.fresh = false
-		c.open(nil)
-	}
+	c.openFresh()
 	budget := l.cfg.ReadBudget
 	for c.readable() {
 		b := l.scratch[:min(len(l.scratch), budget)]

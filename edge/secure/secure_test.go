@@ -74,9 +74,9 @@ func (c *corked) Write(b []byte) (int, error) {
 		c.held = bytes.Clone(b)
 		return len(b), nil
 	}
-	all := append(c.held, b...)
+	c.held = append(c.held, b...)
+	_, err := c.Conn.Write(c.held)
 	c.held = nil
-	_, err := c.Conn.Write(all)
 	return len(b), err
 }
 
@@ -116,7 +116,7 @@ func TestWhatIsNoTLSIsRefusedAtOnce(t *testing.T) {
 		if err != nil || !strings.HasPrefix(string(got), c.want) {
 			t.Errorf("%s: got %q, %v, want %q", c.name, got, err, c.want)
 		}
-		nc.Close()
+		_ = nc.Close()
 	}
 	eventually(t, "all are counted", func() bool { return w.server.Handshakes(ResultFailed) == uint64(len(cases)) })
 	if n := w.gate.EndedBy(viewer.ReasonProtocol); n != int64(len(cases)) {
@@ -262,7 +262,7 @@ func TestALargeFlushToASlowReaderArrivesWhole(t *testing.T) {
 				t.Fatalf("after %d bytes: %v", n, err)
 			}
 		}
-		c.Close()
+		_ = c.Close()
 		if n != len(data) || [32]byte(sum.Sum(nil)) != want {
 			t.Errorf("%d bytes of %d, or others", n, len(data))
 		}
@@ -282,7 +282,7 @@ func TestTheLastRecordIsCloseNotify(t *testing.T) {
 	if b, err := io.ReadAll(c); err != nil || string(b) != "answer" {
 		t.Errorf("got %q, %v", b, err)
 	}
-	c.Close()
+	_ = c.Close()
 	const typeAlert = 21
 	var last byte
 	for b := heard.bytes; len(b) >= headerSize; b = b[headerSize+int(b[3])<<8+int(b[4]):] {
@@ -332,7 +332,7 @@ func TestADamagedRecordIsAnsweredWithAnAlert(t *testing.T) {
 	if _, err := c.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "bad record MAC") {
 		t.Errorf("the peer sees %v", err)
 	}
-	nc.Close()
+	_ = nc.Close()
 	if err := <-reason; viewer.ReasonOf(err) != viewer.ReasonProtocol {
 		t.Errorf("reason %v", err)
 	}
@@ -420,7 +420,7 @@ func TestAConnectionIsTakenOffItsLoopInTheMiddle(t *testing.T) {
 	}
 	go io.Copy(server, server) //nolint:errcheck // ends with the connection
 	exchange(t, c, "and so on")
-	c.Close()
+	_ = c.Close()
 	if err := server.SetReadDeadline(time.Now().Add(-time.Second)); err != nil {
 		t.Error(err)
 	}

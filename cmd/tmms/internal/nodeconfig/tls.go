@@ -103,7 +103,7 @@ func (c *Config) tlsFileFaults() []error {
 
 // split takes joined errors apart.
 func split(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // exactly what Load has joined
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()
 	}
 	return []error{err}

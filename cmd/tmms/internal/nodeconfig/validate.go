@@ -22,7 +22,8 @@ func (c *Config) faults() []error {
 			"a node without the origin role needs other nodes: set cluster.voters or cluster.join")
 	}
 	if c.Listen.RTMP == "" && c.Listen.HTTP == "" && c.Listen.RTMPS == "" && c.Listen.HTTPS == "" {
-		add("listen.rtmp", "", "listen.rtmp, listen.rtmps, listen.http and listen.https are all off: the node would do nothing")
+		add("listen.rtmp", "",
+			"listen.rtmp, listen.rtmps, listen.http and listen.https are all off: the node would do nothing")
 	}
 	all = append(all, c.tlsFaults()...)
 	if c.Cluster.Enabled() {
