@@ -57,6 +57,7 @@ bench: ## fan-out beside the C floor, viewers on one core, the relay of 100 and 
 	go run ./cmd/tmms-bench compare -pairs 9
 	go run ./cmd/tmms-bench scale
 	go run ./cmd/tmms-bench streams
+	go run ./cmd/tmms-bench slow
 	go run ./cmd/tmms-bench relay
 
 .PHONY: deps

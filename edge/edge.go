@@ -240,18 +240,20 @@ func (e *Edge) Viewers(ctx context.Context, limit int) ([]Info, error) {
 // listViewers runs on the engine's loop.
 func listViewers(e *fanout.Engine, now time.Duration, limit int) []Info {
 	infos := make([]Info, 0, min(limit, e.Len()))
-	e.Each(func(v *fanout.Viewer) {
+	e.Each(func(v *fanout.Viewer) bool {
 		c, ok := v.Conn().(*reactor.Conn)
 		if !ok || len(infos) >= limit {
-			return
+			return !ok
 		}
 		state := "waiting"
 		if v.Joined() {
 			state = "playing"
 		}
 		infos = append(infos, Info{
-			Key: v.Key(), Proto: v.Format().String(), Remote: c.Remote(), Since: now - v.Since(), Sent: v.Sent(), State: state,
+			Key: v.Key(), Proto: v.Format().String(), Remote: c.Remote(), Since: now - v.Since(), Sent: v.Sent(),
+			Lag: v.Lag(), State: state,
 		})
+		return len(infos) < limit
 	})
 	return infos
 }

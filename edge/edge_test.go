@@ -194,6 +194,7 @@ func TestViewersAreListedAndCounted(t *testing.T) {
 	}
 	for _, name := range []string{
 		"tmms_edge_sent_bytes_total flv", "tmms_edge_sent_bytes_total rtmp", "tmms_edge_sent_bytes_total hls", "tmms_edge_flush_seconds ",
+		"tmms_edge_loop_turn_seconds 0",
 	} {
 		if metrics[name] <= 0 {
 			t.Errorf("%s is %v", name, metrics[name])
@@ -201,6 +202,8 @@ func TestViewersAreListedAndCounted(t *testing.T) {
 	}
 	for _, name := range []string{
 		"tmms_edge_loop_busy_ratio 0", "tmms_edge_loop_busy_ratio 1", "tmms_edge_viewer_skips_total ", "tmms_edge_closed_total lag",
+		"tmms_edge_loop_overruns_total close", "tmms_edge_loop_overdue_seconds 1", "tmms_edge_accept_errors_total 0",
+		"tmms_edge_refused_total 1", "tmms_edge_accepted_total 0", "tmms_edge_loop_longest_turn_seconds 0",
 	} {
 		if _, ok := metrics[name]; !ok {
 			t.Errorf("%s is not there", name)

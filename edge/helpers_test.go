@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // apps is a config that never changes: domain default (alias *) with the apps
-// live, mute (nothing may be played) and, in domain other.example, live.
+// live, fast, brisk (latency target 1 s), mute (nothing may be played) and, in domain other.example, live.
 type apps struct{ config *state.Config }
 
 func (a apps) Config() *state.Config { return a.config }
@@ -31,10 +31,12 @@ func (a apps) Config() *state.Config { return a.config }
 func newApps(tb testing.TB) apps {
 	tb.Helper()
 	off := false
+	brisk := state.Duration(slowLatency)
 	c, err := state.NewConfig(1, &state.Document{Domains: []state.DomainDoc{
 		{Name: "default", Aliases: []string{"*"}, Apps: []state.AppDoc{
 			{Name: "live"},
 			{Name: "fast", Flush: "5ms"},
+			{Name: "brisk", Latency: &brisk},
 			{Name: "mute", RTMP: &off, FLV: &off, HLS: &state.HLSDoc{Enabled: &off}},
 		}},
 		{Name: "other.example", Apps: []state.AppDoc{{Name: "live"}}},

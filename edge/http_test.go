@@ -289,7 +289,8 @@ func TestGoroutinesDoNotGrowWithViewers(t *testing.T) {
 		}
 	}
 	eventually(t, "all are there", func() bool { return n.viewers() == viewers })
-	if after := runtime.NumGoroutine(); after > before+2 {
+	// Two loops and their watch may not have been there before.
+	if after := runtime.NumGoroutine(); after > before+3 {
 		t.Errorf("%d goroutines with %d viewers, %d before", after, viewers, before)
 	}
 	p.frame(false)

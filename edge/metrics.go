@@ -13,7 +13,8 @@ import (
 
 // metrics collects the loops' counters when they are scraped.
 type metrics struct {
-	edge *Edge
+	edge  *Edge
+	loops *loopMetrics
 
 	flush   prometheus.Histogram
 	viewers *prometheus.Desc
@@ -33,7 +34,8 @@ type metrics struct {
 
 func newMetrics(e *Edge) *metrics {
 	return &metrics{
-		edge: e,
+		edge:  e,
+		loops: newLoopMetrics(e.reactor.Loops()),
 		flush: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "tmms_edge_flush_seconds", Help: "Time that the flush of one tick took on a loop.",
 			Buckets: prometheus.ExponentialBuckets(50e-6, 2, 12),
@@ -69,6 +71,7 @@ func (m *metrics) observeFlush(d time.Duration) { m.flush.Observe(d.Seconds()) }
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.flush.Describe(ch)
+	m.loops.Describe(ch)
 	for _, d := range []*prometheus.Desc{
 		m.viewers, m.sent, m.busy, m.cpu, m.late, m.stretch, m.conns, m.pending, m.skips, m.closed,
 		m.shaken, m.shaking, m.moved,
@@ -86,6 +89,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
 	m.flush.Collect(ch)
+	m.loops.Collect(ch)
 	for _, f := range []fanout.Format{fanout.FLV, fanout.RTMP, fanout.WebSocket} {
 		var viewers, sent int64
 		for _, e := range m.edge.engines {

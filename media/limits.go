@@ -41,6 +41,11 @@ const (
 	// MaxPublisherConns bounds the publisher connections of a node; each holds a
 	// read buffer of 64 KiB.
 	MaxPublisherConns = 8192
+	// MaxSharedSessions bounds the different connect commands that a loop keeps to
+	// have each once for all players that sent the same, and MaxSharedSession the
+	// bytes of the texts in one: real ones have 300 at most.
+	MaxSharedSessions = 1024
+	MaxSharedSession  = 1024
 	// MaxNetStreams bounds the message streams that one RTMP connection may create.
 	MaxNetStreams = 16
 	// MaxControlOutput bounds unsent replies of one connection: a peer that
@@ -98,6 +103,10 @@ const (
 	// MaxHLSStreamBytes bounds the segments of one stream; past it those that left
 	// the playlist go first.
 	MaxHLSStreamBytes = 256 << 20
+	// MaxHLSNodeBytes bounds the segments that a node holds of all streams that
+	// it pulls: those of 2,000 streams of 2 Mbit/s. A node takes a quarter of its
+	// memory, if that is less.
+	MaxHLSNodeBytes = 8 << 30
 )
 
 // Deadlines of a peer that does not get on with it.

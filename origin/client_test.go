@@ -20,6 +20,7 @@ import (
 	"tmms/media/bytelog"
 	"tmms/media/rtmp"
 	"tmms/origin"
+	"tmms/origin/ingest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -125,12 +126,13 @@ func testConfig(t *testing.T) *state.Config {
 type setup struct {
 	origin.Config
 
-	budget int64
+	budget  int64
+	sockets ingest.Sockets // nil: publishers' goroutines read
 }
 
 func newNode(t *testing.T, change func(*setup)) *node {
 	t.Helper()
-	cfg := setup{origin.DefaultConfig(), media.MaxPartialBytesProcess}
+	cfg := setup{Config: origin.DefaultConfig(), budget: media.MaxPartialBytesProcess, sockets: readers{}}
 	if change != nil {
 		change(&cfg)
 	}
@@ -142,7 +144,7 @@ func newNode(t *testing.T, change func(*setup)) *node {
 	var err error
 	n.Origin, err = origin.New(cfg.Config, origin.Deps{
 		Hub: n.hub, Claims: n.claims, Apps: apps{testConfig(t)}, Budget: n.budget, Log: log,
-		Registerer: n.metrics, Now: time.Now,
+		Registerer: n.metrics, Now: time.Now, Sockets: cfg.sockets,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -354,14 +356,15 @@ func TestOwnerDiesUnderViewers(t *testing.T) {
 	}
 }
 
-// The owner dies under viewers of a third node, ahead of the wall clock: the new
-// owner hears from that node how far the viewers are.
+// Two owners die one after another under viewers of another node, ahead of the
+// wall clock: each new owner hears from that node how far the viewers are.
 //
 // Requirement: S6 (across origins: the same viewers of RTMP, FLV and HLS, one
-// clock, a rising MSN, one discontinuity).
+// clock, a rising MSN, one discontinuity at each seam).
 func TestOwnerDiesUnderDistantViewers(t *testing.T) {
 	g := newGroup(t)
-	a, b, edge := g.start("a"), g.start("b"), g.start("c")
+	owners := []*clusterNode{g.start("a"), g.start("b"), g.start("d")}
+	edge := g.start("c")
 	key := media.StreamKey{Domain: "default", App: "hls", Stream: "test"}
 	feed, err := edge.hub.Open(key)
 	if err != nil {
@@ -370,40 +373,41 @@ func TestOwnerDiesUnderDistantViewers(t *testing.T) {
 	defer feed.Close()
 	feed.WantHLS(true)
 	defer feed.WantHLS(false)
-	hls := func(c *clusterNode) *client {
-		return dial(t, c.rtmp, "rtmp://h/hls/test", rtmp.OrderFFmpeg).ready()
-	}
-	sent := hls(a).publish(0, 20_000)
-	owner := a.waitPackets("test", sent)
-	waitFor(t, "the viewers' life", func() bool {
-		l := feed.Live()
-		return l != nil && l.LastDTS() == owner.LastDTS() && l.Index() != nil && l.Index().NextMSN() == owner.Index().NextMSN()
-	})
-	life := feed.Live()
-	lastDTS, nextMSN, epoch := life.LastDTS(), life.Index().NextMSN(), life.Epoch()
-
-	a.wire.setCut(true)
-	g.expire(a.id)
-	hls(b).publish(0, 20_000)
-	waitFor(t, "segments of the new owner", func() bool {
-		return life.Index().Epoch > epoch && life.LastDTS() >= lastDTS+19_900
-	})
-	if feed.Live() != life || life.State() != relay.StateLive {
-		t.Errorf("the life is %v, another one: %v", life.State(), feed.Live() != life)
-	}
-	oneClock(t, life)
-	index := life.Index()
-	marks := index.DiscontinuitySequence // those that have left the list
-	for _, s := range index.Playlist() {
-		if s.MSN < nextMSN {
-			t.Errorf("segment %d after %d", s.MSN, nextMSN-1)
+	var life *relay.Live
+	last := struct {
+		dts     media.Timestamp
+		nextMSN uint64
+	}{dts: -1}
+	for i, now := range owners {
+		sent := dial(t, now.rtmp, "rtmp://h/hls/test", rtmp.OrderFFmpeg).ready().publish(0, 20_000)
+		owner := now.waitPackets("test", sent)
+		waitFor(t, "the viewers' life", func() bool {
+			l := feed.Live()
+			return l != nil && l.LastDTS() == owner.LastDTS() && l.Index() != nil &&
+				l.Index().Epoch == owner.Epoch() && l.Index().NextMSN() == owner.Index().NextMSN()
+		})
+		if life != nil && (feed.Live() != life || life.State() != relay.StateLive) {
+			t.Errorf("owner %d: the life is %v, another one: %v", i, life.State(), feed.Live() != life)
 		}
-		if s.Discontinuity {
-			marks++
+		life = feed.Live()
+		oneClock(t, life)
+		index := life.Index()
+		if n := index.Discontinuities(); n != uint64(i) {
+			t.Errorf("owner %d: %d discontinuities\n%s", i, n, index.AppendMedia(nil, ""))
 		}
-	}
-	if marks != 1 {
-		t.Errorf("%d discontinuities\n%s", marks, index.AppendMedia(nil, ""))
+		for _, e := range entries(life) {
+			if e.ID.Epoch == owner.Epoch() && e.DTS <= last.dts {
+				t.Errorf("%v of owner %d is at %d, the one before ended at %d", e.ID, i, e.DTS, last.dts)
+			}
+		}
+		for _, s := range index.Segments {
+			if s.Epoch == owner.Epoch() && s.MSN < last.nextMSN {
+				t.Errorf("segment %d of owner %d after %d", s.MSN, i, last.nextMSN-1)
+			}
+		}
+		last.dts, last.nextMSN = life.LastDTS(), index.NextMSN()
+		now.wire.setCut(true)
+		g.expire(now.id)
 	}
 }
 
@@ -565,5 +569,14 @@ func TestPlayElsewhere(t *testing.T) {
 	c.command(1, "play", 5, amf0.Null(), amf0.String("test"))
 	if s := c.refused(); s.Code != "NetStream.Play.Failed" || !strings.Contains(s.Description, "rtmp://edge.example.com:1935") {
 		t.Errorf("refused with %+v", s)
+	}
+	resp, err := http.Get("http://" + a.rtmp + "/live/test.m3u8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "http://edge.example.com:8080") {
+		t.Errorf("by HTTP: %s %q, %v", resp.Status, text, err)
 	}
 }

@@ -200,7 +200,8 @@ func (g *group) start(name string) *clusterNode {
 	c.Origin, err = origin.New(origin.DefaultConfig(), origin.Deps{
 		Hub: c.hub, Claims: m, Apps: apps{testConfig(g.t)}, Budget: c.budget, Log: log, Registerer: c.metrics,
 		Now: time.Now, Placements: m, Forward: relay.NewPusher(f, m, time.Now),
-		PlayAt: func() string { return "edge.example.com:1935" },
+		PlayAt:  func() string { return "edge.example.com:1935" },
+		WatchAt: func() string { return "edge.example.com:8080" },
 	})
 	if err != nil {
 		g.t.Fatal(err)

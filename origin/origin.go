@@ -33,9 +33,12 @@ type Deps struct {
 	// Of a cluster.
 	Placements session.Placements // nil: nobody else claims the streams of this node
 	Forward    ingest.Forwarder   // nil: a stream that another node owns is refused
+	Sockets    ingest.Sockets     // nil: a goroutine reads for each publisher; it must outlive Run
 	// PlayAt names an address, HOST:PORT, of a node that plays, for players that
 	// come here; nil or "": none is known.
 	PlayAt func() string
+	// WatchAt is PlayAt for HTTP.
+	WatchAt func() string
 }
 
 // errDeps refuses Deps with holes.
@@ -68,7 +71,8 @@ func New(cfg Config, deps Deps) (*Origin, error) {
 	}
 	server, err := ingest.New(cfg.Ingest, ingest.Deps{
 		Sessions: sessions, Apps: deps.Apps, Forward: deps.Forward, Placements: deps.Placements,
-		Budget: deps.Budget, PlayAt: deps.PlayAt, Log: deps.Log, Now: deps.Now,
+		Sockets: deps.Sockets, Budget: deps.Budget, PlayAt: deps.PlayAt, WatchAt: deps.WatchAt,
+		Log: deps.Log, Now: deps.Now,
 	})
 	if err != nil {
 		return nil, err

@@ -25,6 +25,11 @@ const (
 
 // Lab holds the programs that are run. It is used by one goroutine.
 type Lab struct {
+	// ServerCPUs are the processors that servers started from now on may use, as
+	// taskset(1) takes them; "" is ServerCPU alone. What a server's other threads
+	// use on the generator's processor makes the generator slower.
+	ServerCPUs string
+
 	dir string
 	err io.Writer
 }
@@ -51,14 +56,21 @@ func New(ctx context.Context, errOut io.Writer) (*Lab, error) {
 // Close removes the programs.
 func (l *Lab) Close() error { return os.RemoveAll(l.dir) }
 
+// Path is where one of the programs is.
+func (l *Lab) Path(name string) string { return filepath.Join(l.dir, name) }
+
 // Command is one of the programs, or another one of the system, pinned to a
 // processor; it gets an interrupt when ctx ends.
 func (l *Lab) Command(ctx context.Context, cpu int, name string, args ...string) *exec.Cmd {
+	return l.command(ctx, strconv.Itoa(cpu), name, args...)
+}
+
+func (l *Lab) command(ctx context.Context, cpus, name string, args ...string) *exec.Cmd {
 	path := filepath.Join(l.dir, name)
 	if _, err := os.Stat(path); err != nil {
 		path = name
 	}
-	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", strconv.Itoa(cpu), path}, args...)...)
+	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", cpus, path}, args...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	cmd.Stderr = l.err
@@ -69,6 +81,7 @@ func (l *Lab) Command(ctx context.Context, cpu int, name string, args ...string)
 type Server struct {
 	Name  string
 	PID   int
+	Also  []int  // further processes of the server, charged like PID
 	RTMP  string // HOST:PORT, "" without
 	HTTP  string // HOST:PORT
 	HTTPS string // HOST:PORT, "" without
@@ -89,6 +102,14 @@ func (s *Server) SecureFLV(stream string) string {
 
 // Play is its address by RTMP.
 func (s *Server) Play(stream string) string { return "rtmp://" + s.RTMP + "/live/" + stream }
+
+// URL is its address by "flv" or "rtmp".
+func (s *Server) URL(proto, stream string) string {
+	if proto == "rtmp" {
+		return s.Play(stream)
+	}
+	return s.FLV(stream)
+}
 
 // Floor starts the C program with a stream of its own.
 func (l *Lab) Floor(ctx context.Context, flush time.Duration, bitrate int) (*Server, error) {
@@ -128,7 +149,11 @@ func (l *Lab) TMMS(ctx context.Context, name string, settings ...string) (*Serve
 
 func (l *Lab) start(ctx context.Context, s *Server, name string, args ...string) error {
 	ctx, cancel := context.WithCancel(ctx)
-	cmd := l.Command(ctx, ServerCPU, name, args...)
+	cpus := l.ServerCPUs
+	if cpus == "" {
+		cpus = strconv.Itoa(ServerCPU)
+	}
+	cmd := l.command(ctx, cpus, name, args...)
 	if err := cmd.Start(); err != nil {
 		cancel()
 		return fmt.Errorf("lab: %s: %w", name, err)
@@ -139,22 +164,6 @@ func (l *Lab) start(ctx context.Context, s *Server, name string, args ...string)
 		_ = cmd.Wait() // it ends by the signal
 	}
 	return nil
-}
-
-// Publish pushes synthetic streams to the server until stop is called: bench, or
-// bench-1, bench-2 ... if there are several.
-func (l *Lab) Publish(ctx context.Context, s *Server, streams, bitrate int) (stop func(), err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	cmd := l.Command(ctx, GeneratorCPU, "tmms-bench", "publish", "-url", s.Play("bench"),
-		"-streams", strconv.Itoa(streams), "-bitrate", strconv.Itoa(bitrate))
-	if err := cmd.Start(); err != nil {
-		cancel()
-		return nil, fmt.Errorf("lab: publish: %w", err)
-	}
-	return func() {
-		cancel()
-		_ = cmd.Wait()
-	}, nil
 }
 
 // wait stops the server if it does not become ready.

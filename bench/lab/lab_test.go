@@ -59,3 +59,65 @@ func TestServerThatNeverAnswers(t *testing.T) {
 		t.Errorf("error %v, stopped %v", err, stopped)
 	}
 }
+
+func TestHeap(t *testing.T) {
+	asked := 0
+	profile := "heap profile: 1: 2 [3: 4] @ heap/1048576\n\n# runtime.MemStats\n# HeapInuse = 8000\n# Stack = 500 / 917504\n# PauseNs = [1 2]\n"
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		if r.URL.Path != "/debug/pprof/heap" || r.FormValue("gc") != "1" || r.FormValue("debug") != "1" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = w.Write([]byte(profile))
+	}))
+	defer srv.Close()
+	s := &Server{Admin: srv.Listener.Addr().String()}
+	if n, err := s.heap(t.Context()); n != 8500 || asked != 2 || err != nil {
+		t.Errorf("%d bytes after %d profiles, %v", n, asked, err)
+	}
+	profile = "heap profile: 1: 2 [3: 4] @ heap/1048576\n"
+	if n, err := s.heap(t.Context()); err == nil {
+		t.Errorf("%d bytes of a profile without them", n)
+	}
+}
+
+func TestNginxConfig(t *testing.T) {
+	both := nginxFacts{
+		Nginx: Nginx{RTMP: true, Tune: "chunk_size 65536;", Root: "/srv"}, Files: 99, RTMPAddr: "127.0.0.1:1", HTTPAddr: "127.0.0.1:2",
+	}
+	text, err := both.config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"worker_processes 1;", "worker_rlimit_nofile 99;", "listen 127.0.0.1:1;", "chunk_size 65536;", "root /srv;", "sendfile on;",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q in %s", want, text)
+		}
+	}
+	web := nginxFacts{Nginx: Nginx{Root: "/srv"}}
+	if text, err = web.config(); err != nil || strings.Contains(string(text), "rtmp") {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
+func TestPushArgs(t *testing.T) {
+	s := &Server{RTMP: "h:1"}
+	short := Push{Name: "a", Streams: 2, Bitrate: 64_000}.args(s)
+	if want := strings.Fields("publish -url rtmp://h:1/live/a -streams 2 -bitrate 64000"); !slices.Equal(short, want) {
+		t.Errorf("got %q", short)
+	}
+	full := Push{Name: "a", FPS: 25, NoAudio: true, Batch: time.Second}.args(s)
+	if got := strings.Join(full, " "); !strings.HasSuffix(got, "-fps 25 -gop 50 -audio=false -batch 1s") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestMedians(t *testing.T) {
+	m := Medians([]Figures{{Name: "a", P99MS: 3, Lost: 1}, {P99MS: 1, Faults: 2}, {P99MS: 2}})
+	if m.Name != "a" || m.P99MS != 2 || m.Lost != 1 || m.Faults != 2 {
+		t.Errorf("got %+v", m)
+	}
+}

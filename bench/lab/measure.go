@@ -34,6 +34,7 @@ type Figures struct {
 	MSPerMB        float64 `json:"cpu_ms_per_mb"`      // of the process, and of its processor's softirq thread
 	LoopMSPerMB    float64 `json:"loop_cpu_ms_per_mb"` // of the event loops' threads alone; 0: not known
 	BusyShare      float64 `json:"cpu_share"`          // of one processor
+	OtherShare     float64 `json:"other_cpu_share"`    // of it all but the event loops' threads; 0: not known
 	P50MS          float64 `json:"delay_p50_ms"`
 	P99MS          float64 `json:"delay_p99_ms"`
 	Delivered      float64 `json:"delivered"` // of what the stream has, 0 to 1
@@ -45,63 +46,67 @@ type Figures struct {
 
 // Measure opens the viewers and charges the server for the time of the
 // counting. bitrate is that of the stream, in bits per second.
-func (l *Lab) Measure(ctx context.Context, s *Server, load Load, bitrate int) (Figures, error) {
-	cmd := l.Command(ctx, GeneratorCPU, "tmms-bench", load.args()...)
-	pipe, err := cmd.StdoutPipe()
-	if err != nil {
-		return Figures{}, fmt.Errorf("lab: play: %w", err)
-	}
-	if err = cmd.Start(); err != nil {
-		return Figures{}, fmt.Errorf("lab: play: %w", err)
-	}
-	lines := bufio.NewScanner(pipe)
-	if !lines.Scan() || lines.Text() != "counting" {
-		return Figures{}, fmt.Errorf("lab: play printed %q: %w", lines.Text(), cmd.Wait())
-	}
-	before, err := s.used(ctx)
-	if err != nil {
-		return Figures{}, err
-	}
-	// The viewers are still connected when play prints its result.
-	if !lines.Scan() {
-		return Figures{}, fmt.Errorf("lab: play ended: %w", cmd.Wait())
-	}
-	after, err := s.used(ctx)
-	if err != nil {
-		return Figures{}, err
-	}
-	heap, err := s.heap(ctx)
-	if err != nil {
-		return Figures{}, err
-	}
-	rss, err := procstat.RSS(s.PID)
-	if err != nil {
-		return Figures{}, err
-	}
+func (l *Lab) Measure(ctx context.Context, s *Server, load Load, bitrate int) (f Figures, err error) {
 	var r play.Result
-	// What play says of lost viewers is in the result.
-	if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-		return Figures{}, errors.Join(fmt.Errorf("lab: play: %w", err), cmd.Wait())
-	}
-	if err := release(cmd.Wait()); err != nil {
+	f.Name = s.Name
+	used, err := l.count(ctx, s, load.args(), &r, func() (err error) {
+		var herr, rerr error
+		f.HeapBytes, herr = s.heap(ctx)
+		f.RSSBytes, rerr = s.rss()
+		return errors.Join(herr, rerr)
+	})
+	if err != nil {
 		return Figures{}, err
 	}
-	cpu, mb := after.cpu-before.cpu, float64(r.Bytes)/1e6
-	return Figures{
-		Name: s.Name, Viewers: r.Viewers,
-		USPerViewerSec: float64(cpu.Microseconds()) / r.Seconds / float64(r.Viewers),
-		MSPerMB:        cpu.Seconds() * 1000 / mb, LoopMSPerMB: (after.loops - before.loops).Seconds() * 1000 / mb,
-		BusyShare: cpu.Seconds() / r.Seconds, P50MS: r.P50MS, P99MS: r.P99MS,
-		Delivered: r.BitratePerView / float64(bitrate), Lost: r.Lost,
-		Faults: r.Gaps + r.Repeats + r.Damaged + r.Back, RSSBytes: rss, HeapBytes: heap,
-	}, nil
+	mb := float64(r.Bytes) / 1e6
+	f.Viewers, f.Lost, f.Faults = r.Viewers, r.Lost, r.Gaps+r.Repeats+r.Damaged+r.Back
+	f.USPerViewerSec = float64(used.CPU.Microseconds()) / r.Seconds / float64(r.Viewers)
+	f.MSPerMB, f.LoopMSPerMB = used.CPU.Seconds()*1000/mb, used.Loops.Seconds()*1000/mb
+	f.BusyShare, f.OtherShare = used.CPU.Seconds()/r.Seconds, used.others().Seconds()/r.Seconds
+	f.P50MS, f.P99MS, f.Delivered = r.P50MS, r.P99MS, r.BitratePerView/float64(bitrate)
+	return f, nil
 }
 
-func release(err error) error {
-	if err != nil {
-		return fmt.Errorf("lab: play: %w", err)
+// count runs a command of tmms-bench that opens viewers, takes its result, and
+// tells what the server used while they counted. held is called while the
+// viewers are still there.
+func (l *Lab) count(ctx context.Context, s *Server, args []string, result any, held func() error) (u Usage, err error) {
+	cmd := l.Command(ctx, GeneratorCPU, "tmms-bench", args...)
+	out, oerr := cmd.StdoutPipe()
+	in, ierr := cmd.StdinPipe()
+	if err = errors.Join(oerr, ierr); err == nil {
+		err = cmd.Start()
 	}
-	return nil
+	if err != nil {
+		return u, fmt.Errorf("lab: %s: %w", args[0], err)
+	}
+	lines := bufio.NewScanner(out)
+	u, err = s.counted(ctx, lines)
+	if err == nil {
+		// What it says of lost viewers is in the result.
+		err = errors.Join(json.Unmarshal(lines.Bytes(), result), held())
+	}
+	err = errors.Join(err, in.Close(), cmd.Wait())
+	if err != nil {
+		return u, fmt.Errorf("lab: %s: %w", args[0], err)
+	}
+	return u, nil
+}
+
+// counted reads up to the result, and tells what the server used meanwhile.
+func (s *Server) counted(ctx context.Context, lines *bufio.Scanner) (Usage, error) {
+	if !lines.Scan() || lines.Text() != "counting" {
+		return Usage{}, fmt.Errorf("it printed %q", lines.Text())
+	}
+	before, err := s.Used(ctx)
+	if err != nil {
+		return Usage{}, err
+	}
+	if !lines.Scan() {
+		return Usage{}, errors.New("it ended without a result")
+	}
+	after, err := s.Used(ctx)
+	return Usage{after.CPU - before.CPU, after.Loops - before.Loops}, err
 }
 
 func (d Load) args() []string {
@@ -123,32 +128,58 @@ func (d Load) args() []string {
 	return args
 }
 
-// usage is the processor time that was used so far.
-type usage struct{ cpu, loops time.Duration }
+// Usage is the processor time that a server has used, so far or in a time.
+type Usage struct {
+	CPU   time.Duration // of its processes, and of its processor's softirq thread
+	Loops time.Duration // of tmms's event loops' threads
+}
 
-func (s *Server) used(ctx context.Context) (usage, error) {
-	cpu, err := procstat.CPU(s.PID)
-	if err != nil {
-		return usage{}, err
+// others is what was used but for the event loops; 0 where those are not known.
+func (u Usage) others() time.Duration {
+	if u.Loops == 0 {
+		return 0
 	}
-	soft, err := procstat.SoftIRQ(ServerCPU)
-	if err != nil {
-		return usage{}, err
+	return u.CPU - u.Loops
+}
+
+// Used reads what the server has used.
+func (s *Server) Used(ctx context.Context) (Usage, error) {
+	used, err := procstat.SoftIRQ(ServerCPU)
+	for _, pid := range s.processes() {
+		cpu, perr := procstat.CPU(pid)
+		used, err = used+cpu, errors.Join(err, perr)
 	}
-	u := usage{cpu: cpu + soft}
+	u := Usage{CPU: used}
+	if err != nil {
+		return Usage{}, fmt.Errorf("lab: %w", err)
+	}
 	if s.Admin == "" {
 		return u, nil
 	}
 	m, err := s.Metrics(ctx)
 	if err != nil {
-		return usage{}, err
+		return Usage{}, err
 	}
 	for name, v := range m {
 		if strings.HasPrefix(name, "tmms_edge_loop_cpu_seconds_total") {
-			u.loops += time.Duration(v * float64(time.Second))
+			u.Loops += time.Duration(v * float64(time.Second))
 		}
 	}
 	return u, nil
+}
+
+func (s *Server) processes() []int { return append([]int{s.PID}, s.Also...) }
+
+// rss is the resident memory of all the server's processes, in bytes.
+func (s *Server) rss() (sum int64, err error) {
+	for _, pid := range s.processes() {
+		n, err := procstat.RSS(pid)
+		if err != nil {
+			return 0, fmt.Errorf("lab: %w", err)
+		}
+		sum += n
+	}
+	return sum, nil
 }
 
 // heap is what the process's memory holds after a collection: heap in use and
@@ -157,20 +188,37 @@ func (s *Server) heap(ctx context.Context) (int64, error) {
 	if s.Admin == "" {
 		return 0, nil
 	}
-	body, err := fetch(ctx, "http://"+s.Admin+"/debug/pprof/heap?gc=1")
-	if err != nil {
-		return 0, err
+	var stats map[string]int64
+	for range 2 { // what pools hold goes with the second collection
+		body, err := fetch(ctx, "http://"+s.Admin+"/debug/pprof/heap?gc=1&debug=1")
+		if err != nil {
+			return 0, err
+		}
+		stats, err = heapStats(body)
+		body.Close()
+		if err != nil {
+			return 0, fmt.Errorf("lab: %w", err)
+		}
 	}
-	_, err = io.Copy(io.Discard, body)
-	body.Close()
-	if err != nil {
-		return 0, fmt.Errorf("lab: %w", err)
+	return stats["HeapInuse"] + stats["Stack"], nil
+}
+
+// heapStats reads runtime.MemStats, as of right after the collection, from a
+// heap profile as text: lines of the form "# HeapInuse = 8241152".
+func heapStats(profile io.Reader) (map[string]int64, error) {
+	m := map[string]int64{}
+	lines := bufio.NewScanner(profile)
+	for lines.Scan() {
+		name, value, ok := strings.Cut(strings.TrimPrefix(lines.Text(), "# "), " = ")
+		value, _, _ = strings.Cut(value, " ") // "Stack = in use / of the system"
+		if n, err := strconv.ParseInt(value, 10, 64); ok && err == nil {
+			m[name] = n
+		}
 	}
-	m, err := s.Metrics(ctx)
-	if err != nil {
-		return 0, err
+	if m["HeapInuse"] == 0 || m["Stack"] == 0 {
+		return nil, errors.Join(errors.New("a heap profile without HeapInuse and Stack"), lines.Err())
 	}
-	return int64(m["go_memstats_heap_inuse_bytes"] + m["go_memstats_stack_inuse_bytes"]), nil
+	return m, lines.Err()
 }
 
 // Metrics are what the server exposes, by name with labels.

@@ -23,6 +23,13 @@ type Config struct {
 	Sources     int           // local addresses 127.0.0.1 and on to connect from; 1 to 250
 	Warmup      time.Duration // after the last viewer has connected, before counting
 	Duration    time.Duration // of the counting
+	// Laps, if not nil, is used in place of Duration: each value ends a lap, whose
+	// report goes to OnLap, on the run's goroutine, and the next one begins. The run
+	// ends when Laps is closed.
+	Laps  <-chan struct{}
+	OnLap func(Report)
+	// OnResult, if not nil, is called before the viewers are closed.
+	OnResult func(Report) error
 }
 
 // DefaultConfig is 1,000 viewers for 10 s.

@@ -104,7 +104,7 @@ func (t target) dial(ctx context.Context, source int, verify bool) (*viewer, err
 	if err := errors.Join(c.SetDeadline(time.Now().Add(dialTimeout)), t.begin(ctx, c, v, verify)); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	return v, v.take(c)
+	return v, v.take(c, receiveBuffer)
 }
 
 // begin asks to play, over TLS if the target says so.
@@ -173,8 +173,9 @@ func ready(c net.Conn, conn *rtmp.ClientConn) error {
 	}
 }
 
-// take makes c's socket the viewer's own, non-blocking.
-func (v *viewer) take(c net.Conn) error {
+// take makes c's socket the viewer's own, non-blocking, with a receive buffer of
+// so many bytes.
+func (v *viewer) take(c net.Conn, buffer int) error {
 	defer c.Close()
 	f, err := c.(*net.TCPConn).File()
 	if err != nil {
@@ -185,7 +186,7 @@ func (v *viewer) take(c net.Conn) error {
 		return fmt.Errorf("play: %w", err)
 	}
 	if err = unix.SetNonblock(v.fd, true); err == nil {
-		err = unix.SetsockoptInt(v.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+		err = unix.SetsockoptInt(v.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, buffer)
 	}
 	return os.NewSyscallError("setsockopt", err)
 }

@@ -31,10 +31,13 @@ type run struct {
 	checks  []*signal.Check
 	delays  *Histogram
 	bytes   int64
-	lost    int
+	lost    int   // since the last reset
 	reason  error // why the first viewer was lost
 	buf     []byte
 	fresh   chan *viewer
+
+	connected int       // at the last reset
+	began     time.Time // the last reset
 }
 
 // Run opens the viewers, warms up, counts, and closes them. onCount, if not
@@ -70,23 +73,58 @@ func (r *run) run(ctx context.Context, onCount func()) (Report, error) {
 	if err := r.loop(ctx, r.cfg.Warmup); err != nil {
 		return Report{}, err
 	}
-	connected := opened - r.lost
+	r.connected = opened
 	r.reset()
 	if onCount != nil {
 		onCount()
 	}
-	start := time.Now()
-	if err := r.loop(ctx, r.cfg.Duration); err != nil {
+	err := r.count(ctx)
+	if err != nil {
 		return Report{}, err
 	}
+	report := r.report()
+	if r.cfg.OnResult != nil {
+		if err := r.cfg.OnResult(report); err != nil {
+			return report, err
+		}
+	}
+	return report, errors.Join(dialErr, r.reason)
+}
+
+// count counts for the duration, or lap by lap.
+func (r *run) count(ctx context.Context) error {
+	if r.cfg.Laps == nil {
+		return r.loop(ctx, r.cfg.Duration)
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("play: %w", err)
+		}
+		select {
+		case _, more := <-r.cfg.Laps:
+			if !more {
+				return nil
+			}
+			r.cfg.OnLap(r.report())
+			r.reset()
+		default:
+		}
+		if err := r.round(pollMS); err != nil {
+			return err
+		}
+	}
+}
+
+// report is what was counted since the last reset.
+func (r *run) report() Report {
 	report := Report{
-		Viewers: connected, Lost: r.cfg.Viewers - connected + r.lost, Elapsed: time.Since(start),
+		Viewers: r.connected, Lost: r.cfg.Viewers - r.connected + r.lost, Elapsed: time.Since(r.began),
 		Bytes: r.bytes, Verified: len(r.checks), Delay: r.delays,
 	}
 	for _, c := range r.checks {
 		report.Check.Add(c)
 	}
-	return report, errors.Join(dialErr, r.reason)
+	return report
 }
 
 // open dials the viewers at the connect rate while it drains those that are there.
@@ -171,7 +209,8 @@ func (r *run) add(v *viewer) error {
 
 // reset begins the counting; a check goes on from where it is.
 func (r *run) reset() {
-	r.bytes, r.lost = 0, 0
+	r.connected -= r.lost
+	r.bytes, r.lost, r.began = 0, 0, time.Now()
 	*r.delays = *NewHistogram()
 	for _, c := range r.checks {
 		c.Restart()

@@ -36,6 +36,23 @@ func CPU(pid int) (time.Duration, error) {
 	return time.Duration(sum) * clockTick, nil
 }
 
+// Children are the processes that the process has started and that live.
+func Children(pid int) ([]int, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil, fmt.Errorf("procstat: %w", err)
+	}
+	var list []int
+	for field := range strings.FieldsSeq(string(b)) {
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			return nil, fmt.Errorf("procstat: %w", err)
+		}
+		list = append(list, n)
+	}
+	return list, nil
+}
+
 // RSS is the resident memory of the process in bytes.
 func RSS(pid int) (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -52,6 +69,15 @@ func RSS(pid int) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("procstat: process %d has no VmRSS", pid)
+}
+
+// FDs is the number of file descriptors that the process has open.
+func FDs(pid int) (int, error) {
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return 0, fmt.Errorf("procstat: %w", err)
+	}
+	return len(list), nil
 }
 
 // SoftIRQ is the time that the kernel's softirq thread of one processor has

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"tmms/bench/signal"
-	"tmms/media"
 	"tmms/media/rtmp"
 )
 
@@ -24,28 +23,15 @@ const timeout = 10 * time.Second // of the dial, and of a write
 // Run publishes in real time until ctx ends, which is no error. onReady, if
 // not nil, is called once the server has accepted.
 func Run(ctx context.Context, cfg Config, onReady func()) error {
-	source, err := signal.NewSource(cfg.Signal)
-	if err != nil {
-		return err
-	}
-	u, err := rtmp.ParseURL(cfg.URL)
-	if err != nil {
-		return fmt.Errorf("publish: %w", err)
-	}
-	conn := rtmp.NewClientConn(rtmp.ClientConfig{URL: u, Role: rtmp.RolePublish})
-	d := net.Dialer{Timeout: timeout}
-	c, err := d.DialContext(ctx, "tcp", u.Address())
-	if err != nil {
-		return fmt.Errorf("publish: %w", err)
-	}
-	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	p := &publisher{c: c, conn: conn, source: source}
-	if err = p.handshake(); err == nil {
+	p, err := connect(ctx, cfg)
+	if err == nil {
+		defer p.c.Close()
 		if onReady != nil {
 			onReady()
 		}
+		stop := context.AfterFunc(ctx, func() { _ = p.c.SetDeadline(time.Unix(1, 0)) })
+		defer stop()
+		p.headers(cfg.Signal)
 		err = p.publish(ctx)
 	}
 	if ctx.Err() != nil {
@@ -58,6 +44,31 @@ type publisher struct {
 	c      net.Conn
 	conn   *rtmp.ClientConn
 	source *signal.Source
+}
+
+// connect dials and asks to publish; it returns when the server has accepted, or
+// soon after the end of ctx.
+func connect(ctx context.Context, cfg Config) (*publisher, error) {
+	source, err := signal.NewSource(cfg.Signal)
+	if err != nil {
+		return nil, err
+	}
+	u, err := rtmp.ParseURL(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("publish: %w", err)
+	}
+	d := net.Dialer{Timeout: timeout}
+	c, err := d.DialContext(ctx, "tcp", u.Address())
+	if err != nil {
+		return nil, fmt.Errorf("publish: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	p := &publisher{c: c, conn: rtmp.NewClientConn(rtmp.ClientConfig{URL: u, Role: rtmp.RolePublish}), source: source}
+	if err = p.handshake(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return p, nil
 }
 
 func (p *publisher) handshake() error {
@@ -117,9 +128,6 @@ func (p *publisher) publish(ctx context.Context) error {
 		_ = p.c.SetReadDeadline(time.Unix(1, 0))
 		<-gone //nolint:errcheck // it is the end of the connection that this function closes
 	}()
-	video, audio := signal.Headers()
-	p.conn.Publish(rtmp.Message{Type: media.TypeVideo, Body: video})
-	p.conn.Publish(rtmp.Message{Type: media.TypeAudio, Body: audio})
 	start := time.Now()
 	for {
 		select {

@@ -108,3 +108,100 @@ func TestRunIsRefused(t *testing.T) {
 		t.Error("a refused publisher ended without an error")
 	}
 }
+
+// Many streams from one goroutine: each whole, in real time, with the time at
+// which its frames were due.
+func TestFleet(t *testing.T) {
+	const streams = 40
+	ln := listen(t)
+	all := make([]chan rtmp.Message, streams)
+	for i := range all {
+		all[i] = make(chan rtmp.Message, 1000)
+		go accept(t, ln, false, all[i])
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ready := map[string]bool{}
+	cfg := Fleet{
+		Config:  Config{URL: "rtmp://" + ln.Addr().String() + "/live/a", Signal: signal.Config{BitrateBPS: 64_000, FPS: 25, GOP: 50, NoAudio: true}},
+		Streams: streams, Batch: 40 * time.Millisecond,
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cfg.Run(ctx, func(url string) { ready[url] = true }) }()
+	var check signal.Check
+	for i, got := range all {
+		for frames := 0; frames < 25; {
+			m := <-got
+			if m.Type != media.TypeVideo {
+				t.Fatalf("a message of type %d", m.Type)
+			}
+			if m.Body[1] == 0 {
+				continue
+			}
+			if frames++; frames == 1 {
+				check = signal.Check{}
+			}
+			if _, ok := check.See(m.Type, m.Timestamp, m.Body, time.Now()); !ok || m.Timestamp != uint32(40*(frames-1)) {
+				t.Fatalf("stream %d: frame %d at %d ms, marked %v", i, frames, m.Timestamp, ok)
+			}
+		}
+		if check.Gaps+check.Damaged+check.Back+check.Repeats != 0 {
+			t.Errorf("stream %d: %+v", i, check)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if len(ready) != streams || !ready["rtmp://"+ln.Addr().String()+"/live/a-40"] {
+		t.Errorf("ready are %v", ready)
+	}
+}
+
+func TestFleetIsRefused(t *testing.T) {
+	ln := listen(t)
+	go accept(t, ln, true, make(chan rtmp.Message, 1))
+	cfg := Fleet{
+		Config:  Config{URL: "rtmp://" + ln.Addr().String() + "/live/a", Signal: signal.DefaultConfig()},
+		Streams: 1, Batch: 5 * time.Millisecond,
+	}
+	if err := cfg.Run(t.Context(), nil); err == nil {
+		t.Error("a refused publisher ended without an error")
+	}
+	if err := (Fleet{Config: cfg.Config, Streams: 1}).Run(t.Context(), nil); err == nil {
+		t.Error("a batch of 0 was accepted")
+	}
+	if err := (Fleet{Config: cfg.Config, Batch: time.Second}).Run(t.Context(), nil); err == nil {
+		t.Error("0 streams were accepted")
+	}
+}
+
+// A server that ends one stream ends the fleet with an error.
+func TestFleetLosesAStream(t *testing.T) {
+	ln := listen(t)
+	got := make(chan rtmp.Message, 1000)
+	go func() {
+		first, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		go accept(t, &only{ln, first}, false, got)
+		<-got
+		first.Close()
+	}()
+	cfg := Fleet{
+		Config:  Config{URL: "rtmp://" + ln.Addr().String() + "/live/a", Signal: signal.DefaultConfig()},
+		Streams: 1, Batch: 5 * time.Millisecond,
+	}
+	if err := cfg.Run(t.Context(), nil); err == nil {
+		t.Error("the fleet ended without an error")
+	}
+}
+
+// only is a listener that has its connection already.
+type only struct {
+	net.Listener
+	c net.Conn
+}
+
+func (o *only) Accept() (net.Conn, error) { return o.c, nil }

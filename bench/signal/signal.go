@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"time"
 
 	"tmms/media"
@@ -32,9 +33,10 @@ const (
 
 // Config of a synthetic stream.
 type Config struct {
-	BitrateBPS int // of the FLV tags: 64,000 to 100,000,000
-	FPS        int // 1 to 240
-	GOP        int // frames from keyframe to keyframe: 1 to 10,000
+	BitrateBPS int  // of the FLV tags: 64,000 to 100,000,000
+	FPS        int  // 1 to 240
+	GOP        int  // frames from keyframe to keyframe: 1 to 10,000
+	NoAudio    bool // video alone; 43 audio frames a second are 132 kbit/s
 }
 
 // DefaultConfig is the stream of the measured figures: 2 Mbit/s, 30 fps, a keyframe each 2 s.
@@ -70,7 +72,10 @@ func NewSource(cfg Config) (*Source, error) {
 	s := &Source{cfg: cfg, audio: make([]byte, audioBody)}
 	s.audio[0], s.audio[1] = 0xAF, 1
 	gopSeconds := float64(cfg.GOP) / float64(cfg.FPS)
-	video := float64(cfg.BitrateBPS)/8*gopSeconds - audioRate*gopSeconds*(audioBody+tagFraming)
+	video := float64(cfg.BitrateBPS) / 8 * gopSeconds
+	if !cfg.NoAudio {
+		video -= audioRate * gopSeconds * (audioBody + tagFraming)
+	}
 	video = max(video-float64(cfg.GOP)*tagFraming, float64(cfg.GOP*minBody))
 	s.key = int(video)
 	if cfg.GOP > 1 {
@@ -90,8 +95,7 @@ type Frame struct {
 
 // Next returns the next frame in order of time; now goes into its marker.
 func (s *Source) Next(now time.Time) Frame {
-	video := time.Duration(s.videos) * time.Second / time.Duration(s.cfg.FPS)
-	audio := time.Duration(s.audios) * time.Second / audioRate
+	video, audio := s.due()
 	if audio < video {
 		s.audios++
 		return Frame{Type: media.TypeAudio, Due: audio, Body: s.audio}
@@ -108,7 +112,17 @@ func (s *Source) Next(now time.Time) Frame {
 
 // Due is when the frame that Next returns is due.
 func (s *Source) Due() time.Duration {
-	return min(time.Duration(s.videos)*time.Second/time.Duration(s.cfg.FPS), time.Duration(s.audios)*time.Second/audioRate)
+	video, audio := s.due()
+	return min(video, audio)
+}
+
+// due is when the next frame of each track is due.
+func (s *Source) due() (video, audio time.Duration) {
+	video = time.Duration(s.videos) * time.Second / time.Duration(s.cfg.FPS)
+	if s.cfg.NoAudio {
+		return video, math.MaxInt64
+	}
+	return video, time.Duration(s.audios) * time.Second / audioRate
 }
 
 func appendMarked(b []byte, seq uint32, key bool, size int, now time.Time) []byte {

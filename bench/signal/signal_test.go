@@ -8,7 +8,12 @@ import (
 )
 
 func TestSourceKeepsItsBitrate(t *testing.T) {
-	for _, cfg := range []Config{DefaultConfig(), {BitrateBPS: 250_000, FPS: 25, GOP: 50}, {BitrateBPS: 8_000_000, FPS: 60, GOP: 1}} {
+	for _, cfg := range []Config{
+		DefaultConfig(),
+		{BitrateBPS: 250_000, FPS: 25, GOP: 50},
+		{BitrateBPS: 8_000_000, FPS: 60, GOP: 1},
+		{BitrateBPS: 64_000, FPS: 25, GOP: 50, NoAudio: true},
+	} {
 		s, err := NewSource(cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -17,6 +22,9 @@ func TestSourceKeepsItsBitrate(t *testing.T) {
 		var last time.Duration
 		for {
 			f := s.Next(time.Time{})
+			if cfg.NoAudio && f.Type != media.TypeVideo {
+				t.Fatal("a frame that is not video")
+			}
 			if f.Due < last {
 				t.Fatalf("frame due at %v after %v", f.Due, last)
 			}

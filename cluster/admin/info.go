@@ -62,7 +62,7 @@ type ViewerInfo struct {
 	Remote    string    `json:"remote"`
 	Since     time.Time `json:"since"`
 	SentBytes int64     `json:"sent_bytes"`
-	LagMS     int64     `json:"lag_ms"`
+	LagMS     int64     `json:"lag_ms"`         // behind the node's newest packet; 0 for hls
 	Node      string    `json:"node,omitempty"` // name of the node that serves it; left to the admin port
 }
 

@@ -67,7 +67,7 @@ type Deps struct {
 
 // Defaults of Config.
 const (
-	aloneHeartbeat  = 50 * time.Millisecond
+	aloneHeartbeat  = 100 * time.Millisecond
 	groupHeartbeat  = 800 * time.Millisecond
 	defaultApply    = 5 * time.Second
 	defaultSnapshot = 8192
@@ -138,7 +138,10 @@ func (n *Node) raftConfig() *raft.Config {
 	rc.LocalID = raft.ServerID(n.ID())
 	rc.HeartbeatTimeout = n.cfg.Heartbeat
 	rc.ElectionTimeout = n.cfg.Heartbeat
-	rc.LeaderLeaseTimeout = max(n.cfg.Heartbeat/2, 5*time.Millisecond) // 5 ms is raft's minimum
+	rc.LeaderLeaseTimeout = n.cfg.Heartbeat // how often a leader that is alone looks at nobody
+	if !n.cfg.alone() {
+		rc.LeaderLeaseTimeout = max(n.cfg.Heartbeat/2, 5*time.Millisecond) // 5 ms is raft's minimum
+	}
 	rc.SnapshotThreshold = n.cfg.SnapshotThreshold
 	rc.TrailingLogs = trailingLogs
 	rc.ShutdownOnRemove = false // Run ends by its context only

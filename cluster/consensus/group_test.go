@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -92,8 +94,8 @@ func (p *peers) Status(context.Context) (Status, error) {
 	return Status{}, ErrNotLeader
 }
 
-// group starts n voters that reach each other through memory.
-func group(t *testing.T, n int) []*running {
+// group starts n voters that reach each other through memory; log may be nil.
+func group(t *testing.T, n int, heartbeat time.Duration, log *slog.Logger) []*running {
 	t.Helper()
 	var voters []Voter
 	var transports []*raft.InmemTransport
@@ -110,8 +112,8 @@ func group(t *testing.T, n int) []*running {
 	var nodes []*running
 	p := &peers{}
 	for i := range n {
-		cfg := Config{Name: voters[i].Name, Voters: voters, Heartbeat: 100 * time.Millisecond}
-		r := start(t, cfg, Deps{Transport: transports[i], Peers: p})
+		cfg := Config{Name: voters[i].Name, Voters: voters, Heartbeat: heartbeat}
+		r := start(t, cfg, Deps{Transport: transports[i], Peers: p, Log: log})
 		p.set(r.Node)
 		nodes = append(nodes, r)
 	}
@@ -140,7 +142,7 @@ func leaderOf(t *testing.T, nodes []*running) (leader *running, others []*runnin
 // Requirement: C5 (config and placement are replicated, every node sees the
 // same revision, and a claim is decided once for all). Requirement: S5.
 func TestGroup(t *testing.T) {
-	nodes := group(t, 3)
+	nodes := group(t, 3, 100*time.Millisecond, nil)
 	leader, others := leaderOf(t, nodes)
 	rev, err := leader.SetConfig(t.Context(), 0, doc("a.example"), "ops")
 	if err != nil {
@@ -176,4 +178,56 @@ func TestGroup(t *testing.T) {
 	if owned.Placement != p {
 		t.Errorf("the new leader knows %+v, want %+v", owned.Placement, p)
 	}
+}
+
+// A leader that is stopped hands its leadership over: nobody waits for an
+// election timeout, and a write is never refused. Requirement: C5.
+func TestLeaderHandsOver(t *testing.T) {
+	logs := &logBuffer{}
+	// Longer than a busy machine holds a goroutine up.
+	const heartbeat = 2 * time.Second
+	nodes := group(t, 3, heartbeat, slog.New(slog.NewTextHandler(logs, nil)))
+	leader, others := leaderOf(t, nodes)
+	logs.reset()
+	leader.end(t)
+	for i, r := range others {
+		if _, err := r.Claim(t.Context(), key(fmt.Sprint("after", i))); err != nil {
+			t.Errorf("a claim after the leader's end: %v", err)
+		}
+	}
+	text := logs.String()
+	if !strings.Contains(text, "leadership was given up") || strings.Contains(text, "heartbeat timeout reached") {
+		t.Errorf("the log says\n%s", text)
+	}
+	next, _ := leaderOf(t, others)
+	last := others[0]
+	if last == next {
+		last = others[1]
+	}
+	last.end(t)
+	next.end(t) // nobody answers it
+}
+
+// logBuffer is a log that can be read while it is written.
+type logBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *logBuffer) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
 }

@@ -263,6 +263,33 @@ func (l *leadership) tidy(now time.Time) error {
 	return nil
 }
 
+// successor is the voter that answers first, if any of the others does.
+func (l *leadership) successor(ctx context.Context) (to raft.Server, ok bool) {
+	servers := l.servers()
+	ctx, cancel := context.WithTimeout(ctx, l.node.cfg.Heartbeat)
+	defer cancel()
+	answered := make(chan raft.Server, len(servers))
+	var asking sync.WaitGroup
+	for _, s := range servers {
+		if s.Suffrage != raft.Voter || string(s.ID) == l.node.ID() {
+			continue
+		}
+		asking.Go(func() {
+			if l.answers(ctx, s) {
+				answered <- s
+				cancel()
+			}
+		})
+	}
+	asking.Wait()
+	select {
+	case to = <-answered:
+		return to, true
+	default:
+		return raft.Server{}, false
+	}
+}
+
 // members are the ids of the group.
 func (l *leadership) members() map[string]bool {
 	ids := map[string]bool{}

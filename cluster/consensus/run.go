@@ -84,18 +84,20 @@ func (n *Node) closeTransport() error {
 	return nil
 }
 
-// supervise waits for the end; meanwhile it acts on leadership.
-func (n *Node) supervise(ctx context.Context, r *raft.Raft) error {
+// supervise waits for the end; meanwhile it acts on leadership, which it hands
+// over before it ends its duties.
+func (n *Node) supervise(end context.Context, r *raft.Raft) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(end))
 	defer cancel()
 	wg.Go(func() { n.awaitLeader(ctx, r) })
 	wg.Go(func() { n.lease.Run(ctx, n.renew) })
 	endTerm := func() {}
 	for {
 		select {
-		case <-ctx.Done():
+		case <-end.Done():
+			n.handOver(ctx, r)
 			return nil
 		case err := <-n.failed:
 			return fmt.Errorf("consensus: the applier stopped: %w", err)
@@ -107,6 +109,26 @@ func (n *Node) supervise(ctx context.Context, r *raft.Raft) error {
 			}
 		}
 	}
+}
+
+// handOver gives the leadership to a voter that answers, so that the group need
+// not find out by its silence that this node has stopped. It takes three election
+// timeouts at most, if nobody takes it.
+func (n *Node) handOver(ctx context.Context, r *raft.Raft) {
+	l := n.leading.Load()
+	if l == nil || n.peers == nil || r.State() != raft.Leader {
+		return
+	}
+	to, ok := l.successor(ctx)
+	if !ok {
+		return
+	}
+	if err := r.LeadershipTransferToServer(to.ID, to.Address).Error(); err != nil {
+		n.log.Warn("leadership was not handed over", slog.String("node", n.ID()), slog.String("name", string(to.Address)),
+			slog.Any("err", err))
+		return
+	}
+	n.log.Info("leadership was given up", slog.String("node", n.ID()), slog.String("name", string(to.Address)))
 }
 
 // begin starts the duties of a leader; end stops them and waits.

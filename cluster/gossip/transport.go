@@ -81,11 +81,17 @@ func (t *transport) bound() netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
-// start begins to read; dials end with ctx.
+// start begins to read, unless Shutdown came first: its wait for the readers must
+// not meet their first. Dials end with ctx.
 func (t *transport) start(ctx context.Context, advertise netip.AddrPort) {
 	t.advertise = advertise
 	t.dialer = func(addr string, timeout time.Duration) (net.Conn, error) {
 		return (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", addr)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended {
+		return
 	}
 	t.readers.Go(t.readPackets)
 	t.readers.Go(t.accept)
@@ -173,7 +179,8 @@ func (t *transport) forget(s *stream) {
 	delete(t.conns, s)
 }
 
-// Shutdown implements memberlist.Transport; it may be called twice.
+// Shutdown implements memberlist.Transport; it may be called twice, and at any
+// time, before start too.
 func (t *transport) Shutdown() error {
 	t.mu.Lock()
 	if t.ended {

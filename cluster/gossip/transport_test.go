@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,6 +71,28 @@ func TestStreamBytesAreBounded(t *testing.T) {
 	n, err := io.Copy(io.Discard, s)
 	if n != media.MaxGossipStreamBytes || !errors.Is(err, errTooLong) {
 		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
+// A transport that is shut down while it starts, or before, has no readers left.
+func TestShutdownMeetsStart(t *testing.T) {
+	for range 50 {
+		tr, err := newTransport("127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var both sync.WaitGroup
+		both.Go(func() { tr.start(t.Context(), tr.bound()) })
+		both.Go(func() {
+			if err := tr.Shutdown(); err != nil {
+				t.Error(err)
+			}
+		})
+		both.Wait()
+		tr.readers.Wait()
+		if _, err := net.Dial("tcp", tr.bound().String()); err == nil {
+			t.Error("the port is still open")
+		}
 	}
 }
 

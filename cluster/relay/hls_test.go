@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -226,7 +227,7 @@ func TestShelf(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := newLister(w, 7, 100)
-		var s shelf
+		s := shelf{budget: &segmentBudget{limit: media.MaxHLSNodeBytes}}
 		type event struct {
 			x   *hls.Index
 			seg *hls.Segment
@@ -273,7 +274,7 @@ func TestShelf(t *testing.T) {
 		}
 		for _, e := range events {
 			if e.seg != nil {
-				if err := s.reserve(e.seg.Size); err != nil {
+				if err := s.reserve(idOf(e.seg), e.seg.Size); err != nil {
 					t.Fatal(err)
 				}
 				show(s.segment(idOf(e.seg), e.seg.Chunks))
@@ -301,18 +302,18 @@ func TestShelf(t *testing.T) {
 		if held != s.bytes {
 			t.Fatalf("seed %d: %d bytes are counted, %d held", seed, s.bytes, held)
 		}
-		if s.clear(); s.bytes != 0 {
-			t.Fatalf("seed %d: %d bytes are left", seed, s.bytes)
+		if s.clear(); s.bytes != 0 || s.budget.held.Load() != 0 {
+			t.Fatalf("seed %d: %d bytes are left, %d of the node's", seed, s.bytes, s.budget.held.Load())
 		}
 	}
 }
 
 func TestShelfIsBounded(t *testing.T) {
-	var s shelf
-	if err := s.reserve(media.MaxHLSStreamBytes + 1); err == nil {
-		t.Error("room for more than a stream may have")
+	s := shelf{budget: &segmentBudget{limit: media.MaxHLSNodeBytes}}
+	if err := s.reserve(segmentID{}, media.MaxHLSStreamBytes+1); !errors.Is(err, errNoRoom) {
+		t.Errorf("more than a stream may have: %v", err)
 	}
-	if err := s.reserve(media.MaxHLSStreamBytes); err != nil {
+	if err := s.reserve(segmentID{}, media.MaxHLSStreamBytes); err != nil {
 		t.Error(err)
 	}
 	s.segment(segmentID{1, 5}, [][]byte{make([]byte, 10)})

@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"io"
+	"time"
 
 	"tmms/cluster/fabric"
 	"tmms/media/hls"
@@ -58,12 +59,13 @@ func (in *intake) readSegment(stream *fabric.ReceiveStream, b *inbox, h relaywir
 	kept := false
 	defer func() {
 		if !kept {
-			in.unreserve(size(chunks))
+			in.giveBack(size(chunks))
 		}
 	}()
+	id := segmentID{h.Epoch, h.MSN}
 	for left := h.Size; left > 0; {
 		n := min(left, segmentChunk)
-		if !in.reserve(n) {
+		if !in.reserve(id, n) {
 			stream.CancelRead(code(relaywire.CodeOverflow))
 			return
 		}
@@ -76,7 +78,7 @@ func (in *intake) readSegment(stream *fabric.ReceiveStream, b *inbox, h relaywir
 	}
 	in.publish(func(s *shelf) *hls.Index {
 		kept = true
-		return s.segment(segmentID{h.Epoch, h.MSN}, chunks)
+		return s.segment(id, chunks)
 	})
 }
 
@@ -95,15 +97,33 @@ func (r reading) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// reserve asks for room on the shelf, which is the pull's.
-func (in *intake) reserve(n int) bool {
-	in.pull.mu.Lock()
-	defer in.pull.mu.Unlock()
-	return in.err == nil && in.pull.hls && in.pull.shelf.reserve(n) == nil
+// reserve asks for room on the shelf, which is the pull's. For a segment that a
+// playlist needs, all pulls give up what is behind theirs.
+func (in *intake) reserve(id segmentID, n int) bool {
+	p := in.pull.puller
+	behind, err := in.tryReserve(id, n)
+	if now := time.Now(); errors.Is(err, errNoRoom) && !behind && p.segments.mayTrim(now) {
+		p.trim()
+		p.segments.trimmed(now)
+		_, err = in.tryReserve(id, n)
+	}
+	if errors.Is(err, errNoRoom) {
+		p.segments.shed.Add(1)
+	}
+	return err == nil
 }
 
-func (in *intake) unreserve(n int) {
+func (in *intake) tryReserve(id segmentID, n int) (behind bool, err error) {
 	in.pull.mu.Lock()
 	defer in.pull.mu.Unlock()
-	_ = in.pull.shelf.reserve(-n)
+	if in.err != nil || !in.pull.hls {
+		return false, errClosed
+	}
+	return in.pull.shelf.behind(id), in.pull.shelf.reserve(id, n)
+}
+
+func (in *intake) giveBack(n int) {
+	in.pull.mu.Lock()
+	defer in.pull.mu.Unlock()
+	in.pull.shelf.giveBack(n)
 }

@@ -83,6 +83,8 @@ func newServerMetrics(reg prometheus.Registerer) (*serverMetrics, error) {
 type pullMetrics struct {
 	puller *Puller
 	pulls  *prometheus.Desc
+	held   *prometheus.Desc
+	shed   *prometheus.Desc
 
 	lag    prometheus.Histogram
 	bytes  prometheus.Counter // in
@@ -97,6 +99,10 @@ func newPullMetrics(p *Puller, reg prometheus.Registerer) (*pullMetrics, error) 
 	m := &pullMetrics{
 		puller: p,
 		pulls:  prometheus.NewDesc("tmms_edge_pulls", "Streams that are pulled from other nodes.", []string{"state"}, nil),
+		held: prometheus.NewDesc("tmms_edge_segment_bytes",
+			"Bytes of HLS segments that are held of pulled streams.", nil, nil),
+		shed: prometheus.NewDesc("tmms_edge_segments_shed_total",
+			"HLS segments that the node had no room for; those behind the playlists go first.", nil, nil),
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "tmms_relay_lag_seconds",
 			Help:    "Time from a packet's arrival at the owner to its arrival here, by both nodes' clocks; sampled.",
@@ -115,6 +121,8 @@ func newPullMetrics(p *Puller, reg prometheus.Registerer) (*pullMetrics, error) 
 // Describe implements prometheus.Collector.
 func (m *pullMetrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.pulls
+	ch <- m.held
+	ch <- m.shed
 	m.lag.Describe(ch)
 }
 
@@ -129,5 +137,8 @@ func (m *pullMetrics) Collect(ch chan<- prometheus.Metric) {
 	for phase, n := range count {
 		ch <- prometheus.MustNewConstMetric(m.pulls, prometheus.GaugeValue, float64(n), phaseName(int32(phase)))
 	}
+	b := m.puller.segments
+	ch <- prometheus.MustNewConstMetric(m.held, prometheus.GaugeValue, float64(b.held.Load()))
+	ch <- prometheus.MustNewConstMetric(m.shed, prometheus.CounterValue, float64(b.shed.Load()))
 	m.lag.Collect(ch)
 }

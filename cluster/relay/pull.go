@@ -59,7 +59,7 @@ func phaseName(phase int32) string {
 }
 
 func newPull(p *Puller, f *Feed, placement state.Placement) *pull {
-	return &pull{puller: p, feed: f, placement: placement, wake: make(chan struct{}, 1)}
+	return &pull{puller: p, feed: f, placement: placement, wake: make(chan struct{}, 1), shelf: shelf{budget: p.segments}}
 }
 
 // poke makes the pull look at everything anew.
@@ -117,7 +117,8 @@ func (p *pull) end() {
 		p.writer.End()
 	}
 	p.writer, p.started, p.seen = nil, false, relaywire.Position{}
-	p.shelf = shelf{}
+	p.shelf.clear()
+	p.shelf = shelf{budget: p.puller.segments, bytes: p.shelf.bytes} // what is being read gives its room back
 }
 
 // step looks at everything and does what is to be done now; ok = false: the
@@ -303,6 +304,15 @@ func (p *pull) tellHLS(on bool) {
 	p.mu.Unlock()
 	if p.intake != nil {
 		p.intake.update(on, have)
+	}
+}
+
+// trim drops the segments that the node has no room for.
+func (p *pull) trim() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if x := p.shelf.trim(); x != nil && p.writer != nil {
+		p.writer.PublishIndex(x)
 	}
 }
 

@@ -3,6 +3,8 @@ package relay
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +14,7 @@ import (
 	"tmms/media/relaywire"
 )
 
-// PullConfig has the times of pulls; zero values mean the defaults.
+// PullConfig has the times and bounds of pulls; zero values mean the defaults.
 type PullConfig struct {
 	// Linger is how long a pull goes on after its last reader; default 5 s.
 	Linger time.Duration
@@ -29,6 +31,9 @@ type PullConfig struct {
 	// RetryMin and RetryMax bound the pause before another try, which doubles
 	// and is drawn at random below that; default 50 ms and 2 s.
 	RetryMin, RetryMax time.Duration
+	// SegmentBytes bounds the HLS segments of all pulls together; default and
+	// maximum media.MaxHLSNodeBytes.
+	SegmentBytes int64
 }
 
 func (c PullConfig) withDefaults() PullConfig {
@@ -47,6 +52,9 @@ func (c PullConfig) withDefaults() PullConfig {
 			*d.value = d.def
 		}
 	}
+	if c.SegmentBytes <= 0 || c.SegmentBytes > media.MaxHLSNodeBytes {
+		c.SegmentBytes = media.MaxHLSNodeBytes
+	}
 	return c
 }
 
@@ -63,6 +71,8 @@ type Puller struct {
 	budget  *retryBudget
 	buffers sync.Pool // *[]byte, for what is being read
 	done    chan *pull
+
+	segments *segmentBudget
 
 	wg sync.WaitGroup
 
@@ -90,6 +100,7 @@ func NewPuller(hub *Hub, f *fabric.Fabric, c Cluster, cfg PullConfig, deps Deps)
 		budget: newRetryBudget(), done: make(chan *pull), wanted: map[media.StreamKey]struct{}{},
 		pulls: map[media.StreamKey]*pull{}, links: map[*fabric.Session]*link{},
 	}
+	p.segments = &segmentBudget{limit: p.cfg.SegmentBytes}
 	p.buffers.New = func() any {
 		b := make([]byte, 0, readBuffer)
 		return &b
@@ -233,6 +244,17 @@ func (p *Puller) remove(pl *pull) {
 	delete(p.pulls, pl.feed.key)
 	p.mu.Unlock()
 	pl.feed.letGo()
+}
+
+// trim makes all pulls drop the segments behind their playlists, where the node
+// has no room for them.
+func (p *Puller) trim() {
+	p.mu.Lock()
+	pulls := slices.Collect(maps.Values(p.pulls))
+	p.mu.Unlock()
+	for _, pl := range pulls {
+		pl.trim()
+	}
 }
 
 // target is the owner of a placement, as the fabric dials it.

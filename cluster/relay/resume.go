@@ -6,13 +6,13 @@ import (
 )
 
 // Reported gives how far the readers at other nodes had got in the stream when
-// they came to this node, over all of them: the highest decoding time, and a
-// segment number above all that they have seen; 0 if nobody had anything. A new
-// owner of the stream goes on behind it.
-func (l *Live) Reported() (dts media.Timestamp, nextMSN uint64) {
+// they came to this node, over all of them: the highest decoding time, and of
+// HLS a segment number above all that they have seen and the discontinuities
+// before it; 0 if nobody had anything. A new owner of the stream goes on behind it.
+func (l *Live) Reported() (dts media.Timestamp, nextMSN, discontinuities uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.reported.DTS, l.reported.MSN
+	return l.reported.DTS, l.reported.MSN, l.reported.Discontinuities
 }
 
 // report notes how far a reader had got.
@@ -22,5 +22,6 @@ func (l *Live) report(p relaywire.Position) {
 	l.reported.DTS = max(l.reported.DTS, p.DTS)
 	if p.SegmentEpoch != 0 && p.SegmentEpoch < l.Epoch() {
 		l.reported.MSN = max(l.reported.MSN, p.MSN+1)
+		l.reported.Discontinuities = max(l.reported.Discontinuities, p.Discontinuities)
 	}
 }

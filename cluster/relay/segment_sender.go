@@ -167,10 +167,10 @@ func (h *segmentSender) segment(ctx context.Context, s *hls.Segment) error {
 	if refused, ok := errors.AsType[*fabric.StreamError](err); ok && refused.Remote {
 		return nil // the subscriber has no room for this one
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		_ = stream.Close() // fails if the subscriber has refused the segment meanwhile
 	}
-	return stream.Close()
+	return err
 }
 
 // write sends b; the end of ctx resets the stream.

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -23,16 +24,45 @@ type shelf struct {
 	segments map[segmentID]*hls.Segment // with their bytes
 	loose    map[segmentID][][]byte     // bytes of segments that no record has named yet
 	bytes    int                        // of segments and loose, and reserved
+
+	budget *segmentBudget // that bytes are of; set at construction
+	shed   bool           // what is behind the playlist was dropped with the last prune
 }
 
-// reserve asks for room for n bytes of a segment that is being read; n < 0
-// gives it back.
-func (s *shelf) reserve(n int) error {
-	if n > 0 && s.bytes+n > media.MaxHLSStreamBytes {
-		return fmt.Errorf("relay: segments of %d bytes, the limit is %d", s.bytes+n, media.MaxHLSStreamBytes)
+// errNoRoom refuses a segment.
+var errNoRoom = errors.New("relay: no room for the segment")
+
+// reserve asks for room for n bytes of a segment that is being read.
+func (s *shelf) reserve(id segmentID, n int) error {
+	if s.bytes+n > media.MaxHLSStreamBytes {
+		return fmt.Errorf("%w: the stream would have %d bytes, the limit is %d",
+			errNoRoom, s.bytes+n, media.MaxHLSStreamBytes)
+	}
+	if !s.budget.take(n, s.behind(id)) {
+		return fmt.Errorf("%w: the node's %d bytes are used", errNoRoom, s.budget.limit)
 	}
 	s.bytes += n
 	return nil
+}
+
+// giveBack is the reverse of reserve.
+func (s *shelf) giveBack(n int) {
+	s.bytes -= n
+	s.budget.give(n)
+}
+
+// behind tells that the newest record has a segment, and does not list it.
+func (s *shelf) behind(id segmentID) bool {
+	if len(s.records) == 0 {
+		return false
+	}
+	newest := s.records[len(s.records)-1]
+	for _, seg := range newest.Segments[:len(newest.Segments)-newest.Listed] {
+		if idOf(seg) == id {
+			return true
+		}
+	}
+	return false
 }
 
 // index takes an index whose segments have no bytes. publish is what readers
@@ -70,7 +100,7 @@ func (s *shelf) segment(id segmentID, chunks [][]byte) (publish *hls.Index) {
 		s.segments, s.loose = map[segmentID]*hls.Segment{}, map[segmentID][][]byte{}
 	}
 	if s.segments[id] != nil || s.loose[id] != nil {
-		s.bytes -= size(chunks)
+		s.giveBack(size(chunks))
 		return nil
 	}
 	var found *hls.Segment
@@ -91,7 +121,7 @@ func (s *shelf) segment(id segmentID, chunks [][]byte) (publish *hls.Index) {
 	case s.coming(id):
 		s.loose[id] = chunks
 	default:
-		s.bytes -= size(chunks)
+		s.giveBack(size(chunks))
 	}
 	return s.settle()
 }
@@ -109,7 +139,7 @@ func (s *shelf) coming(id segmentID) bool {
 // fill completes a segment, unless its bytes are not what its record says.
 func (s *shelf) fill(seg *hls.Segment, chunks [][]byte) {
 	if size(chunks) != seg.Size {
-		s.bytes -= size(chunks)
+		s.giveBack(size(chunks))
 		return
 	}
 	seg.Chunks = chunks
@@ -151,7 +181,7 @@ func (s *shelf) whole(x *hls.Index) bool {
 // playlist whose bytes are not here.
 func (s *shelf) show(x *hls.Index) *hls.Index {
 	first := len(x.Segments) - x.Listed
-	for first > 0 && s.segments[idOf(x.Segments[first-1])] != nil {
+	for first > 0 && !s.shed && s.segments[idOf(x.Segments[first-1])] != nil {
 		first--
 	}
 	if p := s.shown; p != nil && p.Epoch == x.Epoch && p.Version == x.Version && len(p.Segments) == len(x.Segments)-first {
@@ -167,23 +197,42 @@ func (s *shelf) show(x *hls.Index) *hls.Index {
 	return &shown
 }
 
-// prune drops the segments that no record has.
+// trim drops what the node has no room for; publish is as for index.
+func (s *shelf) trim() (publish *hls.Index) {
+	if x := s.settle(); x != nil {
+		return x
+	}
+	s.prune()
+	return nil
+}
+
+// prune drops the segments that no record has, and those behind the playlists
+// where the node has no room for them.
 func (s *shelf) prune() {
 	named := make(map[segmentID]struct{})
+	s.shed = s.budget.tight()
 	for _, x := range s.records {
-		for _, seg := range x.Segments {
+		list := x.Segments
+		if s.shed {
+			list = x.Playlist()
+		}
+		for _, seg := range list {
 			named[idOf(seg)] = struct{}{}
 		}
 	}
 	for id, seg := range s.segments {
-		if _, ok := named[id]; !ok {
-			s.bytes -= seg.Size
-			delete(s.segments, id)
+		if _, ok := named[id]; ok {
+			continue
 		}
+		if s.shed && s.behind(id) {
+			s.budget.shed.Add(1)
+		}
+		s.giveBack(seg.Size)
+		delete(s.segments, id)
 	}
 	for id, chunks := range s.loose {
 		if !s.coming(id) {
-			s.bytes -= size(chunks)
+			s.giveBack(size(chunks))
 			delete(s.loose, id)
 		}
 	}
@@ -192,10 +241,10 @@ func (s *shelf) prune() {
 // clear drops everything but the memory of what was served.
 func (s *shelf) clear() {
 	for _, seg := range s.segments {
-		s.bytes -= seg.Size
+		s.giveBack(seg.Size)
 	}
 	for _, chunks := range s.loose {
-		s.bytes -= size(chunks)
+		s.giveBack(size(chunks))
 	}
 	s.segments, s.loose, s.records, s.shown = nil, nil, nil, nil
 }
@@ -207,6 +256,14 @@ func (s *shelf) adopt(x *hls.Index) {
 		return
 	}
 	s.shown, s.epoch, s.high = x, x.Epoch, idOf(x.Segments[len(x.Segments)-1])
+}
+
+// discontinuities counts those of the stream in and before what is shown.
+func (s *shelf) discontinuities() uint64 {
+	if s.shown == nil {
+		return 0
+	}
+	return s.shown.Discontinuities()
 }
 
 // have names the newest segment up to which everything is here.

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,14 +22,16 @@ type comparison struct {
 	pairs   int
 	flushes []time.Duration
 	engines []string
+	protos  []string
+	warmup  time.Duration
 	out     io.Writer
 }
 
 // contender is one line of the comparison's table.
 type contender struct {
 	name  string
+	proto string
 	start func(ctx context.Context, flush time.Duration) (*lab.Server, error)
-	url   func(*lab.Server) string
 }
 
 const floorName = "C floor, HTTP-FLV"
@@ -43,7 +44,9 @@ func compareCommand(ctx context.Context, flags *flag.FlagSet, args []string, out
 	flags.IntVar(&c.pairs, "pairs", 3, "runs of each, in turns; the medians are printed")
 	flushes := flags.String("flush", "20,100,350", "flush intervals in ms")
 	engines := flags.String("engines", "epoll,io_uring", "engines of the server")
-	results := flags.String("results", "", "write fanout.json and fanout.svg into this `DIR`")
+	protos := flags.String("protos", "flv,rtmp", "protocols of the server's viewers")
+	flags.DurationVar(&c.warmup, "warmup", 1500*time.Millisecond, "time from the last viewer's connecting to the counting")
+	dir := resultsFlag(flags, "fanout.json and fanout.svg")
 	if err = parse(flags, args); err != nil {
 		return err
 	}
@@ -51,6 +54,9 @@ func compareCommand(ctx context.Context, flags *flag.FlagSet, args []string, out
 		return err
 	}
 	c.engines = strings.Split(*engines, ",")
+	if c.protos, err = parseProtos(*protos); err != nil {
+		return err
+	}
 	if c.lab, err = lab.New(ctx, flags.Output()); err != nil {
 		return err
 	}
@@ -59,10 +65,7 @@ func compareCommand(ctx context.Context, flags *flag.FlagSet, args []string, out
 	if err != nil {
 		return err
 	}
-	if err = table.print(out); err != nil || *results == "" {
-		return err
-	}
-	return table.save(*results)
+	return errors.Join(table.print(out), dir.save("fanout", table, table.chart()))
 }
 
 func parseFlushes(s string) ([]time.Duration, error) {
@@ -77,24 +80,35 @@ func parseFlushes(s string) ([]time.Duration, error) {
 	return list, nil
 }
 
+// protoNames are the protocols that the generator plays, by their flags.
+func protoNames() map[string]string { return map[string]string{"flv": "HTTP-FLV", "rtmp": "RTMP"} }
+
+func parseProtos(s string) ([]string, error) {
+	list := strings.Split(s, ",")
+	for _, p := range list {
+		if protoNames()[p] == "" {
+			return nil, fmt.Errorf("compare: protocol %q is not flv or rtmp", p)
+		}
+	}
+	return list, nil
+}
+
 // contenders are the floor first, then the server in all its ways.
 func (c *comparison) contenders() []contender {
-	list := make([]contender, 0, 1+2*len(c.engines))
+	list := make([]contender, 0, 1+len(c.protos)*len(c.engines))
 	list = append(list, contender{
-		name: floorName,
+		name: floorName, proto: "flv",
 		start: func(ctx context.Context, flush time.Duration) (*lab.Server, error) {
 			return c.lab.Floor(ctx, flush, c.bitrate)
 		},
-		url: func(s *lab.Server) string { return s.FLV("bench") },
 	})
 	for _, engine := range c.engines {
 		start := func(ctx context.Context, flush time.Duration) (*lab.Server, error) {
 			return c.lab.TMMS(ctx, "tmms", "edge.engine="+engine, "edge.flush="+flush.String())
 		}
-		list = append(list,
-			contender{"HTTP-FLV, " + engine, start, func(s *lab.Server) string { return s.FLV("bench") }},
-			contender{"RTMP, " + engine, start, func(s *lab.Server) string { return s.Play("bench") }},
-		)
+		for _, proto := range c.protos {
+			list = append(list, contender{protoNames()[proto] + ", " + engine, proto, start})
+		}
 	}
 	return list
 }
@@ -130,16 +144,7 @@ func (c *comparison) measure(ctx context.Context, one contender, flush time.Dura
 		defer stop()
 	}
 	return c.lab.Measure(ctx, s, lab.Load{
-		URL: one.url(s), Viewers: c.viewers, Duration: time.Duration(c.seconds) * time.Second,
+		URL: s.URL(one.proto, "bench"), Viewers: c.viewers, ConnectRate: connectRate, Warmup: c.warmup,
+		Duration: time.Duration(c.seconds) * time.Second,
 	}, c.bitrate)
-}
-
-// median is the middle of what get gives for each run.
-func median(runs []lab.Figures, get func(lab.Figures) float64) float64 {
-	values := make([]float64, len(runs))
-	for i, f := range runs {
-		values[i] = get(f)
-	}
-	slices.Sort(values)
-	return values[len(values)/2]
 }

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -56,25 +53,8 @@ func (t *fanoutTable) add(flush time.Duration, name string, f lab.Figures) {
 	}
 }
 
-// settle takes the medians; faults and losses are those of the worst run.
-func (r *fanoutRow) settle() {
-	of := func(get func(lab.Figures) float64) float64 { return median(r.runs, get) }
-	r.Figures = lab.Figures{
-		Name: r.Name, Viewers: r.runs[0].Viewers,
-		USPerViewerSec: of(func(f lab.Figures) float64 { return f.USPerViewerSec }),
-		MSPerMB:        of(func(f lab.Figures) float64 { return f.MSPerMB }),
-		LoopMSPerMB:    of(func(f lab.Figures) float64 { return f.LoopMSPerMB }),
-		BusyShare:      of(func(f lab.Figures) float64 { return f.BusyShare }),
-		P50MS:          of(func(f lab.Figures) float64 { return f.P50MS }),
-		P99MS:          of(func(f lab.Figures) float64 { return f.P99MS }),
-		Delivered:      of(func(f lab.Figures) float64 { return f.Delivered }),
-		RSSBytes:       int64(of(func(f lab.Figures) float64 { return float64(f.RSSBytes) })),
-		HeapBytes:      int64(of(func(f lab.Figures) float64 { return float64(f.HeapBytes) })),
-	}
-	for _, f := range r.runs {
-		r.Lost, r.Faults = max(r.Lost, f.Lost), max(r.Faults, f.Faults)
-	}
-}
+// settle takes the medians.
+func (r *fanoutRow) settle() { r.Figures = lab.Medians(r.runs) }
 
 func (t *fanoutTable) print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
@@ -91,16 +71,19 @@ func (t *fanoutTable) print(out io.Writer) error {
 	return nil
 }
 
-// save writes the figures and a picture of them.
-func (t *fanoutTable) save(dir string) error {
-	b, err := json.MarshalIndent(t, "", "  ")
-	if err != nil {
-		return fmt.Errorf("compare: %w", err)
-	}
-	for name, data := range map[string][]byte{"fanout.json": append(b, '\n'), "fanout.svg": t.svg()} {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil { //nolint:gosec // public figures
-			return fmt.Errorf("compare: %w", err)
+// chart is the CPU per delivered MB, a group for each flush interval.
+func (t *fanoutTable) chart() *chart {
+	c := &chart{title: fmt.Sprintf("CPU ms per delivered MB, %d viewers x %.1f Mbit/s, one processor",
+		t.Viewers, float64(t.Bitrate)/1e6)}
+	last := -1
+	for _, r := range t.Rows {
+		if r.FlushMS != last {
+			c.groups = append(c.groups, chartGroup{label: fmt.Sprintf("flush every %d ms", r.FlushMS)})
+			last = r.FlushMS
 		}
+		g := &c.groups[len(c.groups)-1]
+		note := fmt.Sprintf("%.3f (%.2f x, p99 %.0f ms)", r.MSPerMB, r.Ratio, r.P99MS)
+		g.bars = append(g.bars, bar{r.Name, r.MSPerMB, note})
 	}
-	return nil
+	return c
 }

@@ -18,10 +18,15 @@ const usage = `usage: tmms-bench COMMAND [flags]
   publish   push synthetic streams by RTMP
   play      open many viewers of a stream and check what they get
   compare   2,000 viewers of a 2 Mbit/s stream: tmms beside the C floor
+  peers     viewers of nginx-rtmp beside tmms at equal delay
   scale     how many viewers one processor carries, and what each costs
   tls       viewers by HTTPS-FLV beside viewers by HTTP-FLV
   streams   many streams of few viewers beside one stream of all of them
+  accepts   thousands of connections a second beside running viewers
+  attack    hostile input of every kind beside healthy viewers
+  slow      what viewers that read too slowly cost the server and the others
   relay     what it costs to carry streams from one node to another
+  mtu       run a command in a network whose loopback has a smaller MTU
 
 "tmms-bench COMMAND -h" lists the flags.
 `
@@ -45,14 +50,23 @@ func main() {
 
 func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	commands := map[string]func(context.Context, *flag.FlagSet, []string, io.Writer) error{
-		"publish":   publishCommand,
-		"play":      playCommand,
-		"compare":   compareCommand,
-		"scale":     scaleCommand,
-		"streams":   streamsCommand,
-		"tls":       tlsCommand,
-		"relay":     relayCommand,
-		"relay-end": relayEndCommand,
+		"publish":      publishCommand,
+		"play":         playCommand,
+		"compare":      compareCommand,
+		"scale":        scaleCommand,
+		"streams":      streamsCommand,
+		"peers":        peersCommand,
+		"slow":         slowCommand,
+		"slow-readers": slowReadersCommand,
+		"tls":          tlsCommand,
+		"relay":        relayCommand,
+		"relay-end":    relayEndCommand,
+		"accepts":      acceptsCommand,
+		"attack":       attackCommand,
+		"hostile":      hostileCommand,
+		"mtu":          mtuCommand,
+
+		"mtu-inside": mtuInsideCommand,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
 		fmt.Fprint(errOut, usage)

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"os"
 
 	"tmms/bench/play"
 )
@@ -21,23 +24,69 @@ func playCommand(ctx context.Context, flags *flag.FlagSet, args []string, out io
 	flags.DurationVar(&cfg.Warmup, "warmup", cfg.Warmup, "time before the counting")
 	flags.DurationVar(&cfg.Duration, "duration", cfg.Duration, "time of the counting")
 	format := flags.String("o", "text", "output: text or json")
-	mark := flags.Bool("mark", false, "print \"counting\" on a line of its own when the counting starts")
+	laps := flags.Bool("laps", false, "count until standard input ends; each line of it ends a lap, whose result is printed")
+	mark := markFlag(flags)
 	if err := parse(flags, args); err != nil {
 		return err
 	}
 	cfg.Verify = min(cfg.Verify, max(cfg.Viewers, 1))
-	onCount := func() {}
-	if *mark {
-		onCount = func() { fmt.Fprintln(out, "counting") }
+	cfg.OnResult = func(r play.Report) error {
+		return errors.Join(printResult(out, *format, r.Result()), mark.hold())
 	}
-	report, err := play.Run(ctx, cfg, onCount)
+	if *laps {
+		cfg.Laps, cfg.OnResult = linesOf(os.Stdin), nil
+		cfg.OnLap = func(r play.Report) {
+			if err := printResult(out, *format, r.Result()); err != nil {
+				fmt.Fprintln(flags.Output(), err)
+			}
+		}
+	}
+	report, err := play.Run(ctx, cfg, func() { mark.counting(out) })
 	if report.Viewers == 0 {
 		return err
 	}
 	if err != nil {
 		fmt.Fprintln(flags.Output(), "first viewer lost:", err)
 	}
-	return printResult(out, *format, report.Result())
+	return nil
+}
+
+// mark is how a program that runs this one follows it.
+type mark struct{ on bool }
+
+func markFlag(flags *flag.FlagSet) *mark {
+	m := &mark{}
+	flags.BoolVar(&m.on, "mark", false,
+		"print \"counting\" on a line of its own when the counting starts, and after the result keep the viewers "+
+			"until standard input ends")
+	return m
+}
+
+func (m *mark) counting(out io.Writer) {
+	if m.on {
+		fmt.Fprintln(out, "counting")
+	}
+}
+
+// hold waits for the end of standard input.
+func (m *mark) hold() error {
+	if !m.on {
+		return nil
+	}
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err //nolint:wrapcheck // the reader's own
+}
+
+// linesOf gives a value for each line, and is closed behind the last.
+func linesOf(in io.Reader) <-chan struct{} {
+	c := make(chan struct{})
+	go func() {
+		defer close(c)
+		for lines := bufio.NewScanner(in); lines.Scan(); {
+			c <- struct{}{}
+		}
+	}()
+	return c
 }
 
 func printResult(out io.Writer, format string, r play.Result) error {

@@ -20,9 +20,13 @@ func publishCommand(ctx context.Context, flags *flag.FlagSet, args []string, out
 	flags.IntVar(&cfg.BitrateBPS, "bitrate", cfg.BitrateBPS, "bits per second of each stream")
 	flags.IntVar(&cfg.FPS, "fps", cfg.FPS, "video frames per second")
 	flags.IntVar(&cfg.GOP, "gop", cfg.GOP, "frames from keyframe to keyframe")
+	audio := flags.Bool("audio", true, "with audio, 132 kbit/s of the bit rate")
+	batch := flags.Duration("batch", 0,
+		"send the frames of this time together, 5ms to 1s, all streams from one thread; 0: each frame when it is due")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
+	cfg.NoAudio = !*audio
 	if *streams < 1 || *streams > 10_000 {
 		return fmt.Errorf("publish: %d streams are not in 1..10000", *streams)
 	}
@@ -31,22 +35,22 @@ func publishCommand(ctx context.Context, flags *flag.FlagSet, args []string, out
 		ctx, cancel = context.WithTimeout(ctx, *duration)
 		defer cancel()
 	}
-	return publishAll(ctx, *streams, publish.Config{URL: *url, Signal: cfg}, out)
+	fleet := publish.Fleet{Config: publish.Config{URL: *url, Signal: cfg}, Streams: *streams, Batch: *batch}
+	ready := func(url string) { fmt.Fprintf(out, "publishing %s at %d bit/s\n", url, cfg.BitrateBPS) }
+	if *batch != 0 {
+		return fleet.Run(ctx, ready)
+	}
+	return publishAll(ctx, fleet, ready)
 }
 
-func publishAll(ctx context.Context, n int, cfg publish.Config, out io.Writer) error {
+// publishAll gives each stream a goroutine of its own.
+func publishAll(ctx context.Context, f publish.Fleet, ready func(url string)) error {
 	var wg sync.WaitGroup
-	errs := make([]error, n)
-	for i := range n {
-		one := cfg
-		if n > 1 {
-			one.URL = fmt.Sprintf("%s-%d", cfg.URL, i+1)
-		}
-		wg.Go(func() {
-			errs[i] = publish.Run(ctx, one, func() {
-				fmt.Fprintf(out, "publishing %s at %d bit/s\n", one.URL, one.Signal.BitrateBPS)
-			})
-		})
+	errs := make([]error, f.Streams)
+	for i := range errs {
+		one := f.Config
+		one.URL = f.Name(i, f.Streams)
+		wg.Go(func() { errs[i] = publish.Run(ctx, one, func() { ready(one.URL) }) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)

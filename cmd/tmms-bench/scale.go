@@ -30,19 +30,16 @@ func scaleCommand(ctx context.Context, flags *flag.FlagSet, args []string, out i
 	flags.IntVar(&s.seconds, "seconds", 10, "counting time of a run")
 	flags.StringVar(&s.proto, "proto", "flv", "flv or rtmp")
 	set := flags.String("set", "", "settings of the server, KEY=VALUE,KEY=VALUE")
+	dir := resultsFlag(flags, "scale-PROTO.json and scale-PROTO.svg")
 	if err = parse(flags, args); err != nil {
 		return err
 	}
 	if s.proto != "flv" && s.proto != "rtmp" {
 		return fmt.Errorf("scale: protocol %q is not flv or rtmp", s.proto)
 	}
-	var numbers []int
-	for f := range strings.SplitSeq(*viewers, ",") {
-		n, perr := strconv.Atoi(f)
-		if perr != nil || n < 1 || n > 19_000 {
-			return fmt.Errorf("scale: %q viewers are not in 1..19000", f)
-		}
-		numbers = append(numbers, n)
+	numbers, err := parseNumbers(*viewers, 19_000)
+	if err != nil {
+		return fmt.Errorf("scale: viewers: %w", err)
 	}
 	if *set != "" {
 		s.set = strings.Split(*set, ",")
@@ -51,30 +48,81 @@ func scaleCommand(ctx context.Context, flags *flag.FlagSet, args []string, out i
 		return err
 	}
 	defer func() { err = errors.Join(err, s.lab.Close()) }()
-	return s.run(ctx, numbers)
+	report, err := s.run(ctx, numbers)
+	if err != nil {
+		return err
+	}
+	return dir.save("scale-"+s.proto, report, report.chart())
 }
 
-func (s *scaling) run(ctx context.Context, numbers []int) error {
+// scaleReport is what scale has found.
+type scaleReport struct {
+	Proto   string     `json:"protocol"`
+	Bitrate int        `json:"bits_per_second"`
+	Rows    []scaleRow `json:"rows"`
+}
+
+// scaleRow is one number of viewers.
+type scaleRow struct {
+	lab.Figures
+
+	Stretch     float64 `json:"flush_stretch"`
+	HeapPerView int64   `json:"heap_and_stacks_bytes_per_viewer"` // beyond those of the first row; 0 in it
+	RSSPerView  int64   `json:"rss_bytes_per_viewer"`
+}
+
+func (s *scaling) run(ctx context.Context, numbers []int) (*scaleReport, error) {
+	report := &scaleReport{Proto: s.proto, Bitrate: s.bitrate}
 	fmt.Fprintf(s.out, "%s, %.2f Mbit/s on one processor\n", s.proto, float64(s.bitrate)/1e6)
 	fmt.Fprintf(s.out, "%8s %10s %10s %10s %8s %8s %6s %7s %12s %12s\n", "viewers", "delivered", "p50 ms", "p99 ms",
 		"CPU", "stretch", "lost", "faults", "heap B/view", "RSS B/view")
-	var first lab.Figures
-	for i, n := range numbers {
+	for _, n := range numbers {
 		f, stretch, err := s.measure(ctx, n)
 		if err != nil {
-			return fmt.Errorf("%d viewers: %w", n, err)
+			return nil, fmt.Errorf("%d viewers: %w", n, err)
 		}
+		row := report.add(f, stretch)
 		heap, rss := "-", "-"
-		if i == 0 {
-			first = f
-		} else if more := f.Viewers - first.Viewers; more > 0 {
-			heap = strconv.FormatInt((f.HeapBytes-first.HeapBytes)/int64(more), 10)
-			rss = strconv.FormatInt((f.RSSBytes-first.RSSBytes)/int64(more), 10)
+		if len(report.Rows) > 1 {
+			heap, rss = strconv.FormatInt(row.HeapPerView, 10), strconv.FormatInt(row.RSSPerView, 10)
 		}
 		fmt.Fprintf(s.out, "%8d %9.1f%% %10.1f %10.1f %7.0f%% %8.2f %6d %7d %12s %12s\n", f.Viewers, 100*f.Delivered,
 			f.P50MS, f.P99MS, 100*f.BusyShare, stretch, f.Lost, f.Faults, heap, rss)
 	}
-	return nil
+	return report, nil
+}
+
+// add appends a row, with the memory of its viewers.
+func (r *scaleReport) add(f lab.Figures, stretch float64) *scaleRow {
+	row := scaleRow{Figures: f, Stretch: stretch}
+	if len(r.Rows) > 0 {
+		first := &r.Rows[0]
+		if more := int64(f.Viewers - first.Viewers); more > 0 {
+			row.HeapPerView = (f.HeapBytes - first.HeapBytes) / more
+			row.RSSPerView = (f.RSSBytes - first.RSSBytes) / more
+		}
+	}
+	r.Rows = append(r.Rows, row)
+	return &r.Rows[len(r.Rows)-1]
+}
+
+// chart shows what the number of viewers does to delay and processor time.
+func (r *scaleReport) chart() *chart {
+	delay := chartGroup{label: "delay p99, ms", own: true}
+	cpu := chartGroup{label: "processor time, % of one", own: true}
+	each := chartGroup{label: "processor time, us per viewer and second", own: true}
+	for i := range r.Rows {
+		f := &r.Rows[i]
+		name := fmt.Sprintf("%d viewers", f.Viewers)
+		delay.bars = append(delay.bars, bar{name, f.P99MS, fmt.Sprintf("%.0f ms, flush x %.1f", f.P99MS, f.Stretch)})
+		cpu.bars = append(cpu.bars, bar{
+			name, 100 * f.BusyShare, fmt.Sprintf("%.0f %%, %.1f %% delivered", 100*f.BusyShare, 100*f.Delivered),
+		})
+		each.bars = append(each.bars, bar{name, f.USPerViewerSec, fmt.Sprintf("%.0f us", f.USPerViewerSec)})
+	}
+	title := fmt.Sprintf("Viewers of one stream on one processor, %s, %.2f Mbit/s",
+		protoNames()[r.Proto], float64(r.Bitrate)/1e6)
+	return &chart{title, []chartGroup{delay, cpu, each}}
 }
 
 // Times of a run: all runs count when the stream's log has its full length, so

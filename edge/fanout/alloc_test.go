@@ -85,3 +85,31 @@ func BenchmarkFlush(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkTurn is the flush of 2,000 healthy viewers, each once an operation,
+// without the kernel's part and with next to nothing of the stream's.
+func BenchmarkTurn(b *testing.B) {
+	for _, f := range []Format{FLV, RTMP, WebSocket} {
+		b.Run(f.String(), func(b *testing.B) {
+			hub := relay.NewHub()
+			p := publish(b, hub).headers()
+			p.group()
+			r := newRig(b, hub)
+			conns, sinks := make([]discard, 2000), make([]fakeSink, 2000)
+			for i := range sinks {
+				if err := r.e.Attach(&sinks[i].v, &conns[i], &sinks[i], options(f), 0); err != nil {
+					b.Fatal(err)
+				}
+			}
+			r.run(100 * time.Millisecond)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				p.all = p.all[:0]
+				p.frame(p.dts%1000 == 0)
+				r.run(100 * time.Millisecond)
+			}
+			b.ReportMetric(float64(b.Elapsed())/float64(b.N)/2000, "ns/viewer")
+		})
+	}
+}

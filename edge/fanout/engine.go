@@ -15,8 +15,16 @@ const Tick = 5 * time.Millisecond
 const (
 	// viewerBudget bounds the bytes of one viewer's turn.
 	viewerBudget = 256 << 10
-	// backlogBudget bounds the bytes that joins and wake-ups get in a tick.
+	// backlogBudget bounds the bytes that joins and wake-ups get in a tick, and
+	// backlogTime how long they may take: many small ones cost more than their bytes.
 	backlogBudget = 4 << 20
+	backlogTime   = 3 * time.Millisecond
+	backlogLook   = 8 // viewers between two looks at the clock
+	// joinBatch bounds the waiting viewers that join in one flush of their slot,
+	// and leaveBatch those that are asked to leave in a tick: a system call or
+	// several each.
+	joinBatch  = 512
+	leaveBatch = 256
 )
 
 // Config of an engine.
@@ -53,6 +61,7 @@ type Engine struct {
 	load    load
 	backlog []*Viewer // viewers that have more to get before their slot comes
 	swap    []*Viewer // the backlog's other half
+	leaving []*Viewer // are still to be asked to leave
 	pass    pass
 	shifted shifted
 	sent    [numFormats]int64 // bytes of this tick
@@ -105,12 +114,17 @@ func (e *Engine) Attach(v *Viewer, conn Conn, sink Sink, opt Options, now time.D
 		return fmt.Errorf("fanout: %s: %w, the limit is %d", opt.Key, ErrTooManyWaiting, e.max)
 	}
 	queued := v.flags & flagQueued
-	*v = Viewer{conn: conn, sink: sink, engine: e, flags: queued, progress: e.now, since: e.now}
+	*v = Viewer{conn: conn, sink: sink, flags: queued, since: e.now}
 	c := e.class(opt.Flush, max(opt.Flush, opt.FlushLimit))
-	s.channel(nil, opt.Format, c).add(v, c.next())
+	slot := c.next()
 	if ok {
-		v.join(live, j)
+		ch := s.channel(live, opt.Format, c)
+		if v.enter(ch, slot, j) {
+			return nil
+		}
+		defer ch.closeIfUnused() // not before the stream has another channel
 	}
+	s.channel(nil, opt.Format, c).add(v, slot)
 	return nil
 }
 
@@ -130,19 +144,36 @@ func (e *Engine) class(t, limit time.Duration) *class {
 // Len is the number of viewers attached.
 func (e *Engine) Len() int { return e.viewers }
 
-// Each calls f for every viewer; f must not attach or detach any.
-func (e *Engine) Each(f func(*Viewer)) {
+// Each calls f for every viewer until it returns false; f must not attach or
+// detach any.
+func (e *Engine) Each(f func(*Viewer) bool) {
 	for _, s := range e.streams {
-		s.each(f)
+		if !s.each(f) {
+			return
+		}
 	}
 }
 
-// StopAll asks every viewer to leave, see [Viewer.Stop].
+// StopAll asks every viewer that is there to leave, see [Viewer.Stop], some in
+// each of the next ticks.
 func (e *Engine) StopAll() {
-	all := make([]*Viewer, 0, e.viewers)
-	e.Each(func(v *Viewer) { all = append(all, v) })
-	for _, v := range all {
+	e.leaving = make([]*Viewer, 0, e.viewers)
+	e.Each(func(v *Viewer) bool {
+		e.leaving = append(e.leaving, v)
+		return true
+	})
+}
+
+// stopSome asks the next of those that StopAll has found; one that has left
+// meanwhile is not there to be asked.
+func (e *Engine) stopSome() {
+	some := e.leaving[:min(len(e.leaving), leaveBatch)]
+	for _, v := range some {
 		v.Stop()
+	}
+	clear(some)
+	if e.leaving = e.leaving[len(some):]; len(e.leaving) == 0 {
+		e.leaving = nil
 	}
 }
 
@@ -157,6 +188,7 @@ func (e *Engine) OnTick(now time.Duration) (busy bool) {
 		return false
 	}
 	start := time.Now()
+	e.stopSome()
 	worked := false
 	factor := e.load.look(now, e.mostStretch())
 	e.stats.stretch.Store(int64(factor * 1000))
@@ -207,15 +239,18 @@ func (e *Engine) flushBacklog() (worked bool) {
 		return false
 	}
 	e.backlog, e.swap = e.swap[:0], e.backlog
-	budget := int64(backlogBudget)
-	for _, v := range e.swap {
+	budget, end := int64(backlogBudget), time.Now().Add(backlogTime)
+	for i, v := range e.swap {
+		if i%backlogLook == backlogLook-1 && time.Now().After(end) {
+			budget = 0
+		}
 		v.flags &^= flagQueued
 		switch {
 		case v.bucket == nil:
 		case budget <= 0:
 			e.enqueue(v)
 		default:
-			e.pass.begin(v.bucket.channel, e.now)
+			e.pass.begin(v.bucket.channel)
 			v.turn(&e.pass, false)
 			budget -= e.pass.end()
 		}

@@ -367,6 +367,7 @@ func TestOvertakenViewerIsClosed(t *testing.T) {
 	p := publish(t, hub).headers()
 	p.group()
 	r := newRig(t, hub)
+	r.attach(FLV) // has the first slot, so that the other's comes too late
 	slow := &fakeSink{conn: fakeConn{room: 2000}}
 	r.attachSink(slow, FLV)
 	r.run(Tick)
@@ -559,11 +560,16 @@ func TestStopAll(t *testing.T) {
 	p.group()
 	r := newRig(t, hub)
 	var sinks []*fakeSink
-	for range 30 {
+	for range leaveBatch {
 		sinks = append(sinks, r.attach(FLV), r.attach(RTMP))
 	}
-	r.run(100 * time.Millisecond)
+	r.run(200 * time.Millisecond)
 	r.e.StopAll()
+	r.run(Tick)
+	if n := 2*leaveBatch - r.e.Len(); n == 0 || n > leaveBatch {
+		t.Errorf("%d viewers left in a tick, at most %d are asked to", n, leaveBatch)
+	}
+	r.run(2 * Tick)
 	for i, s := range sinks {
 		if !errors.Is(s.left, ErrStopped) {
 			t.Errorf("viewer %d left with %v", i, s.left)

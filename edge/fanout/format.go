@@ -50,8 +50,14 @@ func (f Format) append(b []byte, e *bytelog.Entry, raw []byte) []byte {
 	return append(appendWSHeader(b, len(raw)), raw...)
 }
 
+// message is an entry of the FLV log as RTMP has it. From 0xFFFFFF ms of stream
+// time on all have the extended time, also after the 32 bits have wrapped: a clock
+// that skips have set back may then still be in front of the wrap, where a time
+// does not fit in 24 bits, and lengths must not change.
 func message(e *bytelog.Entry, raw []byte) rtmp.Message {
-	return rtmp.Message{Type: e.Type, Timestamp: uint32(e.DTS), Body: e.Body(raw)}
+	return rtmp.Message{
+		Type: e.Type, Timestamp: uint32(e.DTS), Extended: e.DTS >= chunkExtended, Body: e.Body(raw),
+	}
 }
 
 // appendMessage adds a packet to a prefix: an RTMP message, else a tag.

@@ -32,7 +32,13 @@ type publisher struct {
 
 func publish(tb testing.TB, hub *relay.Hub) *publisher {
 	tb.Helper()
-	w, err := hub.Publish(testKey, 7, relay.LiveOptions{})
+	return publishKeeping(tb, hub, 0)
+}
+
+// publishKeeping is publish with a log of its own length; 0 is the default, 6 s.
+func publishKeeping(tb testing.TB, hub *relay.Hub, keep time.Duration) *publisher {
+	tb.Helper()
+	w, err := hub.Publish(testKey, 7, relay.LiveOptions{Keep: keep})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -173,9 +179,28 @@ func (r *rig) attach(f Format) *fakeSink {
 
 func (r *rig) attachSink(s *fakeSink, f Format) {
 	r.t.Helper()
-	if err := r.e.Attach(&s.v, &s.conn, s, options(f), r.now); err != nil {
+	r.attachWith(s, options(f))
+}
+
+func (r *rig) attachWith(s *fakeSink, opt Options) {
+	r.t.Helper()
+	if err := r.e.Attach(&s.v, &s.conn, s, opt, r.now); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// show pushes d of the stream in real time.
+func (r *rig) show(p *publisher, d time.Duration) {
+	for range int(d / (40 * time.Millisecond)) {
+		p.frame(p.dts%1000 == 0)
+		r.run(40 * time.Millisecond)
+	}
+}
+
+// open gives the viewer's socket room.
+func (s *fakeSink) open(room int) {
+	s.conn.room = room
+	s.v.OnWritable()
 }
 
 // run lets d pass in ticks.

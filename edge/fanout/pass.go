@@ -1,29 +1,22 @@
 package fanout
 
-import (
-	"time"
-
-	"tmms/cluster/relay"
-	"tmms/media"
-)
+import "tmms/cluster/relay"
 
 // pass is what the viewers of one channel share while a slot is flushed: the
 // stream is looked at once, not once per viewer.
 type pass struct {
-	now    time.Duration
-	view   *view
-	final  bool  // nothing will follow what is in the log
-	head   int64 // of the view's log
-	from   int64 // offset of bytes
-	bytes  []byte
-	sent   int64           // bytes, by all viewers of the pass, but for the batch
-	newest int64           // offset of the newest group
-	lagMax media.Timestamp // a viewer further behind is late
+	channel *channel
+	view    *view
+	final   bool  // nothing will follow what is in the log
+	head    int64 // of the view's log
+	from    int64 // offset of bytes
+	bytes   []byte
+	sent    int64 // bytes, by all viewers of the pass, but for the batch
 }
 
 // begin looks at the channel's stream.
-func (p *pass) begin(ch *channel, now time.Duration) {
-	*p = pass{now: now, view: ch.view}
+func (p *pass) begin(ch *channel) {
+	*p = pass{channel: ch, view: ch.view}
 	if ch.live == nil {
 		return
 	}
@@ -32,10 +25,8 @@ func (p *pass) begin(ch *channel, now time.Duration) {
 	p.final = ch.view.advance() && ended
 	p.head = ch.view.log.Head()
 	ch.head, ch.final = p.head, p.final
-	p.newest = ch.view.newest()
-	p.lagMax = lagMax(ch.stream.latency)
 	if n := ch.view.resets.Load(); n != ch.resets {
-		ch.stream.engine.stats.skips.Add((n - ch.resets) * int64(ch.viewers))
+		ch.engine.stats.skips.Add((n - ch.resets) * int64(ch.viewers))
 		ch.resets = n
 	}
 }
@@ -63,9 +54,27 @@ func (p *pass) at(off int64) (b []byte, ok bool) {
 	return b, ok
 }
 
-// turn gives the viewer what it lacks, within its budget. With batch, what it
-// lacks of the log goes out with the batch, see [Viewer.OnSent].
+// turn gives the viewer what it lacks, within its budget. With batch, a viewer
+// that needs no care gets it with the batch, see [Viewer.OnSent]: nearly all
+// turns are that, and look at nothing else.
 func (v *Viewer) turn(p *pass, batch bool) {
+	if batch && v.flags&(flagsCare|flagJoined) == flagJoined && v.shift == 0 && v.prefix == nil {
+		switch b, ok := p.at(v.cursor); {
+		case !ok, len(b) > viewerBudget:
+		case len(b) == 0:
+			v.idle(p.final)
+			return
+		default:
+			v.conn.SendLater(b, v)
+			return
+		}
+	}
+	v.care(p)
+}
+
+// care is a turn of a viewer that something waits for, that has a prefix or a
+// clock of its own, or that may be late.
+func (v *Viewer) care(p *pass) {
 	if v.flags&flagBlocked != 0 {
 		v.check(p)
 		return
@@ -80,10 +89,7 @@ func (v *Viewer) turn(p *pass, batch bool) {
 			v.idle(p.final)
 			return
 		case budget <= 0:
-			v.engine.enqueue(v)
-			return
-		case batch && v.prefix == nil && v.shift == 0 && len(b) <= budget:
-			v.conn.SendLater(b, v)
+			v.pause()
 			return
 		}
 		n, err := v.send(p, b, budget)
@@ -93,21 +99,6 @@ func (v *Viewer) turn(p *pass, batch bool) {
 		}
 		budget -= n
 	}
-}
-
-// inTime lets a viewer that is late skip, if it stands between two messages;
-// else it gets the rest of the one in hand first. false: it has left.
-func (v *Viewer) inTime(p *pass) bool {
-	switch {
-	case !v.late(p):
-		v.flags &^= flagLate
-	case v.flags&flagMid != 0:
-		v.flags |= flagLate
-	default:
-		v.flags &^= flagLate
-		return v.skip(p)
-	}
-	return true
 }
 
 // due does what had to wait for the end of a message: the sink's own bytes, and
@@ -135,8 +126,7 @@ func (v *Viewer) control() bool {
 		v.leave(err)
 		return false
 	case !done:
-		v.flags |= flagBlocked
-		v.progress = v.engine.now
+		v.block(true)
 		return false
 	}
 	v.flags &^= flagControl
@@ -148,10 +138,10 @@ func (v *Viewer) control() bool {
 // hand if something waits for that.
 func (v *Viewer) next(p *pass) (b []byte, ok bool) {
 	if v.prefix != nil {
-		if b = v.prefix.bytes[v.prefixOff:]; len(b) > 0 {
-			return b, true
-		}
-		v.prefix = nil
+		return v.prefix.bytes[v.prefixOff:], true
+	}
+	if v.slow.holds(v.cursor) {
+		return v.slow.hand[v.cursor-v.slow.handAt:], true
 	}
 	b, ok = p.at(v.cursor)
 	if ok && len(b) > 0 && v.flags&flagMid != 0 && v.flags&(flagControl|flagLeaving|flagLate) != 0 {
@@ -168,8 +158,12 @@ func (v *Viewer) next(p *pass) (b []byte, ok bool) {
 // the socket: at most limit bytes of it.
 func (v *Viewer) send(p *pass, b []byte, limit int) (n int, err error) {
 	piece := b[:min(len(b), limit)]
-	if v.shift != 0 && v.prefix == nil {
-		piece = v.engine.shifted.piece(p.view, v.cursor, piece, v.shift)
+	switch s := &p.channel.engine.shifted; {
+	case v.shift == 0 || v.prefix != nil:
+	case v.slow.holds(v.cursor):
+		piece = s.rest(p.view.format, v.slow, v.cursor, piece, v.shift)
+	default:
+		piece = s.piece(p.view, v.cursor, piece, v.shift)
 	}
 	n, err = v.conn.Send(piece)
 	v.took(n, n < len(piece), n < len(b))
@@ -190,7 +184,7 @@ func (v *Viewer) OnSent(n, asked int, err error) {
 	switch ch := v.bucket.channel; {
 	case n < asked:
 	case v.cursor < ch.head: // behind a block's end
-		v.engine.enqueue(v)
+		ch.engine.enqueue(v)
 	default:
 		v.idle(ch.final)
 	}
@@ -199,53 +193,43 @@ func (v *Viewer) OnSent(n, asked int, err error) {
 // took notes that the socket has taken n bytes: all it has room for if blocked,
 // the last of them inside a message if mid.
 func (v *Viewer) took(n int, blocked, mid bool) {
-	e := v.engine
-	if v.flags&flagIdle != 0 {
-		v.flags &^= flagIdle
-		v.progress = e.now
-	}
 	if n > 0 {
-		v.progress = e.now
+		ch := v.bucket.channel
+		ch.engine.sent[ch.format] += int64(n)
 		v.sent += int64(n)
-		e.sent[v.bucket.channel.format] += int64(n)
-		if v.prefix != nil {
-			v.prefixOff += uint32(n)
-		} else {
-			v.cursor += int64(n)
-		}
 		v.flags &^= flagMid
 		if mid {
 			v.flags |= flagMid
 		}
+		if v.prefix == nil {
+			v.cursor += int64(n)
+		} else if v.prefixOff += uint32(n); int(v.prefixOff) == len(v.prefix.bytes) {
+			v.prefix = nil
+		}
+		if v.flags&flagBehind != 0 {
+			v.slow.progress = ch.engine.now
+			if !mid {
+				v.slow.hand = nil
+			}
+		}
 	}
 	if blocked {
-		v.block()
-	}
-}
-
-// block notes that the socket is full, and what the viewer waits for.
-func (v *Viewer) block() {
-	v.flags |= flagBlocked
-	if e, ok := v.bucket.channel.view.log.At(v.cursor); ok {
-		v.stuckAt = e.DTS
+		v.block(n > 0)
 	}
 }
 
 // idle notes that the viewer has everything; at the end of the stream it leaves.
 func (v *Viewer) idle(final bool) {
-	v.flags |= flagIdle
+	v.flags &^= flagBehind | flagFresh | flagLate
 	if final {
 		v.leave(ErrEnded)
 	}
 }
 
-// check condemns a viewer that waits for its socket for too long.
-func (v *Viewer) check(p *pass) {
-	switch {
-	case p.now-v.progress >= media.StallTimeout:
-		v.leave(ErrStalled)
-	case v.flags&flagJoined == 0:
-	case v.flags&flagMid != 0 && v.prefix == nil && v.cursor < p.view.log.Tail():
-		v.leave(ErrOvertaken)
+// pause ends a turn whose budget is used up; another one comes soon.
+func (v *Viewer) pause() {
+	if v.flags&flagBehind != 0 {
+		v.hear()
 	}
+	v.bucket.channel.engine.enqueue(v)
 }

@@ -26,10 +26,7 @@ func (s *shifted) piece(v *view, from int64, b []byte, shift int32) []byte {
 	if s.view == v && s.from == from && s.shift == shift && s.size == len(b) {
 		return s.buf[:len(b)]
 	}
-	if s.buf == nil {
-		s.buf = make([]byte, viewerBudget)
-	}
-	out := s.buf[:copy(s.buf, b)]
+	out := s.copy(b)
 	*s = shifted{view: v, from: from, shift: shift, size: len(b), buf: s.buf}
 	r := v.log.Reader(from)
 	for end := from + int64(len(b)); ; {
@@ -40,6 +37,23 @@ func (s *shifted) piece(v *view, from int64, b []byte, shift int32) []byte {
 		w := window{out: out, at: e.Off - from, shift: uint32(shift)}
 		v.format.shift(&w, raw)
 	}
+}
+
+// rest is piece for b, which lies at from in the message that a viewer has in
+// hand.
+func (s *shifted) rest(f Format, hand *slow, from int64, b []byte, shift int32) []byte {
+	out := s.copy(b)
+	f.shift(&window{out: out, at: hand.handAt - from, shift: uint32(shift)}, hand.hand)
+	return out
+}
+
+// copy makes b the buffer's, so far as it has room.
+func (s *shifted) copy(b []byte) []byte {
+	if s.buf == nil {
+		s.buf = make([]byte, viewerBudget)
+	}
+	s.view = nil
+	return s.buf[:copy(s.buf, b)]
 }
 
 // forget drops the reference to the view.
@@ -114,7 +128,9 @@ const (
 
 // shiftMessage shifts the RTMP message at off and gives its length. Where the
 // extended field is in use it stays in use, with the marker, even if the time is
-// small now: lengths do not change. Without it a time cannot go below 0.
+// small now: lengths do not change. A message without it is younger than 0xFFFFFF
+// ms (see message), so that its time does not wrap; nor does it fall below 0, for a
+// viewer cannot have skipped more than there was.
 func shiftMessage(w *window, raw []byte, off int) int {
 	h := raw[off:]
 	if len(h) < chunkHeader {

@@ -3,32 +3,19 @@ package fanout
 import (
 	"math"
 	"slices"
-	"time"
 
 	"tmms/cluster/relay"
 	"tmms/media"
 	"tmms/media/bytelog"
 )
 
-// Bounds of the look at what a viewer was sent last, and gets first after a skip.
+// Steps of a viewer's clock at a skip.
 const (
-	lookBack = 64 // entries
-	// maxStep is the most that a viewer's clock may move on at a skip, in ms.
+	// maxStep is the most that it may move on, in ms.
 	maxStep media.Timestamp = 99
 	// usualStep is that of a stream that does not tell, 25 frames a second.
 	usualStep media.Timestamp = 40
 )
-
-// late tells that the viewer is more than twice the latency target behind,
-// though there is a newer group to be in. A viewer whose only choice is a long
-// group is not late, nor is one that has still to get its prefix.
-func (v *Viewer) late(p *pass) bool {
-	if v.prefix != nil || v.cursor >= p.newest {
-		return false
-	}
-	e, ok := p.view.log.At(v.cursor)
-	return !ok || p.view.live.LastDTS()-e.DTS > p.lagMax
-}
 
 // skip moves the viewer, which stands between two messages, to the newest group
 // and takes off its clock what it has missed: what comes next is as far from
@@ -41,43 +28,45 @@ func (v *Viewer) skip(p *pass) bool {
 	if !ok || !found || off <= v.cursor {
 		return true
 	}
-	shift := int64(v.shift) + int64(max(0, first.DTS-v.resumeAt(log, off)))
-	if shift > math.MaxInt32 {
+	v.hear()
+	s := v.slow
+	missed := max(0, first.DTS-s.resumeAt(log, off))
+	if int64(v.shift)+int64(missed) > math.MaxInt32 {
 		v.leave(ErrLag)
 		return false
 	}
-	v.shift = int32(shift)
-	if had, ok := log.At(v.cursor - 1); !ok || had.Config != j.Configs.Version {
-		v.prefix, v.prefixOff = &prefix{bytes: p.view.format.reconfigure(j, v.shift)}, 0
+	v.shift += int32(missed)
+	if s.config != j.Configs.Version {
+		v.lead(&prefix{bytes: p.view.format.reconfigure(j, v.shift)})
 	}
 	v.cursor = off
-	v.engine.stats.skips.Add(1)
+	s.skipTo(off, missed, j.Configs.Version)
+	e := p.channel.engine
+	s.even = e.now - (p.view.live.LastDTS() - first.DTS).Duration()
+	e.stats.skips.Add(1)
 	return true
 }
 
 // resumeAt is the stream time at which the group at off has to come so that the
 // viewer's clock goes on: one frame behind the last picture that it was sent,
 // and late enough for the group's sound to follow the last sound.
-func (v *Viewer) resumeAt(log *bytelog.Log, off int64) media.Timestamp {
-	video, audio := lastSent(log, v.cursor)
-	main := video
+func (s *slow) resumeAt(log *bytelog.Log, off int64) media.Timestamp {
+	main := s.video
 	if !main.seen {
-		main = audio
+		main = s.audio
 	}
-	if !main.seen { // all that it was sent is gone
-		return v.stuckAt
+	if !main.seen { // it was sent configs at most
+		return s.next
 	}
 	next := main.dts + main.step()
-	if lead, ok := soundLead(log, off); ok && audio.seen {
-		next = max(next, audio.dts+1+lead)
+	if lead, ok := soundLead(log, off); ok && s.audio.seen {
+		next = max(next, s.audio.dts+1+lead)
 	}
-	return min(next, max(video.dts, audio.dts)+maxStep)
-}
-
-// lastTrack is the newest frame of a kind, and the one before it.
-type lastTrack struct {
-	dts, before media.Timestamp
-	seen, two   bool
+	last := main.dts
+	if s.audio.seen {
+		last = max(last, s.audio.dts)
+	}
+	return min(next, last+maxStep)
 }
 
 func (t *lastTrack) step() media.Timestamp {
@@ -85,34 +74,6 @@ func (t *lastTrack) step() media.Timestamp {
 		return usualStep
 	}
 	return min(max(t.dts-t.before, 1), maxStep)
-}
-
-func (t *lastTrack) note(dts media.Timestamp) {
-	switch {
-	case !t.seen:
-		t.dts, t.seen = dts, true
-	case !t.two:
-		t.before, t.two = dts, true
-	}
-}
-
-// lastSent looks back from an offset for the last frames of video and audio.
-func lastSent(log *bytelog.Log, off int64) (video, audio lastTrack) {
-	for range lookBack {
-		e, ok := log.At(off - 1)
-		if !ok || off <= log.Tail() || video.two && audio.two {
-			break
-		}
-		switch e.Kind {
-		case media.KindAudio:
-			audio.note(e.DTS)
-		case media.KindKey, media.KindDelta:
-			video.note(e.DTS)
-		default:
-		}
-		off = e.Off
-	}
-	return video, audio
 }
 
 // soundLead is how much earlier than the group's first frame its first sound is.
@@ -159,9 +120,4 @@ func (f Format) reconfigure(j relay.Join, shift int32) (b []byte) {
 		b = append(appendWSHeader(nil, len(b)), b...)
 	}
 	return b
-}
-
-// lagMax is how far a viewer may be behind before it skips.
-func lagMax(latency time.Duration) media.Timestamp {
-	return media.Timestamp(2 * latency.Milliseconds())
 }

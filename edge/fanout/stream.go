@@ -58,7 +58,9 @@ func (s *stream) channel(live *relay.Live, f Format, c *class) *channel {
 			return ch
 		}
 	}
-	ch := &channel{stream: s, class: c, live: live, format: f, buckets: make([]*bucket, len(c.slots))}
+	ch := &channel{
+		engine: s.engine, stream: s, class: c, live: live, format: f, buckets: make([]*bucket, len(c.slots)),
+	}
 	s.channels = append(s.channels, ch)
 	return ch
 }
@@ -66,6 +68,7 @@ func (s *stream) channel(live *relay.Live, f Format, c *class) *channel {
 // channel is the viewers of a loop that get the same bytes at the same pace, or
 // wait for them.
 type channel struct {
+	engine  *Engine
 	stream  *stream
 	class   *class
 	live    *relay.Live // nil: the viewers wait
@@ -132,6 +135,7 @@ type bucket struct {
 	channel *channel
 	viewers []*Viewer
 	slot    int
+	dts     media.Timestamp // the newest in the log when the slot was last flushed
 }
 
 // remove takes a viewer out, and the bucket with its last one.
@@ -160,12 +164,13 @@ func (b *bucket) flush(e *Engine) {
 		b.wake()
 		return
 	}
-	e.pass.begin(b.channel, e.now)
+	e.pass.begin(b.channel)
 	for _, v := range slices.Backward(b.viewers) { // a viewer may leave: the last takes its place
 		if v != nil {
 			v.turn(&e.pass, true)
 		}
 	}
+	b.dts = b.channel.live.LastDTS()
 	e.pass.end()
 }
 
@@ -175,22 +180,28 @@ func (b *bucket) wake() {
 	if !ok {
 		return
 	}
-	for _, v := range slices.Backward(b.viewers) {
+	last := max(0, len(b.viewers)-joinBatch) // the rest joins when the slot comes again
+	for i, v := range slices.Backward(b.viewers) {
+		if i < last {
+			return
+		}
 		if v != nil {
 			v.join(live, j)
 		}
 	}
 }
 
-func (s *stream) each(f func(*Viewer)) {
+// each calls f until it returns false, and then returns false.
+func (s *stream) each(f func(*Viewer) bool) bool {
 	for _, ch := range s.channels {
 		for _, b := range ch.buckets {
 			if b == nil {
 				continue
 			}
-			for _, v := range b.viewers {
-				f(v)
+			if slices.ContainsFunc(b.viewers, func(v *Viewer) bool { return !f(v) }) {
+				return false
 			}
 		}
 	}
+	return true
 }

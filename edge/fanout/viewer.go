@@ -38,35 +38,38 @@ type Sink interface {
 
 // flag bits of a viewer.
 const (
-	flagJoined  uint8 = 1 << iota // has a cursor
-	flagBlocked                   // the socket is full: wait for OnWritable
-	flagMid                       // the last byte sent does not end a message
-	flagControl                   // the sink wants a turn at the next message boundary
-	flagLeaving                   // leave at the next message boundary
-	flagQueued                    // in the engine's backlog
-	flagIdle                      // had everything at its last turn
-	flagLate                      // skips at the next message boundary
+	flagJoined  uint16 = 1 << iota // has a cursor
+	flagBlocked                    // the socket is full: wait for OnWritable
+	flagMid                        // the last byte sent does not end a message
+	flagControl                    // the sink wants a turn at the next message boundary
+	flagLeaving                    // leave at the next message boundary
+	flagQueued                     // in the engine's backlog
+	flagLate                       // skips at the next message boundary
+	flagFresh                      // has not had everything since it joined
+	flagBehind                     // its socket was full since it last had everything; see slow
 )
+
+// flagsCare are those that make more of a turn than one send from the cursor.
+const flagsCare = flagBlocked | flagControl | flagLeaving | flagLate | flagBehind
 
 // Viewer is one viewer's place in a stream. It belongs to the loop of its
 // engine and holds no buffer: what it has still to get is found by its cursor.
 type Viewer struct {
-	conn   Conn
-	sink   Sink
-	engine *Engine
-	bucket *bucket // nil: not attached
+	// What each flush looks at, together.
+	flags  uint16
+	shift  int32   // ms taken off the clock by skips
+	cursor int64   // absolute offset in the channel's log
 	prefix *prefix // being sent; nil: done
+	conn   Conn
+	bucket *bucket // nil: not attached
+	sent   int64   // bytes since Attach
 
-	cursor   int64           // absolute offset in the channel's log
-	sent     int64           // bytes since Attach
-	since    time.Duration   // when the viewer was attached, then when it joined
-	stuckAt  media.Timestamp // stream time of what it would have got next when its socket was full
-	progress time.Duration   // when the socket took the last byte, or had nothing to take
-
-	prefixOff uint32 // bytes of prefix sent
-	shift     int32  // ms taken off the clock by skips
-	index     uint32 // in bucket.viewers
-	flags     uint8
+	// The rest.
+	slow      *slow // nil: its socket was never full
+	sink      Sink
+	since     time.Duration // when the viewer was attached, then when it joined
+	prefixOff uint32        // bytes of the prefix sent
+	index     uint32        // in bucket.viewers
 }
 
 // Attached tells whether the viewer is in a stream, or waits for one.
@@ -81,6 +84,15 @@ func (v *Viewer) Joined() bool { return v.flags&flagJoined != 0 }
 // Key is the stream's key; the viewer must be attached.
 func (v *Viewer) Key() media.StreamKey { return v.bucket.channel.stream.key }
 
+// Options are those to attach a viewer like this one with; the viewer must be
+// attached.
+func (v *Viewer) Options() Options {
+	ch := v.bucket.channel
+	return Options{
+		Key: ch.stream.key, Format: ch.format, Latency: ch.stream.latency, Flush: ch.class.interval, FlushLimit: ch.class.limit,
+	}
+}
+
 // Format is the format of the viewer's bytes; the viewer must be attached.
 func (v *Viewer) Format() Format { return v.bucket.channel.format }
 
@@ -93,16 +105,33 @@ func (v *Viewer) Since() time.Duration { return v.since }
 // Shift is what skips have taken off the viewer's clock.
 func (v *Viewer) Shift() time.Duration { return time.Duration(v.shift) * time.Millisecond }
 
-// FlushSize estimates the bytes of one flush from what the viewer has still to
-// get; 0 when that is too little to tell. The viewer must have joined.
+// Lag is how far what the viewer gets next is behind the stream's newest packet,
+// in stream time; at least so far if that is not held any more. 0 for one that
+// has everything, and for one that waits.
+func (v *Viewer) Lag() time.Duration {
+	if v.flags&flagJoined == 0 {
+		return 0
+	}
+	ch := v.bucket.channel
+	e, ok := ch.view.log.At(max(v.cursor, ch.view.log.Tail()))
+	if !ok {
+		return 0
+	}
+	return max(0, ch.live.LastDTS()-e.DTS).Duration()
+}
+
+// FlushSize estimates the bytes of one flush from the bitrate of what the FLV
+// log holds; 0 when that is too little to tell. The viewer must have joined.
 func (v *Viewer) FlushSize() int {
 	ch := v.bucket.channel
-	e, ok := ch.view.log.At(v.cursor)
+	log := ch.live.Log()
+	tail := log.Tail()
+	e, ok := log.At(tail)
 	span := (ch.live.LastDTS() - e.DTS).Duration()
 	if !ok || span < 200*time.Millisecond {
 		return 0
 	}
-	return int((ch.view.log.Head() - v.cursor) * int64(ch.class.interval) / int64(span))
+	return int((log.Head() - tail) * int64(ch.class.interval) / int64(span))
 }
 
 // InMessage tells that the bytes sent so far end inside a message; the protocol
@@ -137,7 +166,7 @@ func (v *Viewer) OnWritable() {
 		return
 	}
 	v.flags &^= flagBlocked
-	v.engine.enqueue(v)
+	v.bucket.channel.engine.enqueue(v)
 }
 
 // Detach takes the viewer out of its stream; it may be attached again. It does
@@ -147,7 +176,7 @@ func (v *Viewer) Detach() {
 		return
 	}
 	b := v.bucket
-	v.bucket, v.prefix = nil, nil
+	v.bucket, v.prefix, v.slow = nil, nil, nil
 	v.flags &= flagQueued // the backlog drops it when it comes to it
 	b.remove(v)
 }
@@ -164,19 +193,40 @@ func (v *Viewer) join(live *relay.Live, j relay.Join) {
 	old := v.bucket
 	wait := old.channel
 	ch := wait.stream.channel(live, wait.format, wait.class)
+	if !v.enter(ch, old.slot, j) {
+		ch.closeIfUnused()
+	}
+}
+
+// enter moves the viewer into a slot of ch, to start at j or near it; false if
+// the view isn't that far yet.
+func (v *Viewer) enter(ch *channel, slot int, j relay.Join) bool {
 	off, j, ok := ch.place(j)
 	if !ok {
-		ch.closeIfUnused()
-		return
+		return false
 	}
-	e := v.engine
-	old.remove(v)
-	ch.add(v, old.slot)
-	v.cursor, v.prefix, v.prefixOff, v.shift = off, ch.view.prefix(j), 0, 0
-	v.flags |= flagJoined
-	v.since, v.progress = e.now, e.now
+	e := ch.engine
+	if v.bucket != nil {
+		v.bucket.remove(v)
+	}
+	ch.add(v, slot)
+	v.cursor, v.shift, v.since = off, 0, e.now
+	v.lead(ch.view.prefix(j))
+	v.flags = v.flags&^flagBehind | flagJoined | flagFresh
+	if v.slow != nil { // its socket was full while it waited
+		*v.slow = slow{progress: e.now, start: off, at: -1}
+	}
 	v.sink.OnJoin()
 	if v.bucket != nil {
 		e.enqueue(v)
+	}
+	return true
+}
+
+// lead makes p go ahead of what is at the cursor.
+func (v *Viewer) lead(p *prefix) {
+	v.prefix, v.prefixOff = p, 0
+	if len(p.bytes) == 0 {
+		v.prefix = nil
 	}
 }

@@ -29,6 +29,9 @@ type Config struct {
 	MaxPending int
 	// MaxPerIP bounds the connections of one IPv4 address or one IPv6 /64; 0 is no bound.
 	MaxPerIP int
+	// Awake keeps a loop with connections from waiting longer than 10 ms at a time:
+	// short waits cost less where bytes come all the time, see the engines.
+	Awake bool
 	// Linger bounds how long CloseAfterFlush may take: positive.
 	Linger time.Duration
 	// Log gets warnings for an operator; nil discards them.

@@ -29,32 +29,36 @@ type ID uint64
 // say otherwise, is for the loop's thread only. A *Conn must not be used after
 // OnClose or Detach, its place is given to another connection then.
 type Conn struct {
-	// Set when the connection starts.
+	// What each send looks at, together: set when the connection starts, and the
+	// loop's own.
 	loop       *Loop
-	remoteIP   [16]byte
-	remotePort uint16
 	fd         int32
+	remotePort uint16
+	state      connState
+	armed      bool     // writable events are asked for
+	full       bool     // the socket took less than it was given
+	queued     bool     // stands on the ready list
+	paused     bool     // PauseRead
+	hangup     bool     // the peer's end is in sight: read up to it
+	ended      bool     // the peer's end was read
+	pending    bool     // stands on the loop's list of unidentified connections
+	reset      bool     // to be closed by a reset
+	out        *[]byte  // queue of Write, never empty; nil: nothing waits, as nearly always
+	layer      *layered // nil: the socket has the plain bytes
+
+	// Set when the connection starts.
+	remoteIP   [16]byte
+	accepted   time.Duration // loop time
 	place      uint32
 	generation uint32
-	accepted   time.Duration // loop time
+
+	// Neighbours on the list of unidentified connections, owned by the loop.
+	older, newer link
 
 	// Owned by the loop.
-	state   connState
-	armed   bool // writable events are asked for
-	full    bool // the socket took less than it was given
-	queued  bool // stands on the ready list
-	paused  bool // PauseRead
-	hangup  bool // the peer's end is in sight: read up to it
-	ended   bool // the peer's end was read
-	pending bool // stands on the loop's list of unidentified connections
-	proto   Protocol
-	layer   *layered // nil: the socket has the plain bytes
-	out     []byte   // queue of Write
-	reason  error
-	timer   timewheel.Entry
-
-	// Neighbours on the list of unidentified connections.
-	older, newer *Conn
+	proto  Protocol
+	reason *error // why it ends; nil until it does
+	timer  timewheel.Entry
 }
 
 // Loop is the loop that c lives on; valid from any goroutine until OnClose.
@@ -101,11 +105,11 @@ func (c *Conn) Send(b []byte) (n int, err error) {
 	if c.state != stateOpen {
 		return 0, ErrClosed
 	}
-	if len(c.out) > 0 {
+	if c.out != nil {
 		if c.full && c.layer != nil {
 			return 0, nil // what Send has taken before is not out, and OnWritable will come
 		}
-		if err = c.flush(); err != nil || len(c.out) > 0 {
+		if err = c.flush(); err != nil || c.out != nil {
 			return 0, err
 		}
 	}
@@ -135,25 +139,36 @@ func (c *Conn) Write(b []byte) error {
 
 // put sends b, which is fit for the socket, or queues a copy.
 func (c *Conn) put(b []byte) error {
-	if len(c.out) == 0 && !c.full {
+	if c.out == nil && !c.full {
 		n, err := c.send(b)
 		if err != nil {
 			return err
 		}
 		b = b[n:]
 	}
-	if size := len(c.out) + len(b); size > c.maxOut() {
+	if len(b) == 0 {
+		return nil
+	}
+	if size := c.Pending() + len(b); size > c.maxOut() {
 		err := fmt.Errorf("%w: %d bytes wait, the limit is %d", ErrBacklog, size, c.maxOut())
 		c.loop.condemn(c, err)
 		return err
 	}
-	c.out = append(c.out, b...)
+	if c.out == nil {
+		c.out = new([]byte)
+	}
+	*c.out = append(*c.out, b...)
 	return nil
 }
 
 // Pending is the number of bytes of Write, or sealed by the layer, that the
 // socket has not taken yet.
-func (c *Conn) Pending() int { return len(c.out) }
+func (c *Conn) Pending() int {
+	if c.out == nil {
+		return 0
+	}
+	return len(*c.out)
+}
 
 // Blocked reports whether the last send was short and the socket has not become
 // writable since.
@@ -202,17 +217,27 @@ func (c *Conn) ResumeRead() {
 }
 
 // Close condemns c: no further callback but OnClose(c, reason), at the end of
-// the turn. It is safe in any callback; only the first reason counts.
+// the turn. It is safe in any callback; only the first reason counts. What the
+// socket holds is still sent, unless it is full: then c is reset, see Reset.
 func (c *Conn) Close(reason error) { c.loop.condemn(c, reason) }
+
+// Reset is Close for a peer that does not take what it is sent: the connection is
+// reset, so that the kernel drops the unsent bytes at once, which else it would
+// hold for minutes.
+func (c *Conn) Reset(reason error) {
+	c.reset = true
+	c.Close(reason)
+}
 
 // CloseAfterFlush sends what Write has queued and the layer's last word, then FIN, waits for the peer's
 // end so that a reset does not destroy the last bytes, and closes. All of it
-// is bounded by Config.Linger. Only OnClose(c, reason) still comes.
+// is bounded by Config.Linger, and ends in a reset then. Only OnClose(c, reason)
+// still comes.
 func (c *Conn) CloseAfterFlush(reason error) {
 	if c.state != stateOpen {
 		return
 	}
-	c.state, c.reason = stateFlushing, reason
+	c.state, c.reason = stateFlushing, &reason
 	c.loop.wheel.Add(&c.timer, c.loop.now+c.loop.cfg.Linger)
 	c.end()
 	c.continueClose()
@@ -227,8 +252,8 @@ func (c *Conn) Detach() (fd int, err error) {
 	switch {
 	case c.state != stateOpen:
 		return -1, ErrClosed
-	case len(c.out) > 0:
-		return -1, fmt.Errorf("%w: %d", ErrUnsent, len(c.out))
+	case c.out != nil:
+		return -1, fmt.Errorf("%w: %d", ErrUnsent, c.Pending())
 	}
 	if err = c.loop.engine.forget(int(c.fd)); err != nil {
 		return -1, err
@@ -290,24 +315,25 @@ func (c *Conn) took(n, asked int, err error) (int, error) {
 
 // flush sends from the queue.
 func (c *Conn) flush() error {
-	n, err := c.send(c.out)
+	out := *c.out
+	n, err := c.send(out)
 	if err != nil {
 		return err
 	}
-	if n == len(c.out) {
+	if n == len(out) {
 		c.emptied()
 		return nil
 	}
-	c.out = c.out[:copy(c.out, c.out[n:])]
+	*c.out = out[:copy(out, out[n:])]
 	return nil
 }
 
 // continueClose takes the next step of CloseAfterFlush.
 func (c *Conn) continueClose() {
-	if len(c.out) > 0 && c.flush() != nil {
+	if c.out != nil && c.flush() != nil {
 		return
 	}
-	if len(c.out) > 0 {
+	if c.out != nil {
 		return
 	}
 	if c.ended || shutdownWrite(int(c.fd)) != nil {
@@ -335,7 +361,7 @@ func (c *Conn) received(b []byte) {
 // peerEnded is the end of the stream: what we still owe goes out first.
 func (c *Conn) peerEnded() {
 	c.ended = true
-	if c.state == stateOpen && len(c.out) > 0 {
+	if c.state == stateOpen && c.out != nil {
 		c.CloseAfterFlush(io.EOF)
 		return
 	}

@@ -31,8 +31,8 @@ func endings(n int) (chan ending, func(*Conn, error)) {
 }
 
 func TestConnIsSmall(t *testing.T) {
-	if n := unsafe.Sizeof(Conn{}); n > 200 {
-		t.Errorf("a Conn has %d bytes", n)
+	if n := unsafe.Sizeof(Conn{}); n > 160 {
+		t.Errorf("a Conn has %d bytes, want at most 160: 256 of them are 5 pages of 8 KiB", n)
 	}
 }
 
@@ -114,7 +114,8 @@ func TestHalfClose(t *testing.T) {
 	answer := bytes.Repeat([]byte("answer"), 10000)
 	g := start(t, testConfig(), func(*Conn) Protocol {
 		return &hooked{data: func(c *Conn, _ []byte) {
-			c.out = slices.Clone(answer) // as if the socket had been full
+			queue := slices.Clone(answer)
+			c.out = &queue // as if the socket had been full
 		}}
 	})
 	c := g.dial()
@@ -278,12 +279,12 @@ func TestWriteQueuesInOrder(t *testing.T) {
 				t.Errorf("%d bytes pending after Send", c.Pending())
 			}
 			throttle.left = 1
-			l.dispatch([]event{{token: c.token(), writable: true}})
+			l.serve(&event{token: c.token(), writable: true})
 			if c.Pending() != len("e ") || writable != 0 || !c.Blocked() {
 				t.Errorf("%d bytes pending, %d times writable", c.Pending(), writable)
 			}
 			throttle.left = 100
-			l.dispatch([]event{{token: c.token(), writable: true}})
+			l.serve(&event{token: c.token(), writable: true})
 			if c.Pending() != 0 || writable != 1 || c.Blocked() || c.armed {
 				t.Errorf("%d bytes pending, %d times writable, armed %v", c.Pending(), writable, c.armed)
 			}
@@ -448,6 +449,44 @@ func TestCloseAfterFlushIsBounded(t *testing.T) {
 	}
 }
 
+// A peer that does not take its bytes is reset, so that the kernel does not hold
+// them; one that does gets them.
+func TestCloseOfAFullSocketIsAReset(t *testing.T) {
+	const much = 64 << 20
+	cfg := testConfig()
+	cfg.Linger = 50 * time.Millisecond
+	for _, tc := range []struct {
+		name  string
+		fill  int
+		close func(*Conn)
+		want  error
+	}{
+		{"closed, full", much, func(c *Conn) { c.Close(errStop) }, syscall.ECONNRESET},
+		{"closed", 1000, func(c *Conn) { c.Close(errStop) }, nil},
+		{"reset", 1000, func(c *Conn) { c.Reset(errStop) }, syscall.ECONNRESET},
+		{"flushed, full", much, func(c *Conn) { c.CloseAfterFlush(errStop) }, syscall.ECONNRESET},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			ended, onClose := endings(1)
+			g := start(t, cfg, func(*Conn) Protocol {
+				return &hooked{closed: onClose, data: func(c *Conn, _ []byte) {
+					_, _ = c.Send(make([]byte, tc.fill))
+					tc.close(c)
+				}}
+			})
+			c := g.dial()
+			send(t, c, []byte("go"))
+			if e := receive(t, ended); !errors.Is(e.reason, errStop) {
+				t.Errorf("reason is %v", e.reason)
+			}
+			got, err := io.ReadAll(c)
+			if !errors.Is(err, tc.want) || tc.want == nil && len(got) != tc.fill {
+				t.Errorf("got %d of %d bytes, then %v, want %v", len(got), tc.fill, err, tc.want)
+			}
+		})
+	}
+}
+
 func TestDetach(t *testing.T) {
 	type detached struct {
 		fd  int
@@ -500,7 +539,8 @@ func TestDetachDoesNotLoseTheQueue(t *testing.T) {
 	result := make(chan error, 1)
 	g := start(t, testConfig(), func(*Conn) Protocol {
 		return &hooked{data: func(c *Conn, _ []byte) {
-			c.out = []byte("queued")
+			queue := []byte("queued")
+			c.out = &queue
 			_, err := c.Detach()
 			result <- err
 		}}
@@ -574,10 +614,8 @@ func TestStaleEvent(t *testing.T) {
 		t.Fatalf("tokens %x and %x: not the same place in two generations", uint64(old), uint64(fresh))
 	}
 	onLoop(t, g.loop(), func() {
-		g.loop().dispatch([]event{
-			{token: old, readable: true, writable: true, hangup: true},
-			{token: makeToken(1<<31, 5), readable: true},
-		})
+		g.loop().serve(&event{token: old, readable: true, writable: true, hangup: true})
+		g.loop().serve(&event{token: makeToken(1<<31, 5), readable: true})
 		if c := g.loop().slab.find(fresh); c == nil || c.hangup {
 			t.Error("a stale event was taken for the new connection's")
 		}

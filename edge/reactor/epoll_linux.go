@@ -147,7 +147,7 @@ func epollWait(fd int, events []unix.EpollEvent, timeout time.Duration) (int, er
 }
 
 // shortWait is the longest wait that keeps the P.
-const shortWait = 10 * time.Millisecond
+const shortWait = awakeWait
 
 // waitShort is epollWait without telling the scheduler, for the waits from tick
 // to tick: leaving and entering it 200 times a second costs more than the sends

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 
 	"tmms/media"
 )
@@ -49,9 +48,9 @@ type layered struct {
 
 // layering is what a loop needs for connections with a layer; made with the first.
 type layering struct {
-	sealed []byte   // scratch of Seal
-	opened []byte   // scratch of Open
-	spare  [][]byte // of sealRoom each
+	sealed []byte    // scratch of Seal
+	opened []byte    // scratch of Open
+	spare  []*[]byte // of sealRoom each
 }
 
 // SetLayer puts y between c's plain bytes and its socket, from now on and for
@@ -85,25 +84,12 @@ func (c *Conn) Take() (open func() (net.Conn, error), err error) {
 		over = layer.Leave()
 	}
 	return func() (net.Conn, error) {
-		nc, err := netConn(fd)
+		nc, err := NetConn(fd)
 		if err != nil {
 			return nil, err
 		}
 		return over(nc), nil
 	}, nil
-}
-
-// netConn makes a net.Conn of a descriptor, which it takes over.
-func netConn(fd int) (net.Conn, error) {
-	f := os.NewFile(uintptr(fd), "tcp")
-	nc, err := net.FileConn(f)
-	if closing := f.Close(); err == nil && closing != nil {
-		err = errors.Join(closing, nc.Close())
-	}
-	if err != nil {
-		return nil, err
-	}
-	return nc, nil
 }
 
 // sendSealed is Send through the layer: piece by piece, each with one call, for
@@ -147,15 +133,17 @@ func (c *Conn) keep(b []byte) {
 	if n := len(ls.spare); n > 0 {
 		c.out, ls.spare = ls.spare[n-1], ls.spare[:n-1]
 	} else {
-		c.out = make([]byte, 0, sealRoom)
+		out := make([]byte, 0, sealRoom)
+		c.out = &out
 	}
-	c.out = append(c.out, b...)
+	*c.out = append(*c.out, b...)
 }
 
 // emptied drops the queue, whose bytes have been sent.
 func (c *Conn) emptied() {
-	if ls := c.loop.layers; c.layer != nil && cap(c.out) == sealRoom && len(ls.spare) < maxSpare {
-		ls.spare = append(ls.spare, c.out[:0])
+	if ls := c.loop.layers; c.layer != nil && cap(*c.out) == sealRoom && len(ls.spare) < maxSpare {
+		*c.out = (*c.out)[:0]
+		ls.spare = append(ls.spare, c.out)
 	}
 	c.out = nil
 }
@@ -218,9 +206,15 @@ func (c *Conn) answer() {
 	}
 }
 
-// end queues the layer's last word, if the queue has room.
+// end queues the layer's last word.
 func (c *Conn) end() {
-	if c.layer != nil && len(c.out) < c.maxOut() {
-		c.out = c.layer.End(c.out)
+	switch {
+	case c.layer == nil:
+	case c.out != nil:
+		*c.out = c.layer.End(*c.out)
+	default:
+		if last := c.layer.End(nil); len(last) > 0 {
+			c.out = &last
+		}
 	}
 }

@@ -19,7 +19,7 @@ type turned struct {
 	fail  error
 }
 
-func turn(dst, b []byte) []byte {
+func flip(dst, b []byte) []byte {
 	for _, x := range b {
 		dst = append(dst, ^x)
 	}
@@ -29,14 +29,14 @@ func turn(dst, b []byte) []byte {
 func (t *turned) Seal(dst, plain []byte) ([]byte, error) {
 	dst = append(dst, t.reply...)
 	t.reply = nil
-	return turn(dst, plain), t.fail
+	return flip(dst, plain), t.fail
 }
 
 // Open gives at most 5 bytes at a time, so that it is asked again.
 func (t *turned) Open(buf, b []byte) (int, error) {
 	t.in = append(t.in, b...)
 	n := min(len(t.in), 5)
-	plain := turn(buf[:0], t.in[:n])
+	plain := flip(buf[:0], t.in[:n])
 	t.in = t.in[n:]
 	if i := bytes.IndexByte(plain, '.'); i >= 0 {
 		return i, io.EOF
@@ -44,7 +44,7 @@ func (t *turned) Open(buf, b []byte) (int, error) {
 	return n, nil
 }
 
-func (t *turned) End(dst []byte) []byte { return turn(dst, []byte("bye")) }
+func (t *turned) End(dst []byte) []byte { return flip(dst, []byte("bye")) }
 
 func (t *turned) Leave() func(net.Conn) net.Conn {
 	return func(nc net.Conn) net.Conn { return &left{nc, t} }
@@ -59,7 +59,7 @@ type left struct {
 // over opens connections with a layer that holds "early" already.
 func over(p Protocol) func(*Conn) Protocol {
 	return func(c *Conn) Protocol {
-		c.SetLayer(&turned{in: turn(nil, []byte("early"))})
+		c.SetLayer(&turned{in: flip(nil, []byte("early"))})
 		return p
 	}
 }
@@ -71,11 +71,11 @@ func TestALayerIsBetweenBytesAndSocket(t *testing.T) {
 		closed: onClose,
 	}))
 	c := g.dial()
-	expect(t, c, string(turn(nil, []byte("early"))))
+	expect(t, c, string(flip(nil, []byte("early"))))
 	text := bytes.Repeat([]byte("and later. "[:9]), 3000)
-	send(t, c, turn(nil, text))
-	expect(t, c, string(turn(nil, text)))
-	send(t, c, turn(nil, []byte(".")))
+	send(t, c, flip(nil, text))
+	expect(t, c, string(flip(nil, text)))
+	send(t, c, flip(nil, []byte(".")))
 	if e := receive(t, ended); !errors.Is(e.reason, io.EOF) {
 		t.Errorf("reason is %v, want EOF", e.reason)
 	}
@@ -84,8 +84,8 @@ func TestALayerIsBetweenBytesAndSocket(t *testing.T) {
 func TestALayersLastWordGoesBeforeTheEnd(t *testing.T) {
 	g := start(t, testConfig(), over(&hooked{data: func(c *Conn, _ []byte) { c.CloseAfterFlush(nil) }}))
 	b, err := io.ReadAll(g.dial())
-	if err != nil || string(turn(nil, b)) != "bye" {
-		t.Errorf("got %q, %v", turn(nil, b), err)
+	if err != nil || string(flip(nil, b)) != "bye" {
+		t.Errorf("got %q, %v", flip(nil, b), err)
 	}
 }
 
@@ -168,14 +168,19 @@ func TestALayeredSendIsShortOnlyBetweenPieces(t *testing.T) {
 
 func TestALayeredPeerThatDoesNotReadItsRepliesIsClosed(t *testing.T) {
 	ended, onClose := endings(1)
-	g := start(t, testConfig(), over(&hooked{closed: onClose, data: func(c *Conn, _ []byte) {
+	p := &hooked{closed: onClose, data: func(c *Conn, _ []byte) {
 		for c.Write(make([]byte, 10_000)) == nil {
 			if c.Pending() > media.MaxControlOutput+sealRoom {
 				t.Errorf("%d bytes wait", c.Pending())
 			}
 		}
-	}}))
+	}}
+	g := start(t, testConfig(), func(c *Conn) Protocol {
+		c.SetLayer(&turned{})
+		return p
+	})
 	c := g.dial()
+	send(t, c, []byte("go"))
 	if e := receive(t, ended); !errors.Is(e.reason, ErrBacklog) {
 		t.Errorf("reason is %v, want ErrBacklog", e.reason)
 	}

@@ -34,12 +34,14 @@ func (ln *listener) token() token { return makeToken(ln.place, 0) }
 // accept takes what waits at a listener.
 func (l *Loop) accept(ln *listener) {
 	for range acceptBatch {
-		fd, remote, outcome, err := acceptSocket(ln.fd)
+		f, outcome, err := acceptSocket(ln.fd)
 		switch outcome {
 		case acceptOK:
 			l.count.accepted++
+			l.turning.work.accepts++
 			ln.failing = false
-			l.admit(&fresh{fd: fd, remote: remote, open: ln.open})
+			f.listener = uint16(ln.place)
+			l.admit(f)
 		case acceptEmpty:
 			return
 		case acceptAborted:
@@ -64,8 +66,8 @@ func (l *Loop) shed(ln *listener) {
 		return
 	}
 	closeSocket(l.reserve)
-	if fd, _, outcome, _ := acceptSocket(ln.fd); outcome == acceptOK {
-		closeSocket(fd)
+	if f, outcome, _ := acceptSocket(ln.fd); outcome == acceptOK {
+		closeSocket(int(f.fd))
 	}
 	l.reserve = l.openReserve()
 }
@@ -109,10 +111,10 @@ func (l *Loop) resumeAccept(ln *listener) {
 
 // admit counts an accepted socket and gives it to its loop: this one, or the
 // least loaded if this one has more than its share.
-func (l *Loop) admit(f *fresh) {
-	if !l.reactor.addresses.take(f.remote.Addr()) {
+func (l *Loop) admit(f fresh) {
+	if !l.reactor.addresses.take(f.addr()) {
 		l.count.refused++
-		closeSocket(f.fd)
+		closeSocket(int(f.fd))
 		return
 	}
 	over := l.reactor.pending.Add(1) > int64(l.cfg.MaxPending)
@@ -127,7 +129,7 @@ func (l *Loop) admit(f *fresh) {
 
 // handOver counts f at its new loop at once, so that a burst of connections is
 // spread and does not all go to one loop.
-func (l *Loop) handOver(to *Loop, f *fresh) bool {
+func (l *Loop) handOver(to *Loop, f fresh) bool {
 	to.conns.Add(1)
 	if !to.put(message{fresh: f}) {
 		to.conns.Add(-1)
@@ -152,17 +154,20 @@ func (l *Loop) leastLoaded() *Loop {
 }
 
 // start makes a Conn of an accepted socket.
-func (l *Loop) start(f *fresh) {
+func (l *Loop) start(f fresh) { l.take(f, l.listeners[f.listener].open) }
+
+// take is start for what open makes of the connection.
+func (l *Loop) take(f fresh, open func(*Conn) Protocol) {
 	c := l.slab.take()
-	c.loop, c.fd, c.accepted, c.state = l, int32(f.fd), l.now, stateOpen
-	c.remoteIP, c.remotePort = f.remote.Addr().As16(), f.remote.Port()
+	c.loop, c.fd, c.accepted, c.state = l, f.fd, l.now, stateOpen
+	c.remoteIP, c.remotePort = f.remoteIP, f.remotePort
 	c.timer.Owner = c
 	l.addPending(c)
-	if err := l.engine.watch(f.fd, c.token()); err != nil {
+	if err := l.engine.watch(int(f.fd), c.token()); err != nil {
 		l.condemn(c, err)
 		return
 	}
-	c.proto = f.open(c)
+	c.proto = open(c)
 	if c.proto == nil {
 		l.condemn(c, nil)
 	}

@@ -161,7 +161,8 @@ func TestThousandsOfConnections(t *testing.T) {
 	for i := range conns {
 		conns[i] = g.dial()
 		if i == 1000 {
-			if now := runtime.NumGoroutine(); now > before+2 {
+			// The two loops and the watch may not have been there before.
+			if now := runtime.NumGoroutine(); now > before+3 {
 				t.Errorf("%d goroutines more with 1,000 connections", now-before)
 			}
 		}

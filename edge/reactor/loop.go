@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,8 @@ const (
 	scratchSize = 64 << 10
 	// maxEvents bounds the events of one wait; the rest come with the next.
 	maxEvents = 1024
+	// awakeWait is the longest wait of a loop that stays awake.
+	awakeWait = 10 * time.Millisecond
 )
 
 // Loop is one event loop. Its methods are for its own thread, and for the
@@ -52,6 +55,9 @@ type Loop struct {
 	condemned []*Conn
 	scratch   []byte
 	events    []event
+	left      []event // of events: still to be served
+	turning   turn
+	inspect   func(turn) // tests look at each turn
 	batch     []later
 	settleFn  func(sent) // settle; a method value would be made anew for each submit
 	settling  bool
@@ -89,7 +95,9 @@ func newLoop(r *Reactor, index int) (*Loop, error) {
 		reserve:  reserve,
 	}
 	l.settleFn = l.settle
+	l.count.bounds = TurnBounds()
 	l.publishOldest()
+	l.published.place.Store(placeOf(PhaseWait, never))
 	return l, nil
 }
 
@@ -166,106 +174,38 @@ func (l *Loop) run() error {
 	return nil
 }
 
-// turn is what a loop does once it is woken. The order matters: bytes are read
-// before messages and timers, so that a deadline never overtakes data that was
-// there in time; hooks come late, to send what all of these have produced in
-// one go; and connections are closed last, so that no callback of the turn
-// meets one that has gone.
-func (l *Loop) turn() {
-	// 1. Wait, until there is an event or the wheel or the grid is due.
-	planned := l.wanted
-	n, err := l.engine.wait(l.events, l.timeout())
-	if err != nil {
-		l.fail(err)
+// dispatch serves the events of one wait, as far as the phase's budget goes.
+func (l *Loop) dispatch() (served int) {
+	l.allow(eventSlice, maxEvents)
+	for over := false; served < len(l.left) && !over; over = l.Over() || l.turning.bytes <= 0 {
+		l.serve(&l.left[served])
+		served++
+	}
+	l.left = l.left[served:]
+	l.turning.work.events += served
+	return served
+}
+
+// serve does what one event asks for.
+func (l *Loop) serve(ev *event) {
+	if ev.token.generation() == 0 {
+		if ln := l.listeners[ev.token.place()]; ln.fd >= 0 {
+			l.accept(ln)
+		}
 		return
 	}
-	// 2. Now, once.
-	start := l.reactor.clock()
-	l.now = start
-	// 3. Readable and writable sockets, then those that had more than their budget.
-	left := l.takeReady()
-	l.dispatch(l.events[:n])
-	l.readReady(left)
-	// 4. Mailbox, at most so many.
-	ran := l.runMessages(l.cfg.MailboxBatch)
-	// 5. Timers.
-	fired := l.wheel.Advance(l.now, l.fire)
-	// 6. Hooks: flush the viewers.
-	l.tick(planned, n+len(left)+ran+fired > 0)
-	// 7. Close the condemned.
-	l.closeCondemned()
-	// 8. Record how long it took.
-	end := l.reactor.clock()
-	l.record(start, end)
-	l.now = end
-}
-
-// timeout is how long the next wait may take; negative is for ever. l.now is
-// the end of the last turn.
-func (l *Loop) timeout() time.Duration {
-	if l.more || len(l.ready) > 0 {
-		return 0
+	c := l.slab.find(ev.token)
+	if c == nil {
+		return // an event of a connection that has gone
 	}
-	timeout := time.Duration(-1)
-	if at, ok := l.wheel.Next(); ok {
-		timeout = max(0, at-l.now)
+	if ev.hangup {
+		c.hangup = true
 	}
-	if l.wanted {
-		grid := max(0, l.nextCell()-l.now)
-		if timeout < 0 || grid < timeout {
-			timeout = grid
-		}
+	if ev.writable || c.state == stateFlushing {
+		l.writable(c)
 	}
-	return timeout
-}
-
-// nextCell is the first moment at which hooks may be called again.
-func (l *Loop) nextCell() time.Duration { return time.Duration(l.lastCell+1) * l.cfg.Tick }
-
-// tick calls the hooks if they are wanted and the grid allows it. planned says
-// that the loop went to sleep in order to call them.
-func (l *Loop) tick(planned, active bool) {
-	l.now = l.reactor.clock()
-	if planned {
-		l.count.windowLateness = max(l.count.windowLateness, l.now-l.nextCell())
-	}
-	l.wanted = l.wanted || active
-	cell := int64(l.now / l.cfg.Tick)
-	if !l.wanted || cell <= l.lastCell {
-		return
-	}
-	l.lastCell, l.wanted = cell, false
-	for _, hook := range l.hooks {
-		if hook(l.now) {
-			l.wanted = true
-		}
-	}
-	l.Submit()
-}
-
-// dispatch serves the events of one wait.
-func (l *Loop) dispatch(events []event) {
-	for i := range events {
-		ev := &events[i]
-		if ev.token.generation() == 0 {
-			if ln := l.listeners[ev.token.place()]; ln.fd >= 0 {
-				l.accept(ln)
-			}
-			continue
-		}
-		c := l.slab.find(ev.token)
-		if c == nil {
-			continue // an event of a connection that has gone
-		}
-		if ev.hangup {
-			c.hangup = true
-		}
-		if ev.writable || c.state == stateFlushing {
-			l.writable(c)
-		}
-		if ev.readable && !c.queued {
-			l.read(c)
-		}
+	if ev.readable && !c.queued {
+		l.read(c)
 	}
 }
 
@@ -274,7 +214,7 @@ func (l *Loop) writable(c *Conn) {
 	c.full = false
 	switch c.state {
 	case stateOpen:
-		if len(c.out) > 0 && (c.flush() != nil || len(c.out) > 0) {
+		if c.out != nil && (c.flush() != nil || c.out != nil) {
 			return
 		}
 		c.proto.OnWritable(c)
@@ -319,13 +259,15 @@ func (l *Loop) read(c *Conn) {
 			return
 		}
 		l.count.received += uint64(n)
+		l.turning.work.bytes += n
+		l.turning.bytes -= n
 		if c.state == stateOpen {
 			c.received(b[:n])
 		}
 		if n < len(b) && !c.hangup {
 			return
 		}
-		if budget -= n; budget == 0 {
+		if budget -= n; budget == 0 || l.late() {
 			l.readLater(c)
 			return
 		}
@@ -354,43 +296,61 @@ func (l *Loop) takeReady() []token {
 	return left
 }
 
-func (l *Loop) readReady(left []token) {
-	for _, t := range left {
-		if c := l.slab.find(t); c != nil {
+// readReady reads those on the list, in order, as far as the phase's budget
+// goes; the rest comes first in the next turn.
+func (l *Loop) readReady(left []token) (served int) {
+	l.allow(readySlice, readyBatch)
+	for over := false; served < len(left) && !over; over = l.Over() || l.turning.bytes <= 0 {
+		if c := l.slab.find(left[served]); c != nil {
 			c.queued = false
 			l.read(c)
 		}
+		served++
 	}
+	if served < len(left) {
+		rest := append(left[:copy(left, left[served:])], l.ready...)
+		l.ready, l.spare = rest, l.ready[:0]
+	}
+	return served
 }
 
-// runMessages empties the mailbox, but for what is over the batch.
-func (l *Loop) runMessages(batch int) (ran int) {
+// runMessages empties the mailbox, but for what is over the phase's budget.
+func (l *Loop) runMessages() (ran int) {
 	l.mailbox.open()
-	for ; ran < batch; ran++ {
+	l.more = true
+	for over := false; !over; over = l.Over() {
 		m, ok := l.mailbox.take()
 		if !ok {
 			l.more = false
-			return ran
+			break
 		}
-		if m.fresh != nil {
+		if ran++; m.run == nil {
 			l.start(m.fresh)
 			continue
 		}
 		m.run()
 	}
-	l.more = true
+	l.turning.work.messages += ran
 	return ran
 }
 
 // fire is called by the wheel.
 func (l *Loop) fire(e *timewheel.Entry) {
+	l.turning.work.timers++
+	l.expire(e)
+	if l.Over() {
+		l.wheel.Pause()
+	}
+}
+
+func (l *Loop) expire(e *timewheel.Entry) {
 	switch owner := e.Owner.(type) {
 	case *Conn:
 		if owner.state == stateOpen {
 			owner.proto.OnTimer(owner)
 			return
 		}
-		l.condemn(owner, nil) // CloseAfterFlush took too long
+		owner.Reset(nil) // CloseAfterFlush took too long
 	case *Timer:
 		owner.fire()
 	case *listener:
@@ -403,7 +363,7 @@ func (l *Loop) fire(e *timewheel.Entry) {
 func (l *Loop) condemn(c *Conn, reason error) {
 	switch c.state {
 	case stateOpen:
-		c.reason = reason
+		c.reason = &reason
 	case stateFlushing, stateDraining:
 	default:
 		return
@@ -427,23 +387,31 @@ func (l *Loop) leave(c *Conn) {
 	l.condemned = append(l.condemned, c)
 }
 
-// closeCondemned frees the connections that ended in this turn. OnClose may
-// condemn others, they are closed too.
+// closeCondemned frees the connections that ended in this turn, oldest first,
+// as far as the phase's budget goes. OnClose may condemn others, they are closed
+// too.
 func (l *Loop) closeCondemned() {
-	for i := 0; i < len(l.condemned); i++ {
-		c := l.condemned[i]
+	done := 0
+	for over := false; done < len(l.condemned) && !over; over = l.Over() {
+		c := l.condemned[done]
 		if c.state == stateCondemned {
 			l.close(c)
 		}
 		l.slab.put(c)
+		done++
 	}
-	clear(l.condemned)
-	l.condemned = l.condemned[:0]
+	l.turning.work.closed += done
+	rest := copy(l.condemned, l.condemned[done:])
+	clear(l.condemned[rest:])
+	l.condemned = l.condemned[:rest]
 }
 
 func (l *Loop) close(c *Conn) {
 	if c.proto != nil {
-		c.proto.OnClose(c, c.reason)
+		c.proto.OnClose(c, *c.reason)
+	}
+	if c.reset || c.full {
+		resetOnClose(int(c.fd))
 	}
 	closeSocket(int(c.fd))
 	l.conns.Add(-1)
@@ -468,7 +436,8 @@ func (l *Loop) stop(cause error) {
 func (l *Loop) end() {
 	l.closeListeners()
 	l.mailbox.close()
-	for l.runMessages(l.cfg.MailboxBatch) > 0 {
+	l.allow(never, math.MaxInt)
+	for l.runMessages() > 0 {
 		l.now = l.reactor.clock()
 	}
 	reason := l.failed
@@ -476,7 +445,9 @@ func (l *Loop) end() {
 		reason = *cause
 	}
 	l.slab.each(func(c *Conn) { l.condemn(c, reason) })
-	l.closeCondemned()
+	for len(l.condemned) > 0 {
+		l.closeCondemned()
+	}
 	l.wheel.Stop()
 	l.record(l.now, l.now)
 	l.free()

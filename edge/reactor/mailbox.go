@@ -9,16 +9,20 @@ import (
 // message is what a loop gets from other goroutines: a function, or a fresh
 // connection that another loop accepted.
 type message struct {
-	run   func()
-	fresh *fresh
+	run   func() // nil: fresh counts
+	fresh fresh
 }
 
 // fresh is an accepted socket that is on its way to its loop.
 type fresh struct {
-	fd     int
-	remote netip.AddrPort
-	open   func(*Conn) Protocol
+	remoteIP   [16]byte
+	fd         int32
+	remotePort uint16
+	listener   uint16 // its place, the same on all loops
 }
+
+// addr is the peer's address; IPv4 is never shown as IPv6.
+func (f *fresh) addr() netip.Addr { return netip.AddrFrom16(f.remoteIP).Unmap() }
 
 // mailbox is a bounded queue of messages to one loop with coalesced wake-ups:
 // however many messages come while the loop is busy, it is woken once.

@@ -6,38 +6,49 @@ import (
 	"sync"
 )
 
-// pendingList is a loop's unidentified connections, oldest first, linked
-// through them.
-type pendingList struct{ oldest, newest *Conn }
+// link leads to a Conn of the same slab, at half the size of a pointer: it is
+// the place there plus one; 0 is none.
+type link uint32
 
-func (p *pendingList) push(c *Conn) {
-	c.pending = true
-	c.older = p.newest
-	if p.newest == nil {
-		p.oldest = c
-	} else {
-		p.newest.newer = c
+func (s *slab) follow(k link) *Conn {
+	if k == 0 {
+		return nil
 	}
-	p.newest = c
+	return s.at(uint32(k) - 1)
 }
 
-func (p *pendingList) remove(c *Conn) {
-	if c.older == nil {
+// pendingList is a loop's unidentified connections, oldest first, linked
+// through them.
+type pendingList struct{ oldest, newest link }
+
+func (p *pendingList) push(s *slab, c *Conn) {
+	k := link(c.place + 1)
+	c.pending, c.older = true, p.newest
+	if last := s.follow(p.newest); last != nil {
+		last.newer = k
+	} else {
+		p.oldest = k
+	}
+	p.newest = k
+}
+
+func (p *pendingList) remove(s *slab, c *Conn) {
+	if older := s.follow(c.older); older != nil {
+		older.newer = c.newer
+	} else {
 		p.oldest = c.newer
-	} else {
-		c.older.newer = c.newer
 	}
-	if c.newer == nil {
+	if newer := s.follow(c.newer); newer != nil {
+		newer.older = c.older
+	} else {
 		p.newest = c.older
-	} else {
-		c.newer.older = c.older
 	}
-	c.pending, c.older, c.newer = false, nil, nil
+	c.pending, c.older, c.newer = false, 0, 0
 }
 
 // addPending puts c, which was counted when it was accepted, on the list.
 func (l *Loop) addPending(c *Conn) {
-	l.pending.push(c)
+	l.pending.push(&l.slab, c)
 	l.publishOldest()
 }
 
@@ -45,7 +56,7 @@ func (l *Loop) identified(c *Conn) {
 	if !c.pending {
 		return
 	}
-	l.pending.remove(c)
+	l.pending.remove(&l.slab, c)
 	l.publishOldest()
 	l.reactor.pending.Add(-1)
 }
@@ -53,7 +64,7 @@ func (l *Loop) identified(c *Conn) {
 // publishOldest lets the other loops see who has the oldest connection.
 func (l *Loop) publishOldest() {
 	at := int64(math.MaxInt64)
-	if c := l.pending.oldest; c != nil {
+	if c := l.slab.follow(l.pending.oldest); c != nil {
 		at = int64(c.accepted)
 	}
 	l.oldest.Store(at)
@@ -74,7 +85,7 @@ func (l *Loop) evict() {
 }
 
 func (l *Loop) dropOldest() {
-	if c := l.pending.oldest; c != nil {
+	if c := l.slab.follow(l.pending.oldest); c != nil {
 		l.count.evicted++
 		l.condemn(c, ErrEvicted)
 	}

@@ -83,6 +83,8 @@ func (r *Reactor) Run(ctx context.Context) error {
 		return ErrStarted
 	}
 	defer r.phase.Store(phaseClosed)
+	endWatch := r.startWatch()
+	defer endWatch()
 	ended := make(chan error)
 	for _, l := range r.loops {
 		go func() { ended <- l.run() }()

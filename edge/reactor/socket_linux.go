@@ -1,11 +1,13 @@
 package reactor
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -178,23 +180,45 @@ const (
 
 // acceptSocket takes the next connection of a listener: non-blocking, close on
 // exec, TCP_NODELAY.
-func acceptSocket(listener int) (fd int, remote netip.AddrPort, out acceptOutcome, err error) {
-	fd, sa, err := unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-	switch {
-	case err == nil:
+func acceptSocket(listener int) (f fresh, out acceptOutcome, err error) {
+	var peer unix.RawSockaddrInet6 // as large as any address of TCP
+	size := uint32(unsafe.Sizeof(peer))
+	// Listeners don't block, so the scheduler need not be told; and what
+	// unix.Accept4 makes of the address would be garbage at once.
+	fd, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listener), uintptr(unsafe.Pointer(&peer)),
+		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	switch errno {
+	case 0:
+		f.fd = int32(fd)
+		f.remoteIP, f.remotePort = peerAddr(&peer)
 		// A connection that is reset already refuses the option; reading tells.
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		return fd, addrPort(sa), acceptOK, nil
-	case errors.Is(err, unix.EAGAIN):
-		return -1, remote, acceptEmpty, nil
-	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS),
-		errors.Is(err, unix.ENOMEM):
-		return -1, remote, acceptNoFiles, err
-	case errors.Is(err, unix.EBADF), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOTSOCK):
-		return -1, remote, acceptFailed, err
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		return f, acceptOK, nil
+	case unix.EAGAIN:
+		return f, acceptEmpty, nil
+	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+		return f, acceptNoFiles, errno
+	case unix.EBADF, unix.EINVAL, unix.ENOTSOCK:
+		return f, acceptFailed, errno
 	}
 	// The rest are errors of this one connection (accept(2), "Error handling").
-	return -1, remote, acceptAborted, err
+	return f, acceptAborted, errno
+}
+
+// peerAddr reads what accept4(2) has written: an IPv4 address as ::ffff:a.b.c.d.
+func peerAddr(a *unix.RawSockaddrInet6) (ip [16]byte, port uint16) {
+	if a.Family == unix.AF_INET {
+		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(a))
+		return netip.AddrFrom4(v4.Addr).As16(), networkOrder(v4.Port)
+	}
+	return a.Addr, networkOrder(a.Port)
+}
+
+// networkOrder turns a 16-bit number of the network into one of this machine.
+func networkOrder(v uint16) uint16 {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], v)
+	return binary.BigEndian.Uint16(b[:])
 }
 
 // openReserve opens a descriptor that accept can give up when there is no other.
@@ -213,6 +237,22 @@ func closeAll(fds []int) {
 	for _, fd := range fds {
 		closeSocket(fd)
 	}
+}
+
+// dupSocket gives another descriptor of a connection's socket.
+func dupSocket(c *net.TCPConn) (fd int, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	outside := raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) })
+	return fd, errors.Join(outside, err)
+}
+
+// resetOnClose makes close send RST and drop what the socket holds (socket(7),
+// SO_LINGER). It cannot fail on a TCP socket.
+func resetOnClose(fd int) {
+	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 
 // shutdownWrite sends FIN after what the socket holds.

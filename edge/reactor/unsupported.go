@@ -3,6 +3,7 @@
 package reactor
 
 import (
+	"net"
 	"net/netip"
 	"time"
 )
@@ -30,8 +31,8 @@ const (
 	acceptFailed
 )
 
-func acceptSocket(int) (int, netip.AddrPort, acceptOutcome, error) {
-	return -1, netip.AddrPort{}, acceptFailed, ErrUnsupportedOS
+func acceptSocket(int) (fresh, acceptOutcome, error) {
+	return fresh{}, acceptFailed, ErrUnsupportedOS
 }
 
 func openReserve() (int, error) { return -1, ErrUnsupportedOS }
@@ -43,6 +44,10 @@ func threadCPU(int) time.Duration { return 0 }
 func closeSocket(int) {}
 
 func closeAll([]int) {}
+
+func dupSocket(*net.TCPConn) (int, error) { return -1, ErrUnsupportedOS }
+
+func resetOnClose(int) {}
 
 func shutdownWrite(int) error { return ErrUnsupportedOS }
 

@@ -20,6 +20,7 @@ type model struct {
 	entries []Entry
 	due     map[*Entry]int64
 	quiet   bool // callbacks change nothing
+	pauses  bool // callbacks pause the wheel now and then
 	random  *rand.Rand
 }
 
@@ -64,8 +65,20 @@ func (m *model) advance(d time.Duration) {
 	m.now += d
 	target := int64((m.now - m.origin) / m.tick)
 	m.floor = target + 1
+	for paused := m.fire(target); paused; {
+		paused = m.fire(target)
+	}
+	m.ticks = target
+	m.check()
+}
+
+// fire is one Advance to a tick; paused tells that it did not get there.
+func (m *model) fire(target int64) (paused bool) {
 	calls, last := 0, int64(0)
 	m.wheel.Advance(m.now, func(e *Entry) {
+		if paused {
+			m.t.Fatal("fired after Pause")
+		}
 		at, scheduled := m.due[e]
 		switch {
 		case !scheduled:
@@ -80,9 +93,12 @@ func (m *model) advance(d time.Duration) {
 		if calls++; calls <= 50 && !m.quiet {
 			m.call()
 		}
+		if m.pauses && m.random.IntN(3) == 0 {
+			paused = true
+			m.wheel.Pause()
+		}
 	})
-	m.ticks = target
-	m.check()
+	return paused
 }
 
 // call makes a random call on a random entry, of a random time from 1 tick to
@@ -145,6 +161,7 @@ func TestAgainstTheModel(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		width := []time.Duration{time.Millisecond, tick, 7 * time.Microsecond, time.Second}[seed%4]
 		m := newModel(t, r, width, 1+r.IntN(100))
+		m.pauses = seed%3 == 0
 		for range 2000 {
 			switch r.IntN(4) {
 			case 0:

@@ -26,6 +26,7 @@ type Wheel struct {
 	// entry which re-adds itself in the past cannot keep Advance busy for ever.
 	earliest int64
 	firing   bool
+	paused   bool // Pause was called by the fire function
 	stopped  bool
 	length   int
 
@@ -92,29 +93,39 @@ func (w *Wheel) Cancel(e *Entry) bool {
 // later Advance. Ticks that were missed are caught up, and a time that goes
 // backwards is ignored. It returns the number of entries fired.
 func (w *Wheel) Advance(now time.Duration, fire func(*Entry)) int {
-	target := w.floor(now)
-	if target <= w.current || w.firing || w.stopped {
+	target := max(w.floor(now), w.current)
+	if w.firing || w.stopped || target == w.current && !w.halfway() {
 		return 0
 	}
-	w.firing, w.earliest = true, target+1
-	fired := 0
-	for {
+	w.firing, w.paused, w.earliest = true, false, target+1
+	fired := w.empty(fire) // what a paused Advance has left of its slot
+	for !w.paused {
 		level, slot, at, ok := w.first()
 		if !ok || at > target {
+			w.current = target
 			break
 		}
 		w.current = at
-		fired += w.visit(level, slot, fire)
+		w.lift(level, slot)
+		fired += w.empty(fire)
 	}
-	w.firing, w.current = false, target
+	w.firing = false
 	return fired
 }
+
+// Pause, called by a fire function, ends the Advance with the entry in hand; the
+// next Advance goes on with the entry after it. So a caller bounds what it does
+// at once, whatever is due.
+func (w *Wheel) Pause() { w.paused = w.firing }
 
 // Next gives a time before which no entry fires: the earliest time at which
 // Advance has something to do, which may be only the spreading of a slot. ok is
 // false if nothing is scheduled.
 func (w *Wheel) Next() (at time.Duration, ok bool) {
 	_, _, tick, ok := w.first()
+	if w.halfway() {
+		tick, ok = w.current, true
+	}
 	if !ok {
 		return 0, false
 	}
@@ -150,18 +161,26 @@ func (w *Wheel) first() (level, slot int, at int64, ok bool) {
 	return 0, 0, 0, false
 }
 
-// visit empties a slot whose time has come: entries that are due fire, the
-// others, because the slot is wide or because they were extended, go to the
-// slot of their deadline.
-func (w *Wheel) visit(level, slot int, fire func(*Entry)) (fired int) {
+// halfway tells that an Advance was paused inside a slot.
+func (w *Wheel) halfway() bool { return w.slots[dueSlot].head != nil }
+
+// lift takes a slot whose time has come out, to be emptied.
+func (w *Wheel) lift(level, slot int) {
 	from, due := &w.slots[level<<slotBits|slot], &w.slots[dueSlot]
 	w.occupied[level] &^= 1 << slot
 	*due, *from = *from, list{}
 	for e := due.head; e != nil; e = e.next {
 		e.place = dueSlot
 	}
+}
+
+// empty goes through the slot that was lifted: entries that are due fire, the
+// others, because the slot is wide or because they were extended, go to the
+// slot of their deadline.
+func (w *Wheel) empty(fire func(*Entry)) (fired int) {
+	due := &w.slots[dueSlot]
 	// fire may change the list: take one entry at a time.
-	for e := due.head; e != nil; e = due.head {
+	for e := due.head; e != nil && !w.paused; e = due.head {
 		due.remove(e)
 		if e.deadline > w.current {
 			w.insert(e)

@@ -319,3 +319,42 @@ func TestTimeDoesNotGoBack(t *testing.T) {
 		t.Fatalf("next is %v, want %v", at, 101*tick)
 	}
 }
+
+func TestPauseBoundsAnAdvance(t *testing.T) {
+	w := New(tick, 0)
+	var entries [8]Entry
+	for i := range entries {
+		w.Add(&entries[i], tick) // all in one slot
+	}
+	var order []*Entry
+	fire := func(e *Entry) {
+		if order = append(order, e); len(order)%3 == 0 {
+			w.Pause()
+		}
+	}
+	const now = 5 * tick
+	if n := w.Advance(now, fire); n != 3 {
+		t.Fatalf("%d fired, want 3", n)
+	}
+	if next, ok := w.Next(); !ok || next > now {
+		t.Errorf("Next is %v, %v though entries are due", next, ok)
+	}
+	// What is left can be cancelled, extended and added to.
+	w.Cancel(&entries[3])
+	w.Extend(&entries[4], time.Hour)
+	w.Add(&entries[0], 0)
+	for range 3 {
+		w.Advance(now, fire)
+	}
+	want := []*Entry{&entries[0], &entries[1], &entries[2], &entries[5], &entries[6], &entries[7], &entries[0]}
+	if !slices.Equal(order, want) {
+		t.Errorf("fired %d, out of order or not what was left", len(order))
+	}
+	if next, ok := w.Next(); !ok || next <= now || w.Len() != 1 {
+		t.Errorf("Next is %v, %v, Len %d: the extended one is left", next, ok, w.Len())
+	}
+	w.Pause() // outside of Advance it does nothing
+	if n := w.Advance(time.Hour, fire); n != 1 {
+		t.Errorf("%d fired, want 1", n)
+	}
+}

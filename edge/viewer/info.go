@@ -14,5 +14,6 @@ type Info struct {
 	Remote netip.AddrPort
 	Since  time.Duration // how long it has been here
 	Sent   int64         // bytes of the stream; for HLS those that its address was sent
+	Lag    time.Duration // what it gets next is so far behind the newest packet; 0 for HLS
 	State  string        // "waiting", "playing" or "paused"
 }

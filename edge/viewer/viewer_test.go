@@ -44,6 +44,27 @@ func TestReasonOf(t *testing.T) {
 	}
 }
 
+// socket notes what it is told and refuses it.
+type socket struct {
+	lowat      int
+	congestion string
+}
+
+var errRefused = errors.New("refused")
+
+func (s *socket) SetNotSentLowat(n int) error     { s.lowat = n; return errRefused }
+func (s *socket) SetCongestion(name string) error { s.congestion = name; return errRefused }
+
+func TestTune(t *testing.T) {
+	for flush, want := range map[int]int{0: 32 << 10, 100_000: 100_000, 1 << 30: 1 << 20} {
+		var s socket
+		Tune(&s, flush)
+		if s.lowat != want || s.congestion != "bbr" {
+			t.Errorf("flush of %d bytes: lowat %d, want %d; congestion control %q", flush, s.lowat, want, s.congestion)
+		}
+	}
+}
+
 func TestGate(t *testing.T) {
 	g := NewGate(2)
 	for i := range 3 {

@@ -30,11 +30,15 @@ func Decode(b []byte) (Value, int, error) {
 	return v, d.pos, nil
 }
 
+// usualValues is how many values most commands have at most: play's name,
+// transaction, object, stream and start.
+const usualValues = 5
+
 // DecodeAll reads values until b ends; the limit on nodes counts for all of
 // them together. With an error it returns the whole values in front of it.
 func DecodeAll(b []byte) ([]Value, error) {
 	d := decoder{b: b}
-	var all []Value
+	all := make([]Value, 0, usualValues)
 	for d.pos < len(b) {
 		v, err := d.value(0)
 		if err != nil {

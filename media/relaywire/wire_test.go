@@ -23,7 +23,7 @@ func messageCases() map[string]Message {
 		"subscribe": Subscribe{
 			ID: 1 << 62, Key: key, Epoch: 1<<64 - 1,
 			Seen: Position{
-				ID: id(9, 1<<40, 1<<32-1), DTS: 1 << 40, SegmentEpoch: 9, MSN: 1_700_000_000,
+				ID: id(9, 1<<40, 1<<32-1), DTS: 1 << 40, SegmentEpoch: 9, MSN: 1_700_000_000, Discontinuities: 300,
 			},
 			Resume: true, HLS: true, Shield: true, Tracks: 5, Hops: []string{"a", strings.Repeat("x", media.MaxNodeID)},
 		},

@@ -37,8 +37,8 @@ type chunkReader struct {
 	kept      uint32 // capacity of the buffers of idle chunk streams
 	left      uint32 // payload bytes left in the current chunk
 	current   uint16 // index of the current chunk stream
+	keep      uint32 // bytes of the largest buffer that is kept for the next message
 	done      bool   // the message of the current chunk stream was returned by next
-	keep      bool   // keep small buffers for the next message
 	state     readerState
 
 	headerLen uint8 // bytes in header; in readExtended: bytes that matched
@@ -180,6 +180,9 @@ func (r *chunkReader) stream(id uint32, format uint8) (*chunkStream, error) {
 	if len(r.streams) >= media.MaxChunkStreams {
 		return nil, fmt.Errorf("%w: chunk stream %d is one more than %d", ErrLimit, id, media.MaxChunkStreams)
 	}
+	if r.streams == nil {
+		r.streams = make([]chunkStream, 0, maxParked)
+	}
 	r.streams = append(r.streams, chunkStream{id: id})
 	r.current = uint16(len(r.streams) - 1)
 	return &r.streams[r.current], nil
@@ -266,7 +269,7 @@ func (r *chunkReader) drop(s *chunkStream) {
 	s.charged = 0
 	s.open = false
 	size := uint32(cap(s.buf))
-	if !r.keep || size > media.KeepMessageBuffer || r.kept+size > media.KeepMessageBuffers {
+	if size > r.keep || r.kept+size > media.KeepMessageBuffers {
 		s.buf = nil
 		return
 	}
@@ -294,27 +297,23 @@ func (r *chunkReader) setChunkSize(v uint32) error {
 	return nil
 }
 
-// setMode bounds partial messages anew and says whether buffers are kept.
-func (r *chunkReader) setMode(limit uint32, keep bool) {
+// setMode bounds partial messages and kept buffers anew.
+func (r *chunkReader) setMode(limit, keep uint32) {
 	r.limit, r.keep = limit, keep
-	if keep {
-		return
-	}
 	for i := range r.streams {
-		if s := &r.streams[i]; !s.open {
+		if s := &r.streams[i]; !s.open && uint32(cap(s.buf)) > keep {
+			r.kept -= uint32(cap(s.buf))
 			s.buf = nil
 		}
 	}
-	r.kept = 0
 }
+
+// playerMode is for a player: acknowledgements and pings come in buffers that
+// are there.
+func (r *chunkReader) playerMode() { r.setMode(media.MaxPreAuthBytes, media.MaxMessageControl) }
 
 // close gives everything back.
 func (r *chunkReader) close() {
 	r.budget.release(int(r.partial))
 	*r = chunkReader{}
-}
-
-// shrink gives up spare room in the table of chunk streams.
-func (r *chunkReader) shrink() {
-	r.streams = append(make([]chunkStream, 0, len(r.streams)), r.streams...)
 }

@@ -84,7 +84,7 @@ type gotMessage struct {
 // Abort act as in a connection and are not in the result.
 func readChunks(b []byte, size func() int) ([]gotMessage, *chunkReader, error) {
 	r := newChunkReader(NewBudget(media.MaxPartialBytesProcess), media.MaxPartialBytes)
-	r.keep = true
+	r.keep = media.KeepMessageBuffer
 	var all []gotMessage
 	for len(b) > 0 {
 		piece := b[:min(len(b), size())]
@@ -492,7 +492,7 @@ func TestChunkReaderLimits(t *testing.T) {
 	})
 	t.Run("large buffers are dropped", func(t *testing.T) {
 		r := newChunkReader(nil, media.MaxPartialBytes)
-		r.setMode(media.MaxPartialBytes, true)
+		r.setMode(media.MaxPartialBytes, media.KeepMessageBuffer)
 		r.chunkSize = media.MaxChunkSize
 		for i, n := range []int{1000, media.KeepMessageBuffer + 1} {
 			in := chunk{csid: 4, length: n, typ: 9, payload: body(n)}.append(nil)
@@ -511,7 +511,7 @@ func TestAppendMedia(t *testing.T) {
 	for _, ts := range []uint32{0, 0xFFFFFE, 0xFFFFFF, 0x1000000, 0x7FFFFFFF, 0xFFFFFFFF} {
 		for _, n := range []int{0, 1, PlayChunkSize - 1, PlayChunkSize, PlayChunkSize + 1, 3 * PlayChunkSize, 200_000} {
 			for typ, csid := range map[media.Type]uint32{media.TypeAudio: 4, media.TypeVideo: 6, media.TypeData: 5} {
-				m := Message{Type: typ, Timestamp: ts, Body: body(n)}
+				m := Message{Type: typ, Timestamp: ts, Extended: n%2 == 0, Body: body(n)}
 				out := AppendMedia([]byte("before"), m)[len("before"):]
 				if len(out) != MediaSize(m) {
 					t.Fatalf("%s of %d bytes at %#x: MediaSize %d, AppendMedia %d", typ, n, ts, MediaSize(m), len(out))
@@ -525,8 +525,8 @@ func TestAppendMedia(t *testing.T) {
 				if err != nil || !reflect.DeepEqual(got, want) {
 					t.Fatalf("%s of %d bytes at %#x: error %v, got %s", typ, n, ts, err, brief(got))
 				}
-				if r.streams[len(r.streams)-1].hasExt != (ts >= extended) {
-					t.Fatalf("%#x: extended timestamp %v", ts, ts < extended)
+				if r.streams[len(r.streams)-1].hasExt != (ts >= extended || m.Extended) {
+					t.Fatalf("%#x: extended timestamp %v", ts, !m.Extended && ts < extended)
 				}
 			}
 		}

@@ -32,7 +32,10 @@ type header struct {
 	timestamp uint32
 	length    uint32
 	streamID  uint32
+	extended  bool // the extended timestamp is written in any case
 }
+
+func (h *header) hasExtended() bool { return h.extended || h.timestamp >= extended }
 
 // appendHeader writes a basic header of one byte (csid 2 to 63) and a message
 // header of type 0:
@@ -40,7 +43,10 @@ type header struct {
 //	 0        1         4       7      8            12
 //	| 0|csid | timestamp| length| type | stream id LE | [extended timestamp] |
 func appendHeader(b []byte, csid uint8, h header) []byte {
-	field := min(h.timestamp, extended)
+	field := h.timestamp
+	if h.hasExtended() {
+		field = extended
+	}
 	b = append(b, csid,
 		byte(field>>16), byte(field>>8), byte(field),
 		byte(h.length>>16), byte(h.length>>8), byte(h.length), h.typ)
@@ -60,7 +66,7 @@ func appendMessage(b []byte, csid uint8, h header, body []byte, chunkSize int) [
 		b = append(b, body[:chunkSize]...)
 		body = body[chunkSize:]
 		b = append(b, 3<<6|csid)
-		if h.timestamp >= extended {
+		if h.hasExtended() {
 			b = binary.BigEndian.AppendUint32(b, h.timestamp)
 		}
 	}
@@ -73,7 +79,7 @@ func appendMessage(b []byte, csid uint8, h header, body []byte, chunkSize int) [
 // bytes of one stream serve all players from any message on. m.Body has less
 // than 16 MiB.
 func AppendMedia(b []byte, m Message) []byte {
-	h := header{typ: uint8(m.Type), timestamp: m.Timestamp, streamID: playStreamID}
+	h := header{typ: uint8(m.Type), timestamp: m.Timestamp, streamID: playStreamID, extended: m.Extended}
 	return appendMessage(b, mediaChunkStream(m.Type), h, m.Body, PlayChunkSize)
 }
 
@@ -85,7 +91,7 @@ func MediaSize(m Message) int {
 		more = (len(m.Body) - 1) / PlayChunkSize
 	}
 	size += more
-	if m.Timestamp >= extended {
+	if m.Extended || m.Timestamp >= extended {
 		size += 4 * (1 + more)
 	}
 	return size

@@ -91,7 +91,7 @@ func NewClientConn(cfg ClientConfig) *ClientConn {
 		chunkSize: defaultChunkSize,
 		window:    defaultWindow,
 	}
-	c.reader.keep = true
+	c.reader.keep = media.KeepMessageBuffer
 	c.out.buf, c.err = c.handshake.start(nil)
 	return c
 }

@@ -71,7 +71,7 @@ func FuzzServerHandshake(f *testing.F) {
 }
 
 func FuzzServerConn(f *testing.F) {
-	for _, sc := range commandScripts() {
+	for _, sc := range append(commandScripts(), playerScripts()...) {
 		var in []byte
 		for _, s := range sc.steps {
 			in = append(in, s.in...)
@@ -87,16 +87,15 @@ func FuzzServerConn(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte, seed uint64) {
 		budget := NewBudget(1 << 20)
 		compare(t, budget, func() *ServerConn {
-			c := NewServerConn(ServerConfig{Budget: budget, Rand: fixedRand()})
-			c.handshake, c.phase = nil, PhaseCommand
-			return c
+			return handshaken(NewServerConn(ServerConfig{Budget: budget, Rand: fixedRand()}))
 		}, in, seed)
+		compareGrouped(t, in, seed)
 	})
 }
 
 func FuzzClientConn(f *testing.F) {
-	s := &ServerConn{window: defaultWindow}
-	s.reader = newChunkReader(nil, media.MaxPartialBytes)
+	s := NewServerConn(ServerConfig{})
+	s.handshake, s.phase = nil, PhaseCommand
 	if err := s.connect(&command{transaction: 1}); err != nil {
 		f.Fatal(err)
 	}

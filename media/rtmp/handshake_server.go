@@ -42,12 +42,16 @@ func (h *serverHandshake) feed(b []byte, out []byte) (n int, reply []byte, done 
 	}
 	if h.skip == 0 {
 		k := min(len(b)-n, handshakeSize-len(h.c1))
-		h.c1 = append(h.c1, b[n:n+k]...)
+		c1 := b[n : n+k] // nearly always whole
 		n += k
-		if len(h.c1) < handshakeSize {
+		if k < handshakeSize {
+			h.c1 = append(h.c1, c1...)
+			c1 = h.c1
+		}
+		if len(c1) < handshakeSize {
 			return n, out, false, nil
 		}
-		if out, err = h.answer(out); err != nil {
+		if out, err = h.answer(c1, out); err != nil {
 			return n, out, false, err
 		}
 		h.c1, h.skip = nil, handshakeSize
@@ -68,9 +72,9 @@ func checkVersion(c0 byte) error {
 	return fmt.Errorf("%w: first byte %d, not %d", ErrVersion, c0, version)
 }
 
-// answer appends S0, S1 and S2. A client whose C1 has a valid digest gets one
+// answer appends S0, S1 and S2. A client whose c1 has a valid digest gets one
 // in the same schema, any other the simple handshake.
-func (h *serverHandshake) answer(out []byte) ([]byte, error) {
+func (h *serverHandshake) answer(c1, out []byte) ([]byte, error) {
 	start := len(out) + 1
 	out = append(append(out, version), make([]byte, 2*handshakeSize)...)
 	s1 := out[start : start+handshakeSize]
@@ -78,9 +82,9 @@ func (h *serverHandshake) answer(out []byte) ([]byte, error) {
 	if _, err := io.ReadFull(h.random, s1[8:]); err != nil {
 		return out[:start-1], fmt.Errorf("rtmp: random bytes of the handshake: %w", err)
 	}
-	digest, s, ok := findDigest(h.c1, playerName)
+	digest, s, ok := findDigest(c1, playerName)
 	if !ok {
-		copy(s2, h.c1)
+		copy(s2, c1)
 		return out, nil
 	}
 	copy(s1[4:], serverVersion)

@@ -6,7 +6,11 @@ import "tmms/media"
 type Message struct {
 	Type      media.Type
 	Timestamp uint32 // ms as on the wire: wraps after 2^32
-	Body      []byte // an FLV tag body; from Feed it is valid until the next Feed
+	// Extended makes AppendMedia write the extended timestamp even where a small
+	// time could do without it, so that a copy with another time has the same
+	// length. Feed does not set it.
+	Extended bool
+	Body     []byte // an FLV tag body; from Feed it is valid until the next Feed
 }
 
 // Message types (RTMP 1.0 sections 5.4, 6.2 and 7.1).

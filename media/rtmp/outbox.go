@@ -3,6 +3,10 @@ package rtmp
 // keepOutbox is the capacity in bytes that an empty outbox may keep.
 const keepOutbox = 4096
 
+// keepOutboxPlay is the same of a player, who gets a pong or an
+// acknowledgement now and then.
+const keepOutboxPlay = 64
+
 // outbox holds the bytes that wait to be sent.
 type outbox struct {
 	buf []byte

@@ -22,7 +22,7 @@ type peer struct {
 // newPeer has shaken hands.
 func newPeer(t *testing.T, cfg ServerConfig) *peer {
 	t.Helper()
-	p := &peer{t: t, c: NewServerConn(cfg), reader: newChunkReader(nil, media.MaxPartialBytes)}
+	p := &peer{t: t, c: NewServerGroup(cfg).NewConn(), reader: newChunkReader(nil, media.MaxPartialBytes)}
 	p.decide = func(Event) {
 		p.c.AcceptPublish()
 		p.c.AcceptPlay()

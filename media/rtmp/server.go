@@ -32,14 +32,13 @@ type ServerConfig struct {
 // ServerConn is the server's side of one RTMP connection. It is not safe for
 // concurrent use.
 type ServerConn struct {
-	reader chunkReader
-	out    outbox
-	err    error // final
+	*serverWork // nil while parked
 
-	handshake *serverHandshake // nil once it is over
-	session   *serverSession   // nil before connect
-	aggregate *aggregate       // not nil while one is being split
-	pending   *Request         // to be decided by Accept or Reject
+	group   *ServerGroup   // nil: never parked
+	session *serverSession // nil before connect
+
+	parked    [maxParked]parkedStream // parkedLen of them, while parked
+	chunkSize uint32                  // of what the peer sends, while parked
 
 	streams    uint32 // bit i: message stream i exists; bit 0 is never set
 	streamID   uint32 // message stream that is published or played
@@ -49,25 +48,22 @@ type ServerConn struct {
 	window     uint32 // bytes of the peer's acknowledgement window
 	sentWindow uint32 // bytes of the window that we announced
 
-	phase    Phase
-	wanted   Phase // that pending asks for
-	paused   bool
-	admitted bool // a request was accepted once: the larger limits hold
+	phase     Phase
+	paused    bool
+	admitted  bool // a request was accepted once: the larger limits hold
+	closed    bool
+	parkedLen uint8
 }
 
-// serverSession is what the connect command left behind.
-type serverSession struct {
-	info      *ConnectInfo
-	target    target
-	fcPublish string // name in FCPublish, to be answered when the publish is accepted
-}
-
-// NewServerConn starts with the handshake.
+// NewServerConn starts with the handshake. Where there are many players, a
+// [ServerGroup] makes smaller ones.
 func NewServerConn(cfg ServerConfig) *ServerConn {
 	return &ServerConn{
-		reader:    newChunkReader(cfg.Budget, media.MaxPreAuthBytes),
-		handshake: newServerHandshake(cfg.Rand),
-		window:    defaultWindow,
+		serverWork: &serverWork{
+			reader:    newChunkReader(cfg.Budget, media.MaxPreAuthBytes),
+			handshake: newServerHandshake(cfg.Rand),
+		},
+		window: defaultWindow,
 	}
 }
 
@@ -78,15 +74,24 @@ func (c *ServerConn) Phase() Phase { return c.phase }
 func (c *ServerConn) Paused() bool { return c.paused }
 
 // Output is what to send now; it is valid until the next call on c.
-func (c *ServerConn) Output() []byte { return c.out.bytes() }
+func (c *ServerConn) Output() []byte {
+	if c.serverWork == nil {
+		return nil
+	}
+	return c.out.bytes()
+}
 
 // Sent says that the first n bytes of Output were sent.
 func (c *ServerConn) Sent(n int) {
+	if c.serverWork == nil {
+		return
+	}
 	keep := keepOutbox
 	if c.phase == PhasePlay {
-		keep = 0
+		keep = keepOutboxPlay
 	}
 	c.out.sent(n, keep)
+	c.park()
 }
 
 // Acked is the sequence number that the peer acknowledged last: the bytes it
@@ -96,10 +101,12 @@ func (c *ServerConn) Acked() uint32 { return c.ackedOut }
 // Close gives back what c holds of the budget. c is unusable afterwards; what
 // is left in Output may still be sent.
 func (c *ServerConn) Close() {
-	c.reader.close()
-	c.handshake, c.session, c.aggregate, c.pending = nil, nil, nil, nil
-	if c.err == nil {
-		c.err = fmt.Errorf("%w: fed after Close", ErrProtocol)
+	c.closed = true
+	c.group.release(c.session)
+	c.group, c.session = nil, nil
+	if c.serverWork != nil {
+		c.reader.close()
+		c.handshake, c.aggregate, c.pending = nil, nil, nil
 	}
 }
 
@@ -109,9 +116,10 @@ func (c *ServerConn) Close() {
 // the next Feed. An error is final: send Output, which may hold a last word,
 // and close.
 func (c *ServerConn) Feed(b []byte) (n int, ev Event, err error) {
-	if c.err != nil {
-		return 0, Event{}, c.err
+	if err = c.dead(); err != nil {
+		return 0, Event{}, err
 	}
+	c.resume()
 	c.out.compact()
 	n, ev, err = c.feed(b)
 	c.received += uint32(n)
@@ -124,7 +132,19 @@ func (c *ServerConn) Feed(b []byte) (n int, ev Event, err error) {
 		c.reader.close()
 		return n, Event{}, err
 	}
+	c.park()
 	return n, ev, nil
+}
+
+// dead is the error of a connection that can't be fed any more.
+func (c *ServerConn) dead() error {
+	switch {
+	case c.serverWork != nil && c.err != nil:
+		return c.err
+	case c.closed:
+		return fmt.Errorf("%w: fed after Close", ErrProtocol)
+	}
+	return nil
 }
 
 func (c *ServerConn) feed(b []byte) (n int, ev Event, err error) {
@@ -202,6 +222,10 @@ func (c *ServerConn) checkOutput() error {
 // Ping asks the peer for a sign of life: a ping request that it answers with
 // the same timestamp.
 func (c *ServerConn) Ping(timestampMS uint32) {
+	if c.closed {
+		return
+	}
+	c.resume()
 	c.out.buf = appendUserControl(c.out.buf, userPingRequest, timestampMS)
 }
 
@@ -212,15 +236,14 @@ func (c *ServerConn) admit() {
 	c.streamID = c.pending.StreamID
 	c.pending = nil
 	if c.phase == PhasePublish {
-		c.reader.setMode(media.MaxPartialBytes, true)
+		c.reader.setMode(media.MaxPartialBytes, media.KeepMessageBuffer)
 		return
 	}
-	c.reader.setMode(media.MaxPreAuthBytes, false)
-	c.reader.shrink()
+	c.reader.playerMode()
 }
 
 // leave goes back to the command phase.
 func (c *ServerConn) leave() {
 	c.phase, c.paused, c.streamID = PhaseCommand, false, 0
-	c.reader.setMode(c.reader.limit, false)
+	c.reader.setMode(c.reader.limit, 0)
 }

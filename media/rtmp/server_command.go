@@ -45,7 +45,7 @@ func (c *ServerConn) connect(cmd *command) error {
 	if err != nil {
 		return err
 	}
-	c.session = &serverSession{info: info, target: t}
+	c.session = c.group.share(&serverSession{info: info, target: t}, cmd.object().Get("app").Text())
 	c.sentWindow = defaultWindow
 	c.out.buf = appendControl(c.out.buf, typeWindowAckSize, defaultWindow)
 	c.out.buf = appendPeerBandwidth(c.out.buf, defaultWindow)
@@ -81,6 +81,7 @@ func (c *ServerConn) publish(cmd *command, streamID uint32) (Event, error) {
 		return Event{}, err
 	}
 	r.PublishType = clip(cmd.arg(1).Text())
+	c.leaveGroup()
 	return Event{Kind: EventPublish, Request: r}, nil
 }
 
@@ -168,7 +169,7 @@ func (c *ServerConn) courtesy(cmd *command, streamID uint32) {
 		// Answers are not answered; a player cannot be rid of one track.
 	case "FCPublish":
 		if c.session != nil {
-			c.session.fcPublish = clip(cmd.arg(0).Text())
+			c.fcPublish = clip(cmd.arg(0).Text())
 		}
 		c.result(cmd, amf0.Null(), amf0.Value{})
 	case "releaseStream", "_checkbw":

@@ -9,8 +9,8 @@ func (c *ServerConn) AcceptPublish() {
 		return
 	}
 	c.admit()
-	if name := c.session.fcPublish; name != "" {
-		c.session.fcPublish = ""
+	if name := c.fcPublish; name != "" {
+		c.fcPublish = ""
 		c.send(0, "onFCPublish", 0, amf0.Null(), statusObject(levelStatus, "NetStream.Publish.Start", name))
 	}
 	c.status(c.streamID, levelStatus, "NetStream.Publish.Start", "Publishing.")
@@ -46,16 +46,19 @@ func (c *ServerConn) RejectPlay(code, description string) {
 // EndPlay tells a player that the stream has ended. The player may play again
 // on the same connection.
 func (c *ServerConn) EndPlay() {
-	if c.phase != PhasePlay {
+	if c.phase != PhasePlay || c.closed {
 		return
 	}
+	c.resume()
 	c.out.buf = appendUserControl(c.out.buf, userStreamEOF, c.streamID)
 	c.status(c.streamID, levelStatus, "NetStream.Play.UnpublishNotify", "The stream has ended.")
 	c.leave()
 }
 
 // asks reports whether a request for phase p waits for a decision.
-func (c *ServerConn) asks(p Phase) bool { return c.pending != nil && c.wanted == p }
+func (c *ServerConn) asks(p Phase) bool {
+	return c.serverWork != nil && c.pending != nil && c.wanted == p
+}
 
 func (c *ServerConn) reject(code, description string) {
 	id := c.pending.StreamID

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"tmms/media"
 	"tmms/media/amf0"
@@ -411,28 +410,4 @@ func TestFeedAllocs(t *testing.T) {
 	if n != 0 || messages != 402 {
 		t.Errorf("%v allocations, %d messages", n, messages)
 	}
-}
-
-// An idle player costs at most 512 bytes.
-func TestPlayerIsSmall(t *testing.T) {
-	p := playing(t, ServerConfig{Budget: NewBudget(1 << 20)})
-	p.feed(appendUserControl(nil, 3, 1000))
-	p.feed(control(typeAck, 1000))
-	p.replies()
-	if _, _, err := p.c.Feed(nil); err != nil {
-		t.Fatal(err)
-	}
-	c := p.c
-	size := int(unsafe.Sizeof(*c)) + cap(c.reader.streams)*int(unsafe.Sizeof(chunkStream{})) + cap(c.out.buf)
-	for _, s := range c.reader.streams {
-		size += cap(s.buf)
-	}
-	if c.handshake != nil || c.aggregate != nil || c.pending != nil {
-		t.Error("state of earlier phases is kept")
-	}
-	session := int(unsafe.Sizeof(*c.session)+unsafe.Sizeof(*c.session.info)) + len(c.session.info.TcURL)
-	if size > 512 || size+session > 1024 {
-		t.Errorf("a player costs %d bytes, and %d of session", size, session)
-	}
-	t.Logf("%d bytes, and %d of session", size, session)
 }

@@ -61,7 +61,8 @@ type Apps interface {
 	Config() *state.Config
 }
 
-// Deps are what a server works with; all fields but Forward, Placements and PlayAt are needed.
+// Deps are what a server works with; all fields but Forward, Placements, Sockets,
+// PlayAt and WatchAt are needed.
 type Deps struct {
 	Sessions *session.Registry
 	Apps     Apps
@@ -70,10 +71,15 @@ type Deps struct {
 	// Placements tells when a stream's owner changes; nil: a publisher that is
 	// held learns it with its next try.
 	Placements session.Placements
+	// Sockets reads for publishers of streams that this node owns; nil: each
+	// publisher's goroutine does it.
+	Sockets Sockets
 	// PlayAt names an address, HOST:PORT, of a node that plays; nil or "": none is known.
 	PlayAt func() string
-	Log    *slog.Logger
-	Now    func() time.Time
+	// WatchAt is PlayAt for HTTP.
+	WatchAt func() string
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // Handover is a connection that asked to publish, as an edge's loop gives it

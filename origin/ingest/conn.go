@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,7 +37,6 @@ var (
 type conn struct {
 	// Set at construction.
 	srv     *Server
-	nc      net.Conn
 	rtmp    *rtmp.ServerConn
 	remote  string
 	started time.Time
@@ -45,7 +45,11 @@ type conn struct {
 	cause   atomic.Pointer[error] // why somebody else closed it
 	pending *list.Element         // guarded by srv.mu
 
-	// Owned by the connection's goroutine.
+	mu     sync.Mutex
+	closed bool     // guarded by mu
+	nc     net.Conn // set with mu held; nil while the socket is lent
+
+	// Owned by the connection's goroutine, or by the thread that reads for it.
 	buf      *[readSize]byte // from the pool once the peer may publish, else nil
 	small    []byte
 	last     time.Time       // of the last byte
@@ -59,6 +63,8 @@ type conn struct {
 	push     *relay.Push // pub, if another node owns the stream
 	owner    string      // that node, of what was published last; "": this one
 	bytes    int64
+
+	unlendable bool // Sockets refused the socket
 }
 
 func newConn(s *Server, nc net.Conn, rc *rtmp.ServerConn) *conn {
@@ -74,7 +80,12 @@ func newConn(s *Server, nc net.Conn, rc *rtmp.ServerConn) *conn {
 func (c *conn) close(cause error) {
 	c.cause.CompareAndSwap(nil, &cause)
 	c.cancel()
-	c.nc.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if c.nc != nil {
+		c.nc.Close()
+	}
 }
 
 // refuse closes a connection that has no goroutine.
@@ -93,7 +104,9 @@ func (c *conn) work(ctx context.Context, req *rtmp.Request, unread []byte) {
 	if p := c.cause.Load(); p != nil {
 		err = *p
 	}
-	c.nc.Close()
+	if c.nc != nil {
+		c.nc.Close()
+	}
 	c.rtmp.Close()
 	c.srv.leave(c)
 	c.releaseBuffer()
@@ -133,6 +146,9 @@ func (c *conn) serve(ctx context.Context, req *rtmp.Request, unread []byte) erro
 		return err
 	}
 	for {
+		if err := c.lend(ctx); err != nil {
+			return err
+		}
 		n, err := c.read()
 		if err == nil {
 			err = c.feed(ctx, c.buffer()[:n])
@@ -148,19 +164,29 @@ func (c *conn) feed(ctx context.Context, b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
+	c.arrived(len(b))
+	return c.process(ctx, b)
+}
+
+// arrived notes that n bytes have come.
+func (c *conn) arrived(n int) {
 	c.last, c.pinged = c.srv.deps.Now(), false
-	c.bytes += int64(len(b))
-	c.srv.bytes.Add(int64(len(b)))
+	c.bytes += int64(n)
+	c.srv.bytes.Add(int64(n))
 	if c.pub != nil {
 		c.pub.Alive(c.last)
 	}
+}
+
+// process handles bytes that were counted already, and sends what is to be said.
+func (c *conn) process(ctx context.Context, b []byte) error {
 	for len(b) > 0 {
-		n, ev, err := c.rtmp.Feed(b)
-		b = b[n:]
+		rest, ev, err := c.consume(b)
+		b = rest
 		if err == nil {
 			err = c.handle(ctx, ev)
 		} else if errors.Is(err, rtmp.ErrHTTP) {
-			c.write([]byte(httpAnswer)) //nolint:errcheck // the connection is over
+			c.write(c.srv.httpElsewhere()) //nolint:errcheck // the connection is over
 		}
 		if err != nil {
 			c.flush() //nolint:errcheck // the connection is over; err says why
@@ -175,16 +201,31 @@ func (c *conn) feed(ctx context.Context, b []byte) error {
 	return c.flush()
 }
 
-// httpAnswer is for those who speak HTTP on the RTMP port.
-const httpAnswer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+// consume passes messages on to the stream until the bytes are used up, or
+// something else comes, which handle is for. It never blocks where the stream
+// is this node's own.
+func (c *conn) consume(b []byte) (rest []byte, ev rtmp.Event, err error) {
+	for len(b) > 0 {
+		n, ev, err := c.rtmp.Feed(b)
+		b = b[n:]
+		switch {
+		case err != nil:
+			return b, rtmp.Event{}, err
+		case ev.Kind == rtmp.EventNone:
+		case ev.Kind != rtmp.EventMessage:
+			return b, ev, nil
+		case c.pub == nil: // on its way when the peer unpublished
+		default:
+			if err = c.pub.Write(ev.Message, c.last); err != nil {
+				return b, rtmp.Event{}, err
+			}
+		}
+	}
+	return nil, rtmp.Event{}, nil
+}
 
 func (c *conn) handle(ctx context.Context, ev rtmp.Event) error {
 	switch ev.Kind {
-	case rtmp.EventMessage:
-		if c.pub == nil {
-			return nil // on its way when the peer unpublished
-		}
-		return c.pub.Write(ev.Message, c.last)
 	case rtmp.EventPublish:
 		return c.publish(ctx, ev.Request)
 	case rtmp.EventUnpublish:

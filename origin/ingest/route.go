@@ -87,11 +87,20 @@ func reason(err error) string {
 }
 
 // playElsewhere tells a player where to go.
-func (s *Server) playElsewhere() string {
-	if at := s.deps.PlayAt; at != nil {
+func (s *Server) playElsewhere() string { return elsewhere("rtmp", s.deps.PlayAt) }
+
+func elsewhere(scheme string, at func() string) string {
+	if at != nil {
 		if addr := at(); addr != "" {
-			return fmt.Sprintf("%s, play from rtmp://%s", errPlay, addr)
+			return fmt.Sprintf("%s, play from %s://%s", errPlay, scheme, addr)
 		}
 	}
 	return errPlay.Error()
+}
+
+// httpElsewhere is the answer to who speaks HTTP on the RTMP port.
+func (s *Server) httpElsewhere() []byte {
+	text := elsewhere("http", s.deps.WatchAt) + "\n"
+	return fmt.Appendf(nil, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n"+
+		"Access-Control-Allow-Origin: *\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
 }

@@ -2,8 +2,16 @@ package session
 
 import "tmms/media"
 
-// groupSpan is how long a group without keyframes lasts, in ms of stream time.
-const groupSpan media.Timestamp = 1000
+// In ms of stream time.
+const (
+	// groupSpan is how long a group without keyframes lasts.
+	groupSpan media.Timestamp = 1000
+	// videoPause is after how long without a picture the sound goes on alone, if
+	// that is also some times longer than from picture to picture: else a stream
+	// whose encoder has lost its camera would be one group without an end, which
+	// nobody can join once it is longer than the log.
+	videoPause media.Timestamp = 2000
+)
 
 // grouper gives packets their identity: it numbers groups, and packets in them.
 type grouper struct {
@@ -16,14 +24,16 @@ type grouper struct {
 	cut      bool // the next packet starts a group: it is a run's first
 	hasVideo bool // the run has a keyframe
 	master   media.TrackID
+	picture  media.Timestamp // of the last one
+	step     media.Timestamp // between the last two
 }
 
 // startRun makes the next packet start a group.
 func (g *grouper) startRun() { g.cut, g.hasVideo = true, false }
 
 // starts says whether a frame starts a group: a keyframe of the run's first
-// video track does; without video a frame does that comes a second after the
-// group's start.
+// video track does; without video, or while it pauses, a frame does that comes a second
+// after the group's start.
 func (g *grouper) starts(kind media.Kind, track media.TrackID, dts media.Timestamp) bool {
 	switch {
 	case !g.open || g.cut:
@@ -31,7 +41,7 @@ func (g *grouper) starts(kind media.Kind, track media.TrackID, dts media.Timesta
 	case kind == media.KindKey:
 		return !g.hasVideo || track == g.master
 	}
-	return kind == media.KindAudio && !g.hasVideo && dts-g.start >= groupSpan
+	return kind == media.KindAudio && !g.watching(dts) && dts-g.start >= groupSpan
 }
 
 // begin starts a group at dts.
@@ -42,10 +52,21 @@ func (g *grouper) begin(dts media.Timestamp) {
 	g.open, g.cut, g.index, g.start = true, false, 0, dts
 }
 
-// keyframe notes that the run has video; the first track is the master.
-func (g *grouper) keyframe(track media.TrackID) {
-	if !g.hasVideo {
-		g.hasVideo, g.master = true, track
+// watching tells that the run has video which does not pause.
+func (g *grouper) watching(dts media.Timestamp) bool {
+	return g.hasVideo && dts-g.picture < max(videoPause, 4*g.step)
+}
+
+// note notes a frame; the track of the run's first keyframe is the master.
+func (g *grouper) note(kind media.Kind, track media.TrackID, dts media.Timestamp) {
+	if kind == media.KindAudio {
+		return
+	}
+	if !g.hasVideo && kind == media.KindKey {
+		g.hasVideo, g.master, g.picture, g.step = true, track, dts, 0
+	}
+	if dts > g.picture {
+		g.picture, g.step = dts, dts-g.picture
 	}
 }
 

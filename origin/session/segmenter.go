@@ -55,11 +55,12 @@ func (s *segmenter) open(run uint32, app *state.App, now time.Time) error {
 	cfg.Segment, cfg.Window = app.HLS.Segment, app.HLS.Window
 	cfg.Resumed = s.resumed
 	if s.resumed {
-		_, reported := s.writer.Live().Reported()
-		cfg.FirstMSN = max(cfg.FirstMSN, reported)
+		_, reported, marks := s.writer.Live().Reported()
+		cfg.FirstMSN, cfg.Discontinuities = max(cfg.FirstMSN, reported), marks
 	}
 	if x := s.writer.Live().Index(); x != nil { // of the earlier epoch
-		cfg.FirstMSN, cfg.Discontinuities = max(cfg.FirstMSN, x.NextMSN()), x.Discontinuities()
+		cfg.FirstMSN = max(cfg.FirstMSN, x.NextMSN())
+		cfg.Discontinuities = max(cfg.Discontinuities, x.Discontinuities())
 	}
 	p, err := pipeline.New(cfg, s.writer.PublishIndex)
 	if err != nil {

@@ -67,7 +67,7 @@ func newSequencer(
 func (q *sequencer) begin(now time.Time) {
 	var cfg timeline.Config
 	if q.resumed {
-		reported, _ := q.writer.Live().Reported()
+		reported, _, _ := q.writer.Live().Reported()
 		cfg.Resume, cfg.HasResume = max(q.writer.Live().LastDTS(), reported), true
 		if !q.t0.IsZero() {
 			cfg.Resume = max(cfg.Resume, media.Timestamp(now.Sub(q.t0).Milliseconds()))
@@ -183,9 +183,7 @@ func (q *sequencer) frame(p *media.Packet, info flv.Info, raw uint32) error {
 	if q.group.starts(p.Kind, p.Track, dts) {
 		q.group.begin(dts)
 	}
-	if p.Kind == media.KindKey {
-		q.group.keyframe(p.Track)
-	}
+	q.group.note(p.Kind, p.Track, dts)
 	if err := q.flushHeaders(p, dts); err != nil {
 		return err
 	}

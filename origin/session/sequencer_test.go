@@ -185,6 +185,18 @@ func TestGroups(t *testing.T) {
 			"0.0 vconf 0; 0.1 key 0; 0.2 delta 1500; 1.0 key 3000; 1.1 aconf 3010; 1.2 frame 3010; 1.3 frame 4500; 1.4 delta 4500",
 		},
 		{
+			"video pauses", // and comes back without a keyframe, then with one
+			"v 0 key; v 40 delta; a 1000 frame; a 2030 frame; a 2040 frame; a 3030 frame; a 3050 frame; v 3060 delta; " +
+				"a 4070 frame; v 4080 key",
+			"0.0 key 0; 0.1 delta 40; 0.2 frame 1000; 0.3 frame 2030; 1.0 frame 2040; 1.1 frame 3030; 2.0 frame 3050; " +
+				"2.1 delta 3060; 2.2 frame 4070; 3.0 key 4080",
+		},
+		{
+			"low-fps with sound", // is not a pause
+			"v 0 key; a 10 frame; v 1500 delta; a 4000 frame; a 6000 frame; v 6100 delta; a 9000 frame",
+			"0.0 key 0; 0.1 frame 10; 0.2 delta 1500; 0.3 frame 4000; 0.4 frame 6000; 0.5 delta 6100; 0.6 frame 9000",
+		},
+		{
 			"data and commands pass where they are",
 			"v 0 key; d 10 cue; v 40 vcommand; v 40 delta",
 			"0.0 key 0; 0.1 cue 0; 0.2 vcommand 0; 0.3 delta 40",

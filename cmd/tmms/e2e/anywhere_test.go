@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -198,6 +199,14 @@ func playAtOrigin(t *testing.T) {
 		t.Errorf("%q does not name an edge", refused.Description)
 	}
 	if got, err := decode(t, at+"/live/lost", 2*time.Second); err != nil || got.video < 45 {
+		t.Errorf("%s: %+v, %v", at, got, err)
+	}
+	code, body := get(t, "http://"+originRTMP["o1"]+"/live/lost.flv")
+	at = regexp.MustCompile(`http://[0-9.:]+`).FindString(string(body))
+	if code != http.StatusBadRequest || !slices.Contains(edgeHTTP, strings.TrimPrefix(at, "http://")) {
+		t.Fatalf("an origin answers a player by HTTP with %d %q", code, body)
+	}
+	if got, err := decode(t, at+"/live/lost.flv", 2*time.Second); err != nil || got.video < 45 {
 		t.Errorf("%s: %+v, %v", at, got, err)
 	}
 }

@@ -20,7 +20,7 @@ type conn struct {
 	loop    *Loop
 	rtmp    *wire.ServerConn
 	viewer  fanout.Viewer
-	play    *fanout.Options // what is played, also while paused; nil: nothing
+	play    *fanout.Options // what is to be played next: after a pause, or when a stopped play has left
 	opened  time.Duration   // loop time
 	shaken  bool            // the handshake is over
 	entered bool            // counted by the gate; not while paused
@@ -139,24 +139,27 @@ func (c *conn) start(r *wire.Request) {
 	c.entered, c.ended = true, false
 	c.rc.Identified()
 	c.rtmp.AcceptPlay()
-	c.play = &fanout.Options{Key: t.Key, Format: fanout.RTMP, Latency: t.App.Latency}
-	c.play.Flush, c.play.FlushLimit = t.Pace(cfg.Flush)
-	c.attach()
+	opt := fanout.Options{Key: t.Key, Format: fanout.RTMP, Latency: t.App.Latency}
+	opt.Flush, opt.FlushLimit = t.Pace(cfg.Flush)
+	c.attach(opt)
 }
 
 // attach joins the stream. If the message of a play that was stopped is still
 // under way, OnLeave does it at that message's end.
-func (c *conn) attach() {
+func (c *conn) attach(opt fanout.Options) {
 	if c.viewer.Attached() {
+		later := opt // so that opt does not escape
+		c.play = &later
 		return
 	}
+	c.play = nil
 	c.reply()
 	if c.gone {
 		return
 	}
 	c.rc.SetTimer(media.WaitTimeout)
 	l := c.loop
-	if err := l.fanout.Attach(&c.viewer, c.rc, c, *c.play, l.loop.Now()); err != nil {
+	if err := l.fanout.Attach(&c.viewer, c.rc, c, opt, l.loop.Now()); err != nil {
 		c.rtmp.EndPlay()
 		c.farewell(err)
 		return
@@ -169,19 +172,22 @@ func (c *conn) attach() {
 // pause stops sending, or goes on at a keyframe. Who is paused is no viewer.
 func (c *conn) pause(paused bool) {
 	switch {
-	case c.play == nil:
 	case paused:
+		if c.play == nil && c.viewer.Attached() {
+			opt := c.viewer.Options()
+			c.play = &opt
+		}
 		c.exit()
 		c.rc.SetTimer(media.PauseTimeout)
 		c.viewer.Stop()
-	case !c.entered:
+	case !c.entered && c.play != nil:
 		if err := c.loop.server.cfg.Gate.Enter(); err != nil {
 			c.rtmp.EndPlay()
 			c.farewell(err)
 			return
 		}
 		c.entered = true
-		c.attach()
+		c.attach(*c.play)
 	}
 }
 
@@ -286,9 +292,9 @@ func (c *conn) OnLeave(reason error) {
 		c.play, c.ended = nil, true
 		c.rc.SetTimer(media.IdentifyTimeout) // for another play
 		c.reply()
-	default:
+	default: // it does not take what it is sent
 		c.gone = true
-		c.rc.Close(reason)
+		c.rc.Reset(reason)
 	}
 }
 
@@ -302,6 +308,6 @@ func (c *conn) stopped() {
 	}
 	c.reply()
 	if c.play != nil && !c.rtmp.Paused() && !c.gone {
-		c.attach()
+		c.attach(*c.play)
 	}
 }

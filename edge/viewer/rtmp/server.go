@@ -68,20 +68,20 @@ type Loop struct {
 	server *Server
 	loop   *reactor.Loop
 	fanout *fanout.Engine
+	group  *wire.ServerGroup
 }
 
 // Loop binds the server to a loop, before the reactor runs.
 func (s *Server) Loop(l *reactor.Loop, engine *fanout.Engine) *Loop {
-	return &Loop{server: s, loop: l, fanout: engine}
+	return &Loop{
+		server: s, loop: l, fanout: engine, group: wire.NewServerGroup(wire.ServerConfig{Budget: s.cfg.Budget}),
+	}
 }
 
 // Open begins a connection.
 func (l *Loop) Open(rc *reactor.Conn) reactor.Protocol {
 	rc.SetTimer(media.HandshakeTimeout)
-	return &conn{
-		rc: rc, loop: l, opened: l.loop.Now(),
-		rtmp: wire.NewServerConn(wire.ServerConfig{Budget: l.server.cfg.Budget}),
-	}
+	return &conn{rc: rc, loop: l, opened: l.loop.Now(), rtmp: l.group.NewConn()}
 }
 
 // handOver makes the connection and passes it on, off the loop.

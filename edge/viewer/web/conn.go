@@ -29,6 +29,9 @@ const (
 	pieceSize = 256 << 10
 	// tickShare bounds what one connection sends in a turn.
 	tickShare = 1 << 20
+	// pipeline bounds the requests of one connection that are answered in one go:
+	// 64 KiB that are read hold two thousand.
+	pipeline = 32
 )
 
 // conn is one HTTP connection.
@@ -129,7 +132,11 @@ func (c *conn) feed(b []byte) {
 		c.in = append(c.in, b...)
 		b = c.in
 	}
-	for c.state == stateHead {
+	for n := 0; c.state == stateHead; n++ {
+		if n == pipeline {
+			c.loop.later(c)
+			break
+		}
 		b = skipEmptyLines(b)
 		n, err := headLength(b)
 		if err != nil {
@@ -224,8 +231,8 @@ func (c *conn) answer(h header, b body) {
 func (c *conn) send() {
 	if c.state == stateBody {
 		c.pump()
-		c.resume()
 	}
+	c.resume()
 }
 
 // resume looks at the bytes that came while an answer was under way.

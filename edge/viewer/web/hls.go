@@ -118,7 +118,7 @@ func (l *Loop) unpark(c *conn) {
 
 // wakeParked answers the requests whose playlist or segment has come.
 func (l *Loop) wakeParked() {
-	for i := len(l.parked) - 1; i >= 0; i-- {
+	for i := len(l.parked) - 1; i >= 0 && !l.cutShort(); i-- {
 		if i >= len(l.parked) {
 			continue
 		}

@@ -107,8 +107,8 @@ func (p *player) OnLeave(reason error) {
 		p.goodbye(viewer.ErrDraining)
 	case errors.Is(reason, fanout.ErrStopped):
 		p.goodbye(viewer.ErrDone)
-	default:
-		c.rc.Close(reason)
+	default: // it does not take what it is sent
+		c.rc.Reset(reason)
 	}
 }
 

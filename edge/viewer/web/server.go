@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -99,12 +100,7 @@ func (l *Loop) Open(c *reactor.Conn) reactor.Protocol {
 // OnTick goes on with bodies and looks after parked requests.
 func (l *Loop) OnTick(now time.Duration) (busy bool) {
 	if len(l.ready) > 0 {
-		l.ready, l.spare = l.spare[:0], l.ready
-		for _, c := range l.spare {
-			c.queued = false
-			c.send()
-		}
-		clear(l.spare)
+		l.sendReady()
 	}
 	if len(l.parked) > 0 && now-l.checked >= parkCheck {
 		l.checked = now
@@ -113,7 +109,33 @@ func (l *Loop) OnTick(now time.Duration) (busy bool) {
 	return len(l.ready) > 0 || len(l.parked) > 0
 }
 
-// later lets c go on sending in the next tick.
+// sendReady goes on with those that had their share, as long as the loop has the
+// time; the rest comes first in the next tick.
+func (l *Loop) sendReady() {
+	l.ready, l.spare = l.spare[:0], l.ready
+	done := 0
+	for over := false; done < len(l.spare) && !over; over = l.loop.Over() {
+		c := l.spare[done]
+		c.queued = false
+		c.send()
+		done++
+	}
+	rest := append(slices.Delete(l.spare, 0, done), l.ready...)
+	clear(l.ready)
+	l.ready, l.spare = rest, l.ready[:0]
+}
+
+// cutShort ends a look at the parked requests for which the loop has no more
+// time; the next tick goes on.
+func (l *Loop) cutShort() bool {
+	if !l.loop.Over() {
+		return false
+	}
+	l.checked = 0
+	return true
+}
+
+// later lets c go on in the next tick.
 func (l *Loop) later(c *conn) {
 	if !c.queued {
 		c.queued = true

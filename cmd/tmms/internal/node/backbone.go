@@ -139,7 +139,9 @@ func (n *Node) newRelay() (err error) {
 	b.fabric.Handle(fabric.ALPNRelay, b.relay.Serve)
 	b.pusher = relay.NewPusher(b.fabric, n.group, time.Now)
 	if n.cfg.Node.Has(nodeconfig.RoleEdge) {
-		b.puller, err = relay.NewPuller(n.hub, b.fabric, n.group, relay.PullConfig{}, deps)
+		b.puller, err = relay.NewPuller(n.hub, b.fabric, n.group, relay.PullConfig{
+			SegmentBytes: memory("/") / segmentShare,
+		}, deps)
 	}
 	return err
 }
@@ -171,6 +173,7 @@ func (n *Node) newGossip(context.Context) error {
 func (n *Node) originDeps(deps *origin.Deps) {
 	deps.Placements, deps.Forward = n.group, n.backbone.pusher
 	deps.PlayAt = func() string { return n.addressOf(nodeconfig.RoleEdge, "rtmp") }
+	deps.WatchAt = func() string { return n.addressOf(nodeconfig.RoleEdge, "http") }
 }
 
 // addressOf names an address of a node with a role, in this node's region if

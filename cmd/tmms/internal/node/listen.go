@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"tmms/cluster/gossip"
+	"tmms/edge/reactor"
 )
 
 // Addresses are what a node has bound; nil is off.
@@ -61,6 +62,11 @@ func (n *Node) closePorts() error {
 	}
 	for _, ln := range n.listeners {
 		faults = append(faults, ln.Close())
+	}
+	if r := n.sockets.reactor; r != nil {
+		if err := r.Close(); !errors.Is(err, reactor.ErrStarted) {
+			faults = append(faults, err)
+		}
 	}
 	if b := n.backbone; b.gossip != nil {
 		faults = append(faults, b.gossip.Close())

@@ -45,8 +45,10 @@ type Node struct {
 	hub        *relay.Hub
 	local      *admin.Local
 	origin     *origin.Origin // nil without the role
+	sockets    sockets        // of the origin
 	edge       *edge.Edge     // nil without the role
 	admin      *admin.Server  // nil when off
+	delay      *delay
 	listeners  []net.Listener // RTMP and RTMPS of a node without edge, else none
 	certs      *certs.Store   // of viewers and publishers; nil without a TLS port
 	bound      Addresses
@@ -66,7 +68,8 @@ func New(ctx context.Context, cfg nodeconfig.Config, opt Options) (*Node, error)
 		cfg: cfg, opt: opt, registry: prometheus.NewRegistry(), hub: relay.NewHub(), backbone: &backbone{},
 		budget: rtmp.NewBudget(media.MaxPartialBytesProcess), ready: make(chan struct{}),
 	}
-	n.registry.MustRegister(
+	n.delay = newDelay()
+	n.registry.MustRegister(n.delay.seconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.local = admin.NewLocal(view{n}, view{n})
 	for _, build := range []func(context.Context) error{
@@ -91,6 +94,10 @@ func (n *Node) newOrigin(context.Context) (err error) {
 		Log: n.opt.Log, Registerer: n.registry, Now: time.Now,
 	}
 	n.originDeps(&deps)
+	if n.sockets, err = newSockets(n.opt.Log); err != nil {
+		return err
+	}
+	deps.Sockets = n.sockets
 	if n.origin, err = origin.New(cfg, deps); err != nil {
 		return err
 	}
@@ -141,7 +148,7 @@ func (n *Node) Run(ctx context.Context) error {
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	endFabric := n.background(ctx, stop, n.fabricParts()...)
-	endGroup := n.background(ctx, stop, Part{"state", n.group.Run})
+	endGroup := n.background(ctx, stop, append(n.socketParts(), Part{"state", n.group.Run})...)
 	err := Supervise(serving, n.parts()...)
 	n.farewell(ctx)
 	return errors.Join(err, endGroup(), endFabric())
@@ -166,6 +173,14 @@ func (n *Node) background(ctx context.Context, stop func(), parts ...Part) (end 
 	}
 }
 
+// socketParts read for the publishers, which the origin closes when it ends.
+func (n *Node) socketParts() []Part {
+	if n.origin == nil {
+		return nil
+	}
+	return []Part{{"sockets", n.sockets.reactor.Run}}
+}
+
 func (n *Node) fabricParts() []Part {
 	return []Part{{"fabric", n.backbone.fabric.Run}, {"certificate", n.followIdentity}}
 }
@@ -187,7 +202,7 @@ func (n *Node) followIdentity(ctx context.Context) error {
 }
 
 func (n *Node) parts() []Part {
-	parts := []Part{{"start", n.startThenServe}}
+	parts := []Part{{"start", n.startThenServe}, {"delay", n.delay.run}}
 	if n.origin != nil {
 		parts = append(parts, Part{"origin", n.origin.Run})
 	}

@@ -123,6 +123,7 @@ func viewerInfo(w edge.Info, now time.Time) admin.ViewerInfo {
 	return admin.ViewerInfo{
 		ID: fmt.Sprintf("%s/%s", w.Proto, w.Remote), Key: w.Key.String(), Proto: w.Proto, Remote: w.Remote.String(),
 		Since: now.Add(-w.Since).UTC().Truncate(time.Millisecond), SentBytes: w.Sent,
+		LagMS: w.Lag.Milliseconds(),
 	}
 }
 

@@ -10,11 +10,15 @@ import (
 )
 
 const (
-	// spareProcs run what is not a reactor loop: raft, sessions, the admin port.
-	spareProcs = 2
+	// spareProcs run what is not a viewers' loop: publishers' sockets, raft,
+	// sessions, the admin port.
+	spareProcs = 3
 	// memoryShare is the part of the memory that we may have at which the
 	// garbage collector works harder, in percent.
 	memoryShare = 80
+	// segmentShare is the part of the memory that HLS segments of pulled streams may
+	// have: one in so many.
+	segmentShare = 4
 )
 
 // Tune fits the Go runtime to a process whose reactor loops hold threads of
