@@ -86,8 +86,12 @@ func TestFaultsAreToldAllAtOnceWithTheirFiles(t *testing.T) {
 		}
 	}
 	_, err := certs.Load([]certs.Files{
-		good, {Cert: good.Cert, Key: other.Key}, {Cert: text, Key: good.Key}, {Cert: good.Key, Key: good.Cert},
-		{Cert: filepath.Join(dir, "none"), Key: good.Key}, {Cert: big, Key: good.Key},
+		good,
+		{Cert: good.Cert, Key: other.Key},
+		{Cert: text, Key: good.Key},
+		{Cert: good.Key, Key: good.Cert},
+		{Cert: filepath.Join(dir, "none"), Key: good.Key},
+		{Cert: big, Key: good.Key},
 	})
 	if err == nil {
 		t.Fatal("no fault")

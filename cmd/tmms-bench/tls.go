@@ -95,8 +95,8 @@ func (s *securing) print(plain, secure []lab.Figures) error {
 		for _, f := range c.runs {
 			lost, faults = lost+f.Lost, faults+f.Faults
 		}
-		fmt.Fprintf(s.out, "%10s %18.3f %18.3f %8.1f %9.1f%% %6d %7d\n", c.name, lab.Median(c.runs, all), lab.Median(c.runs, loop),
-			lab.Median(c.runs, p99), lab.Median(c.runs, delivered), lost, faults)
+		fmt.Fprintf(s.out, "%10s %18.3f %18.3f %8.1f %9.1f%% %6d %7d\n", c.name, lab.Median(c.runs, all),
+			lab.Median(c.runs, loop), lab.Median(c.runs, p99), lab.Median(c.runs, delivered), lost, faults)
 	}
 	ratio := lab.Median(secure, all) / lab.Median(plain, all)
 	_, err := fmt.Fprintf(s.out, "TLS costs %.2f x, the limit is %.1f\n", ratio, maxTLSRatio)
