@@ -168,26 +168,24 @@ func clientHello(tb testing.TB) []byte {
 }
 
 func TestTheOldestHandshakeMakesRoom(t *testing.T) {
-	w := start(t, Route{Open: echo})
-	hello := clientHello(t)
-	first := w.raw()
-	if _, err := first.Write(hello); err != nil {
-		t.Fatal(err)
+	var q queue
+	all := make([]*handshake, media.MaxTLSHandshakes+1)
+	for i := range all {
+		all[i] = &handshake{feed: newFeed(nil, nil, nil)}
+		q.enter(all[i])
 	}
-	eventually(t, "the first has begun", func() bool { return w.server.InFlight() == 1 })
-	for range media.MaxTLSHandshakes {
-		if _, err := w.raw().Write(hello); err != nil {
-			t.Fatal(err)
-		}
+	if err := all[0].feed.cause(); !errors.Is(err, viewer.ErrFull) || resultOf(err) != ResultBusy {
+		t.Errorf("the oldest ends with %v", err)
 	}
-	eventually(t, "one is closed", func() bool { return w.server.Handshakes(ResultBusy) >= 1 })
-	if _, err := io.Copy(io.Discard, first); err != nil && !errors.Is(err, syscall.ECONNRESET) {
-		t.Error(err)
+	if err := all[1].feed.cause(); err != nil || q.len() != media.MaxTLSHandshakes {
+		t.Errorf("the next ends with %v, %d are left", err, q.len())
 	}
-	if n := w.server.InFlight(); n > media.MaxTLSHandshakes {
-		t.Errorf("%d handshakes, the limit is %d", n, media.MaxTLSHandshakes)
+	for _, h := range all {
+		q.leave(h)
 	}
-	exchange(t, w.dial(), "those who mean it get through")
+	if n := q.len(); n != 0 {
+		t.Errorf("%d are left", n)
+	}
 }
 
 // sender sends size bytes when it is asked, by Send or SendLater.
