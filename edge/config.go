@@ -12,11 +12,9 @@ import (
 
 // Config of an edge. Start from [DefaultConfig].
 type Config struct {
-	// RTMP and HTTP are the addresses to listen at, "host:port" or ":port";
-	// empty: not at all.
-	RTMP, HTTP string
-	// HTTPS is the same for HTTP/2 and HTTP/3; it needs Deps.TLS.
-	HTTPS string
+	// RTMP and HTTP, and RTMPS and HTTPS for the same over TLS, are the addresses to
+	// listen at, "host:port" or ":port"; empty: not at all.
+	RTMP, RTMPS, HTTP, HTTPS string
 	// Loops is the number of reactor loops, each with a thread: 1 to 1,024.
 	Loops int
 	// Engine is how the loops send: "auto", "epoll" or "io_uring"; empty is auto.
@@ -48,10 +46,15 @@ func (c Config) Validate() error {
 			faults = append(faults, fmt.Errorf("%s: %v: must be %s", path, value, rule))
 		}
 	}
-	check(c.RTMP == "" || isAddress(c.RTMP), "listen.rtmp", c.RTMP, "host:port or :port")
-	check(c.HTTP == "" || isAddress(c.HTTP), "listen.http", c.HTTP, "host:port or :port")
-	check(c.RTMP == "" || c.RTMP != c.HTTP || portZero(c.RTMP), "listen.http", c.HTTP, "another address than listen.rtmp")
-	check(c.HTTPS == "" || isAddress(c.HTTPS), "listen.https", c.HTTPS, "host:port or :port")
+	listeners := []struct{ path, addr string }{
+		{"listen.rtmp", c.RTMP}, {"listen.rtmps", c.RTMPS}, {"listen.http", c.HTTP}, {"listen.https", c.HTTPS},
+	}
+	for i, l := range listeners {
+		check(l.addr == "" || isAddress(l.addr), l.path, l.addr, "host:port or :port")
+		for _, other := range listeners[:i] {
+			check(l.addr == "" || l.addr != other.addr || portZero(l.addr), l.path, l.addr, "another address than "+other.path)
+		}
+	}
 	check(c.Loops >= 1 && c.Loops <= 1024, "edge.loops", c.Loops, "1 to 1024")
 	check(c.Flush >= 0 && c.Flush <= time.Second && c.Flush%fanout.Tick == 0, "edge.flush", c.Flush,
 		"0 or a multiple of 5ms up to 1s")

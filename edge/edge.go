@@ -15,6 +15,7 @@ import (
 	"tmms/cluster/relay"
 	"tmms/edge/fanout"
 	"tmms/edge/reactor"
+	"tmms/edge/secure"
 	"tmms/edge/viewer"
 	"tmms/edge/viewer/rtmp"
 	"tmms/edge/viewer/web"
@@ -38,7 +39,7 @@ type Deps struct {
 	// PublishAt names an address, HOST:PORT, of a node that takes publishers, for
 	// those who are refused; nil or "": none is known. It must not block.
 	PublishAt func() string
-	// TLS has the certificates and versions of HTTPS; needed for it.
+	// TLS has the certificates and versions of RTMPS and HTTPS; needed for them.
 	TLS *tls.Config
 	// Budget bounds the unfinished RTMP messages of the process; nil: one of
 	// media.MaxPartialBytesProcess for this edge.
@@ -54,6 +55,7 @@ type Edge struct {
 	gate    *viewer.Gate
 	rtmp    *rtmp.Server
 	web     *web.Server
+	secure  *secure.Server   // nil without TLS
 	https   *secureWeb       // nil without HTTPS
 	engines []*fanout.Engine // by loop
 	started time.Time
@@ -62,12 +64,12 @@ type Edge struct {
 
 // Addrs are the addresses that an edge listens at; nil where it doesn't.
 type Addrs struct {
-	RTMP, HTTP net.Addr
-	HTTP3      net.Addr // UDP
+	RTMP, RTMPS, HTTP, HTTPS net.Addr
+	HTTP3                    net.Addr // UDP, the port of HTTPS
 }
 
-// errNoTLS refuses a listener that has no certificate.
-var errNoTLS = errors.New("edge: listen.https needs a TLS configuration")
+// errNoTLS refuses listeners that have no certificate.
+var errNoTLS = errors.New("edge: listen.rtmps and listen.https need a TLS configuration")
 
 // New validates the config and opens the listeners; nothing is served before
 // Run. An edge that is not run must be closed.
@@ -75,7 +77,7 @@ func New(cfg Config, deps Deps) (*Edge, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("edge: %w", err)
 	}
-	if deps.TLS == nil && cfg.HTTPS != "" {
+	if deps.TLS == nil && (cfg.RTMPS != "" || cfg.HTTPS != "") {
 		return nil, errNoTLS
 	}
 	if deps.Log == nil {
@@ -109,6 +111,9 @@ func (e *Edge) build(cfg Config, deps Deps) (err error) {
 	if err != nil {
 		return err
 	}
+	if deps.TLS != nil {
+		e.secure = secure.New(secure.Config{TLS: deps.TLS, Gate: e.gate, Log: deps.Log})
+	}
 	m := newMetrics(e)
 	var rtmpLoops []*rtmp.Loop
 	var webLoops []*web.Loop
@@ -121,23 +126,19 @@ func (e *Edge) build(cfg Config, deps Deps) (err error) {
 		l.OnTick(engine.OnTick)
 		l.OnTick(w.OnTick)
 	}
-	e.addrs.RTMP, err = e.listen(cfg.RTMP, func(c *reactor.Conn) reactor.Protocol {
+	err = e.listenAll(cfg, func(c *reactor.Conn) reactor.Protocol {
 		return rtmpLoops[c.Loop().Index()].Open(c)
-	})
-	if err != nil {
-		return err
-	}
-	e.addrs.HTTP, err = e.listen(cfg.HTTP, func(c *reactor.Conn) reactor.Protocol {
-		return webLoops[c.Loop().Index()].Open(c)
-	})
+	}, webLoops)
 	if err != nil {
 		return err
 	}
 	if cfg.HTTPS != "" {
-		if e.https, err = openSecureWeb(cfg.HTTPS, e.web.Handler(webLoops), deps.TLS, deps.Log); err != nil {
+		e.https, err = openSecureWeb(e.addrs.HTTPS.String(), e.web.Handler(webLoops), deps.TLS, deps.Log)
+		if err != nil {
 			return err
 		}
 		e.addrs.HTTP3 = e.https.addr
+		e.web.Advertise(e.https.server.AltSvc())
 	}
 	if deps.Registerer == nil {
 		return nil
@@ -145,11 +146,35 @@ func (e *Edge) build(cfg Config, deps Deps) (err error) {
 	return deps.Registerer.Register(m)
 }
 
-func (e *Edge) listen(addr string, open func(*reactor.Conn) reactor.Protocol) (net.Addr, error) {
+// open begins a connection.
+type open = func(*reactor.Conn) reactor.Protocol
+
+// listenAll opens every listener of the config.
+func (e *Edge) listenAll(cfg Config, rtmpOpen open, webLoops []*web.Loop) (err error) {
+	webOpen := func(c *reactor.Conn) reactor.Protocol { return webLoops[c.Loop().Index()].Open(c) }
+	if e.addrs.RTMP, err = e.listen(cfg.RTMP, rtmpOpen); err != nil {
+		return err
+	}
+	if e.addrs.HTTP, err = e.listen(cfg.HTTP, webOpen); err != nil || e.secure == nil {
+		return err
+	}
+	if e.addrs.RTMPS, err = e.listen(cfg.RTMPS, e.secure.Listener(secure.Route{Open: rtmpOpen})); err != nil {
+		return err
+	}
+	https := secure.Route{
+		Open:   func(c *reactor.Conn) reactor.Protocol { return webLoops[c.Loop().Index()].OpenSecure(c) },
+		Protos: []string{"http/1.1"},
+		Moved:  map[string]func(*tls.Conn){"h2": func(c *tls.Conn) { e.https.server.ServeConn(c) }},
+	}
+	e.addrs.HTTPS, err = e.listen(cfg.HTTPS, e.secure.Listener(https))
+	return err
+}
+
+func (e *Edge) listen(addr string, begin open) (net.Addr, error) {
 	if addr == "" {
 		return nil, nil //nolint:nilnil // no address is asked for, so none is bound: no fault
 	}
-	return e.reactor.Listen(addr, open)
+	return e.reactor.Listen(addr, begin)
 }
 
 // Addrs are the addresses that are listened at.
@@ -159,6 +184,9 @@ func (e *Edge) Addrs() Addrs { return e.addrs }
 // the edge has ended.
 func (e *Edge) Run(ctx context.Context) error {
 	err := e.serve(ctx)
+	if e.secure != nil {
+		e.secure.Close()
+	}
 	e.rtmp.Wait()
 	e.web.Close()
 	if err != nil {

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -55,6 +56,7 @@ type node struct {
 	rtmp     string // address
 	http     string // address
 	url      string // of the HTTP port
+	tls      bool   // the addresses are those of the TLS ports
 }
 
 func startNode(tb testing.TB, change ...func(*Config, *Deps)) *node {
@@ -117,6 +119,9 @@ func (n *node) dial(addr string) net.Conn {
 	n.tb.Cleanup(func() { c.Close() })
 	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		n.tb.Fatal(err)
+	}
+	if n.tls {
+		return tls.Client(c, clientTLS())
 	}
 	return c
 }

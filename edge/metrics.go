@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tmms/edge/fanout"
+	"tmms/edge/secure"
 	"tmms/edge/viewer"
 )
 
@@ -26,6 +27,9 @@ type metrics struct {
 	pending *prometheus.Desc
 	skips   *prometheus.Desc
 	closed  *prometheus.Desc
+	shaken  *prometheus.Desc
+	shaking *prometheus.Desc
+	moved   *prometheus.Desc
 }
 
 func newMetrics(e *Edge) *metrics {
@@ -54,7 +58,11 @@ func newMetrics(e *Edge) *metrics {
 			"Connections that have not asked to publish, play or GET yet.", nil, nil),
 		skips: prometheus.NewDesc("tmms_edge_viewer_skips_total", "Times that a viewer was moved on to a newer keyframe.",
 			nil, nil),
-		closed: prometheus.NewDesc("tmms_edge_closed_total", "Connections that ended, by reason.", []string{"reason"}, nil),
+		closed:  prometheus.NewDesc("tmms_edge_closed_total", "Connections that ended, by reason.", []string{"reason"}, nil),
+		shaken:  prometheus.NewDesc("tmms_edge_tls_handshakes_total", "TLS handshakes, by result.", []string{"result"}, nil),
+		shaking: prometheus.NewDesc("tmms_edge_tls_handshakes_in_flight", "TLS handshakes under way.", nil, nil),
+		moved: prometheus.NewDesc("tmms_edge_tls_moved_connections",
+			"TLS connections with a protocol that the loops do not speak.", nil, nil),
 	}
 }
 
@@ -66,6 +74,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.loops.Describe(ch)
 	for _, d := range []*prometheus.Desc{
 		m.viewers, m.sent, m.busy, m.cpu, m.late, m.stretch, m.conns, m.pending, m.skips, m.closed,
+		m.shaken, m.shaking, m.moved,
 	} {
 		ch <- d
 	}
@@ -107,5 +116,12 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	counter(m.skips, float64(skips))
 	for r := range viewer.NumReasons {
 		counter(m.closed, float64(m.edge.gate.EndedBy(r)), r.String())
+	}
+	if s := m.edge.secure; s != nil {
+		for r := range secure.NumResults {
+			counter(m.shaken, float64(s.Handshakes(r)), r.String())
+		}
+		gauge(m.shaking, float64(s.InFlight()))
+		gauge(m.moved, float64(s.Moved()))
 	}
 }

@@ -46,7 +46,7 @@ func (n *node) do(method, path string, h http.Header) *reply {
 	if h != nil {
 		r.Header = h
 	}
-	client := &http.Client{Transport: &http.Transport{DisableCompression: true}}
+	client := &http.Client{Transport: &http.Transport{DisableCompression: true, TLSClientConfig: clientTLS()}}
 	n.tb.Cleanup(client.CloseIdleConnections)
 	resp, err := client.Do(r)
 	if err != nil {

@@ -68,6 +68,20 @@ const (
 	// control frames, which RFC 6455 section 5.5 bounds at 125 bytes.
 	MaxWSPayload = 125
 
+	// MaxTLSHandshakes bounds the TLS handshakes under way in the process, each
+	// with a goroutine of its own; past it the oldest is closed.
+	MaxTLSHandshakes = 1024
+	// MaxTLSHandshakeBytes bounds what a peer may send until its TLS handshake is
+	// over: a ClientHello with post-quantum keys has 2 KiB, and requests may follow.
+	MaxTLSHandshakeBytes = 32 << 10
+	// MaxTLSMoved bounds the connections that went from a loop to a goroutine of
+	// their own, for protocols that loops do not speak.
+	MaxTLSMoved = 8192
+	// MaxTLSCerts bounds the certificates of viewers and publishers, and
+	// MaxTLSFile each of their files: a chain of RSA certificates has 8 KiB.
+	MaxTLSCerts = 1024
+	MaxTLSFile  = 256 << 10
+
 	// MaxNALUs bounds the NAL units of one access unit.
 	MaxNALUs = 1024
 	// MaxCodecConfig bounds a codec's configuration (sequence header), H.264
@@ -103,7 +117,7 @@ const (
 
 // Deadlines of a peer that does not get on with it.
 const (
-	// HandshakeTimeout bounds the RTMP handshake and an HTTP request head.
+	// HandshakeTimeout bounds the TLS handshake, the RTMP handshake and an HTTP request head.
 	HandshakeTimeout = 5 * time.Second
 	// IdentifyTimeout bounds the time from accept to publish, play or GET.
 	IdentifyTimeout = 10 * time.Second

@@ -84,6 +84,7 @@ type Server struct {
 	Also  []int  // further processes of the server, charged like PID
 	RTMP  string // HOST:PORT, "" without
 	HTTP  string // HOST:PORT
+	HTTPS string // HOST:PORT, "" without
 	Admin string // HOST:PORT of tmms, "" of others
 	stop  func()
 }
@@ -93,6 +94,11 @@ func (s *Server) Stop() { s.stop() }
 
 // FLV is the address of a stream by HTTP-FLV.
 func (s *Server) FLV(stream string) string { return "http://" + s.HTTP + "/live/" + stream + ".flv" }
+
+// SecureFLV is its address by HTTPS-FLV.
+func (s *Server) SecureFLV(stream string) string {
+	return "https://" + s.HTTPS + "/live/" + stream + ".flv"
+}
 
 // Play is its address by RTMP.
 func (s *Server) Play(stream string) string { return "rtmp://" + s.RTMP + "/live/" + stream }

@@ -16,7 +16,7 @@ import (
 
 // Config of a run.
 type Config struct {
-	URL         string        // rtmp://, http://HOST/APP/STREAM.flv or .ts, which is drained only
+	URL         string        // rtmp(s)://, http(s)://HOST/APP/STREAM.flv or .ts, which is drained only
 	Streams     int           // viewers take turns over so many, NAME-1, NAME-2 ...; 1 is NAME itself
 	Viewers     int           // 1 to 19,000: a process has 20,000 descriptors here
 	Verify      int           // one viewer in so many checks what it gets; 1 to Viewers

@@ -1,6 +1,7 @@
 package play
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ const (
 // target is where the viewers connect to and how they ask.
 type target struct {
 	address string // host:port
+	name    string // of the server, for TLS; "": without TLS
 	request []byte // HTTP only, nil for RTMP
 	rtmp    rtmp.URL
 	ts      bool // MPEG-TS: can be drained only
@@ -53,28 +55,34 @@ func parseTargets(s string, streams int) ([]target, error) {
 }
 
 func parseTarget(s string) (target, error) {
-	if strings.HasPrefix(s, "rtmp://") {
+	if strings.HasPrefix(s, "rtmp://") || strings.HasPrefix(s, "rtmps://") {
 		u, err := rtmp.ParseURL(s)
 		if err != nil {
 			return target{}, err
 		}
-		return target{address: u.Address(), rtmp: u}, nil
+		t := target{address: u.Address(), rtmp: u}
+		if u.TLS {
+			t.name = u.Host
+		}
+		return t, nil
 	}
 	u, err := url.Parse(s)
 	if err != nil {
 		return target{}, fmt.Errorf("play: %w", err)
 	}
+	standard := map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	ts := strings.HasSuffix(u.Path, ".ts")
-	if u.Scheme != "http" || !ts && !strings.HasSuffix(u.Path, ".flv") {
-		return target{}, fmt.Errorf("play: %q is not rtmp:// or http://.../NAME.flv or NAME.ts", s)
+	if standard == "" || !ts && !strings.HasSuffix(u.Path, ".flv") {
+		return target{}, fmt.Errorf("play: %q is not rtmp(s):// or http(s)://.../NAME.flv or NAME.ts", s)
 	}
-	port := u.Port()
-	if port == "" {
-		port = "80"
-	}
+	port := cmp.Or(u.Port(), standard)
 	// HTTP/1.0, so that no server puts the stream into chunks.
 	head := "GET " + u.RequestURI() + " HTTP/1.0\r\nHost: " + u.Host + "\r\nUser-Agent: tmms-bench\r\n\r\n"
-	return target{address: net.JoinHostPort(u.Hostname(), port), request: []byte(head), ts: ts}, nil
+	t := target{address: net.JoinHostPort(u.Hostname(), port), request: []byte(head), ts: ts}
+	if u.Scheme == "https" {
+		t.name = u.Hostname()
+	}
+	return t, nil
 }
 
 // viewer is one connection. It belongs to the goroutine that dials, then to the loop.
@@ -97,10 +105,33 @@ func (t target) dial(ctx context.Context, source int, verify bool) (*viewer, err
 		return nil, fmt.Errorf("play: %w", err)
 	}
 	v := &viewer{}
-	if err := errors.Join(c.SetDeadline(time.Now().Add(dialTimeout)), t.ask(c, v, verify)); err != nil {
+	if err := errors.Join(c.SetDeadline(time.Now().Add(dialTimeout)), t.begin(ctx, c, v, verify)); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return v, v.take(c, receiveBuffer)
+}
+
+// begin asks to play, over TLS if the target says so.
+func (t target) begin(ctx context.Context, c net.Conn, v *viewer, verify bool) error {
+	if t.name == "" {
+		return t.ask(c, v, verify)
+	}
+	conn, w, err := secure(ctx, c, t.name)
+	if err != nil {
+		return err
+	}
+	if err := t.ask(conn, v, verify); err != nil {
+		return err
+	}
+	if v.stream != nil {
+		v.stream = &tlsStream{conn: conn, wire: w, next: v.stream, buf: make([]byte, 16<<10)}
+		return nil
+	}
+	if !v.ok {
+		v.ok = true
+		return began(conn)
+	}
+	return nil
 }
 
 func (t target) ask(c net.Conn, v *viewer, verify bool) error {

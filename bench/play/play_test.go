@@ -2,6 +2,7 @@ package play
 
 import (
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -18,7 +19,14 @@ import (
 // every skip-th video frame.
 func flvServer(t *testing.T, skip int) string {
 	t.Helper()
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	srv := httptest.NewServer(flvHandler(t, skip))
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+func flvHandler(t *testing.T, skip int) http.Handler {
+	t.Helper()
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path != "/live/a.flv" {
 			http.NotFound(w, req)
 			return
@@ -48,9 +56,7 @@ func flvServer(t *testing.T, skip int) string {
 			}
 			w.(http.Flusher).Flush()
 		}
-	}))
-	t.Cleanup(srv.Close)
-	return srv.URL
+	})
 }
 
 func config(url string) Config {
@@ -84,6 +90,28 @@ func TestRunOverHTTP(t *testing.T) {
 	}
 }
 
+func TestRunOverTLS(t *testing.T) {
+	web := httptest.NewTLSServer(flvHandler(t, 0))
+	t.Cleanup(web.Close)
+	ln := tls.NewListener(listen(t), web.TLS)
+	go acceptRTMP(t, ln)
+	for _, url := range []string{web.URL + "/live/a.flv", "rtmps://" + ln.Addr().String() + "/live/a"} {
+		r, err := Run(t.Context(), config(url), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Viewers != 6 || r.Lost != 0 || r.Verified != 3 {
+			t.Errorf("%s: %d viewers, %d lost, %d verified", url, r.Viewers, r.Lost, r.Verified)
+		}
+		if c := r.Check; c.Frames < 3*20 || c.Gaps+c.Repeats+c.Damaged+c.Back != 0 {
+			t.Errorf("%s: check is %+v", url, c)
+		}
+	}
+	if r, err := Run(t.Context(), config(web.URL+"/live/none.flv"), nil); err == nil || r.Lost == 0 && r.Viewers > 0 {
+		t.Errorf("a stream that is not there: %+v, %v", r, err)
+	}
+}
+
 func TestRunSeesFaults(t *testing.T) {
 	r, err := Run(t.Context(), config(flvServer(t, 10)+"/live/a.flv"), nil)
 	if err != nil {
@@ -103,21 +131,30 @@ func TestRunSeesFaults(t *testing.T) {
 // rtmpServer accepts players with rtmp.ServerConn and sends the synthetic stream.
 func rtmpServer(t *testing.T) string {
 	t.Helper()
+	ln := listen(t)
+	go acceptRTMP(t, ln)
+	return "rtmp://" + ln.Addr().String() + "/live/a"
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go serveRTMP(t, c)
+	return ln
+}
+
+func acceptRTMP(t *testing.T, ln net.Listener) {
+	t.Helper()
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return
 		}
-	}()
-	return "rtmp://" + ln.Addr().String() + "/live/a"
+		go serveRTMP(t, c)
+	}
 }
 
 func serveRTMP(t *testing.T, c net.Conn) {

@@ -22,6 +22,7 @@ const usage = `usage: tmms-bench COMMAND [flags]
   peers     viewers of nginx-rtmp beside tmms at equal delay
   hls       serving of HLS beside nginx, and thousands of HLS players
   scale     how many viewers one processor carries, and what each costs
+  tls       viewers by HTTPS-FLV beside viewers by HTTP-FLV
   streams   many streams of few viewers beside one stream of all of them
   accepts   thousands of connections a second beside running viewers
   attack    hostile input of every kind beside healthy viewers
@@ -59,6 +60,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		"peers":        peersCommand,
 		"slow":         slowCommand,
 		"slow-readers": slowReadersCommand,
+		"tls":          tlsCommand,
 		"relay":        relayCommand,
 		"relay-end":    relayEndCommand,
 		"accepts":      acceptsCommand,

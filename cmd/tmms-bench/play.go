@@ -15,7 +15,7 @@ import (
 
 func playCommand(ctx context.Context, flags *flag.FlagSet, args []string, out io.Writer) error {
 	cfg := play.DefaultConfig()
-	flags.StringVar(&cfg.URL, "url", "http://127.0.0.1:8080/live/bench.flv", "rtmp:// or http://.../NAME.flv")
+	flags.StringVar(&cfg.URL, "url", "http://127.0.0.1:8080/live/bench.flv", "rtmp(s):// or http(s)://.../NAME.flv")
 	flags.IntVar(&cfg.Streams, "streams", cfg.Streams, "number of streams to watch: with several, -1, -2 ... is appended")
 	flags.IntVar(&cfg.Viewers, "viewers", cfg.Viewers, "number of viewers")
 	flags.IntVar(&cfg.Verify, "verify", cfg.Verify, "one viewer in so many checks every packet")

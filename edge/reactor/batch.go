@@ -19,7 +19,7 @@ type later struct {
 // be sent on c. SendLater does not allocate.
 func (c *Conn) SendLater(b []byte, to Completion) {
 	l := c.loop
-	if c.state != stateOpen || c.out != nil || l.settling {
+	if c.state != stateOpen || c.out != nil || l.settling || c.layer != nil {
 		n, err := c.Send(b)
 		to.OnSent(n, len(b), err)
 		return

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"tmms/edge/timewheel"
-	"tmms/media"
 )
 
 // connState is how far a connection is on its way out.
@@ -36,15 +35,16 @@ type Conn struct {
 	fd         int32
 	remotePort uint16
 	state      connState
-	armed      bool    // writable events are asked for
-	full       bool    // the socket took less than it was given
-	queued     bool    // stands on the ready list
-	paused     bool    // PauseRead
-	hangup     bool    // the peer's end is in sight: read up to it
-	ended      bool    // the peer's end was read
-	pending    bool    // stands on the loop's list of unidentified connections
-	reset      bool    // to be closed by a reset
-	out        *[]byte // queue of Write, never empty; nil: nothing waits, as nearly always
+	armed      bool     // writable events are asked for
+	full       bool     // the socket took less than it was given
+	queued     bool     // stands on the ready list
+	paused     bool     // PauseRead
+	hangup     bool     // the peer's end is in sight: read up to it
+	ended      bool     // the peer's end was read
+	pending    bool     // stands on the loop's list of unidentified connections
+	reset      bool     // to be closed by a reset
+	out        *[]byte  // queue of Write, never empty; nil: nothing waits, as nearly always
+	layer      *layered // nil: the socket has the plain bytes
 
 	// Set when the connection starts.
 	remoteIP   [16]byte
@@ -57,7 +57,7 @@ type Conn struct {
 
 	// Owned by the loop.
 	proto  Protocol
-	reason error
+	reason *error // why it ends; nil until it does
 	timer  timewheel.Entry
 }
 
@@ -106,21 +106,39 @@ func (c *Conn) Send(b []byte) (n int, err error) {
 		return 0, ErrClosed
 	}
 	if c.out != nil {
+		if c.full && c.layer != nil {
+			return 0, nil // what Send has taken before is not out, and OnWritable will come
+		}
 		if err = c.flush(); err != nil || c.out != nil {
 			return 0, err
 		}
+	}
+	if c.layer != nil {
+		return c.sendSealed(b)
 	}
 	return c.send(b)
 }
 
 // Write sends b or, as far as the socket does not take it, queues a copy, which
 // goes out before OnWritable is called. It is meant for small replies: a peer
-// that lets more than [media.MaxControlOutput] bytes pile up is condemned with
+// that lets more than media.MaxControlOutput bytes pile up is condemned with
 // [ErrBacklog].
 func (c *Conn) Write(b []byte) error {
 	if c.state != stateOpen {
 		return ErrClosed
 	}
+	if c.layer != nil {
+		sealed, err := c.seal(b)
+		if err != nil {
+			return err
+		}
+		b = sealed
+	}
+	return c.put(b)
+}
+
+// put sends b, which is fit for the socket, or queues a copy.
+func (c *Conn) put(b []byte) error {
 	if c.out == nil && !c.full {
 		n, err := c.send(b)
 		if err != nil {
@@ -131,8 +149,8 @@ func (c *Conn) Write(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	if size := c.Pending() + len(b); size > media.MaxControlOutput {
-		err := fmt.Errorf("%w: %d bytes wait, the limit is %d", ErrBacklog, size, media.MaxControlOutput)
+	if size := c.Pending() + len(b); size > c.maxOut() {
+		err := fmt.Errorf("%w: %d bytes wait, the limit is %d", ErrBacklog, size, c.maxOut())
 		c.loop.condemn(c, err)
 		return err
 	}
@@ -143,7 +161,8 @@ func (c *Conn) Write(b []byte) error {
 	return nil
 }
 
-// Pending is the number of bytes of Write that the socket has not taken yet.
+// Pending is the number of bytes of Write, or sealed by the layer, that the
+// socket has not taken yet.
 func (c *Conn) Pending() int {
 	if c.out == nil {
 		return 0
@@ -210,7 +229,7 @@ func (c *Conn) Reset(reason error) {
 	c.Close(reason)
 }
 
-// CloseAfterFlush sends what Write has queued, then FIN, waits for the peer's
+// CloseAfterFlush sends what Write has queued and the layer's last word, then FIN, waits for the peer's
 // end so that a reset does not destroy the last bytes, and closes. All of it
 // is bounded by Config.Linger, and ends in a reset then. Only OnClose(c, reason)
 // still comes.
@@ -218,8 +237,9 @@ func (c *Conn) CloseAfterFlush(reason error) {
 	if c.state != stateOpen {
 		return
 	}
-	c.state, c.reason = stateFlushing, reason
+	c.state, c.reason = stateFlushing, &reason
 	c.loop.wheel.Add(&c.timer, c.loop.now+c.loop.cfg.Linger)
+	c.end()
 	c.continueClose()
 }
 
@@ -301,7 +321,7 @@ func (c *Conn) flush() error {
 		return err
 	}
 	if n == len(out) {
-		c.out = nil
+		c.emptied()
 		return nil
 	}
 	*c.out = out[:copy(out, out[n:])]
@@ -327,6 +347,15 @@ func (c *Conn) continueClose() {
 // readable reports whether bytes of the socket are wanted now.
 func (c *Conn) readable() bool {
 	return c.state == stateDraining || c.state == stateOpen && !c.paused
+}
+
+// received passes on bytes of the socket.
+func (c *Conn) received(b []byte) {
+	if c.layer != nil {
+		c.open(b)
+		return
+	}
+	c.proto.OnData(c, b)
 }
 
 // peerEnded is the end of the stream: what we still owe goes out first.

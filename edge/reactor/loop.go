@@ -62,7 +62,8 @@ type Loop struct {
 	batch     []later
 	settleFn  func(sent) // settle; a method value would be made anew for each submit
 	settling  bool
-	reserve   int // descriptor to give up when there is no other; -1: none
+	layers    *layering // nil: no connection had a layer yet
+	reserve   int       // descriptor to give up when there is no other; -1: none
 	count     counters
 	failed    error
 }
@@ -243,6 +244,7 @@ func (l *Loop) arm(c *Conn, on bool) {
 // read passes on what the socket has, up to the budget. A read that comes back
 // short has emptied the socket: what comes later is a new edge.
 func (l *Loop) read(c *Conn) {
+	c.openFresh()
 	budget := l.cfg.ReadBudget
 	for c.readable() {
 		b := l.scratch[:min(len(l.scratch), budget)]
@@ -261,7 +263,7 @@ func (l *Loop) read(c *Conn) {
 		l.turning.work.bytes += n
 		l.turning.bytes -= n
 		if c.state == stateOpen {
-			c.proto.OnData(c, b[:n])
+			c.received(b[:n])
 		}
 		if n < len(b) && !c.hangup {
 			return
@@ -363,7 +365,7 @@ func (l *Loop) expire(e *timewheel.Entry) {
 func (l *Loop) condemn(c *Conn, reason error) {
 	switch c.state {
 	case stateOpen:
-		c.reason = reason
+		c.reason = &reason
 	case stateFlushing, stateDraining:
 	default:
 		return
@@ -408,7 +410,7 @@ func (l *Loop) closeCondemned() {
 
 func (l *Loop) close(c *Conn) {
 	if c.proto != nil {
-		c.proto.OnClose(c, c.reason)
+		c.proto.OnClose(c, *c.reason)
 	}
 	if c.reset || c.full {
 		resetOnClose(int(c.fd))

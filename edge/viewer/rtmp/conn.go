@@ -108,13 +108,13 @@ func (c *conn) publish(r *wire.Request, rest []byte) {
 		return
 	}
 	unread := slices.Clone(rest)
-	fd, err := c.rc.Detach()
+	open, err := c.rc.Take()
 	if err != nil {
 		c.fail(err)
 		return
 	}
 	c.gone = true
-	s.handOver(fd, Handover{RTMP: c.rtmp, Request: r, Unread: unread})
+	s.handOver(open, Handover{RTMP: c.rtmp, Request: r, Unread: unread})
 }
 
 // start makes the connection a player.

@@ -84,10 +84,10 @@ func (l *Loop) Open(rc *reactor.Conn) reactor.Protocol {
 	return &conn{rc: rc, loop: l, opened: l.loop.Now(), rtmp: l.group.NewConn()}
 }
 
-// handOver makes a net.Conn of the descriptor and passes it on, off the loop.
-func (s *Server) handOver(fd int, h Handover) {
+// handOver makes the connection and passes it on, off the loop.
+func (s *Server) handOver(open func() (net.Conn, error), h Handover) {
 	s.handing.Go(func() {
-		c, err := reactor.NetConn(fd)
+		c, err := open()
 		if err != nil {
 			h.RTMP.Close()
 			s.cfg.Log.Warn("publisher lost", slog.Any("err", fmt.Errorf("rtmp: hand over: %w", err)))

@@ -49,6 +49,7 @@ type conn struct {
 	seat   int      // in party.conns
 	player *player  // stateLive
 	viewer *session // that the present answer of HLS is for; nil: not known, or another answer
+	secure bool     // over TLS
 	asked  bool     // a request was understood
 	last   bool     // close after the present answer
 	old    bool     // the present request is of HTTP/1.0 and asks to keep the connection
@@ -248,6 +249,9 @@ func (c *conn) answer(h header, b body) {
 		h.extra += "Connection: keep-alive\r\n" // else it waits for the end (RFC 9112 appendix C.2.2)
 	}
 	l := c.loop
+	if c.secure {
+		h.altSvc = l.server.altSvc
+	}
 	l.out = h.append(l.out[:0], l.clock.date(l.loop.Now()))
 	const small = 16 << 10 // goes out in one piece with the head
 	for b.left > 0 && len(l.out) < small {

@@ -34,6 +34,7 @@ type header struct {
 	retryAfter int // seconds
 	ranges     bool
 	close      bool
+	altSvc     string
 	extra      string // whole lines with their CRLF
 }
 
@@ -52,6 +53,9 @@ func (h *header) append(b []byte, date []byte) []byte {
 		b = append(b, value...)
 		b = append(b, "\r\n"...)
 	})
+	if h.altSvc != "" {
+		b = append(append(append(b, "Alt-Svc: "...), h.altSvc...), "\r\n"...)
+	}
 	if h.close {
 		b = append(b, "Connection: close\r\n"...)
 	}

@@ -34,6 +34,7 @@ type Server struct {
 	assets  map[string]*asset
 	streams *registry
 	started time.Time
+	altSvc  string // of answers over TLS
 
 	hlsSent atomic.Int64 // bytes of playlists and segments
 }
@@ -49,6 +50,10 @@ func NewServer(cfg Config) (*Server, error) {
 		started: time.Now(),
 	}, nil
 }
+
+// Advertise adds an Alt-Svc header (RFC 7838 section 3) to the answers over TLS;
+// it must be called before the reactor runs.
+func (s *Server) Advertise(altSvc string) { s.altSvc = altSvc }
 
 // HLSViewers is the number of HLS sessions seen lately: addresses that asked
 // for a stream's media playlist. Safe from any goroutine.
@@ -88,6 +93,12 @@ func (s *Server) Loop(l *reactor.Loop, engine *fanout.Engine) *Loop {
 	w := &Loop{server: s, loop: l, fanout: engine, parser: newParser()}
 	w.sweep = l.NewTimer(w.onSweep)
 	return w
+}
+
+// OpenSecure begins a connection over TLS.
+func (l *Loop) OpenSecure(c *reactor.Conn) reactor.Protocol {
+	c.SetTimer(media.IdentifyTimeout)
+	return &conn{rc: c, loop: l, secure: true}
 }
 
 // Open begins a connection.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"tmms/cluster/certs"
 	"tmms/cmd/tmms/internal/nodeconfig"
 	"tmms/edge"
 	"tmms/origin"
@@ -22,21 +23,26 @@ func (n *Node) newEdge(ctx context.Context) (err error) {
 		return n.listenForPublishers(ctx)
 	}
 	cfg := edge.DefaultConfig()
-	cfg.RTMP, cfg.HTTP, cfg.Flush = n.cfg.Listen.RTMP, n.cfg.Listen.HTTP, n.cfg.Edge.Flush
+	listen := n.cfg.Listen
+	cfg.RTMP, cfg.RTMPS, cfg.HTTP, cfg.HTTPS = listen.RTMP, listen.RTMPS, listen.HTTP, listen.HTTPS
+	cfg.Flush = n.cfg.Edge.Flush
 	cfg.Engine, cfg.Limits = n.cfg.Edge.Engine, edge.Limits(n.cfg.Edge.Limits)
 	if n.cfg.Edge.Loops > 0 {
 		cfg.Loops = n.cfg.Edge.Loops
 	}
-	n.edge, err = edge.New(cfg, edge.Deps{
+	deps := edge.Deps{
 		Hub: n.hub, Apps: n.group, Budget: n.budget, Log: n.opt.Log, Registerer: n.registry,
 		Publish:   n.publish(),
 		PublishAt: func() string { return n.addressOf(nodeconfig.RoleOrigin, "rtmp") },
-	})
-	if err != nil {
+	}
+	if n.certs != nil {
+		deps.TLS = n.certs.TLS()
+	}
+	if n.edge, err = edge.New(cfg, deps); err != nil {
 		return err
 	}
 	addrs := n.edge.Addrs()
-	n.bound.RTMP, n.bound.HTTP = addrs.RTMP, addrs.HTTP
+	n.bound.RTMP, n.bound.HTTP, n.bound.RTMPS, n.bound.HTTPS = addrs.RTMP, addrs.HTTP, addrs.RTMPS, addrs.HTTPS
 	return nil
 }
 
@@ -48,27 +54,43 @@ func (n *Node) publish() func(edge.Handover) {
 	return func(h edge.Handover) { n.origin.Accept(origin.Handover(h)) }
 }
 
+// listenForPublishers opens the ports of a node that has no loops.
 func (n *Node) listenForPublishers(ctx context.Context) error {
-	if n.cfg.Listen.RTMP == "" {
-		return nil
+	open := func(addr string) (net.Listener, error) {
+		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+		if err == nil {
+			n.listeners = append(n.listeners, ln)
+		}
+		return ln, err
 	}
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", n.cfg.Listen.RTMP)
-	if err != nil {
-		return err
+	if addr := n.cfg.Listen.RTMP; addr != "" {
+		ln, err := open(addr)
+		if err != nil {
+			return err
+		}
+		n.bound.RTMP = ln.Addr()
 	}
-	n.listener, n.bound.RTMP = ln, ln.Addr()
+	if addr := n.cfg.Listen.RTMPS; addr != "" {
+		ln, err := open(addr)
+		if err != nil {
+			return err
+		}
+		n.bound.RTMPS = ln.Addr()
+		n.listeners[len(n.listeners)-1] = certs.Listen(ln, n.certs.TLS())
+	}
 	return nil
 }
 
 // serving are the parts that let publishers and viewers in.
 func (n *Node) serving() []Part {
-	switch {
-	case n.edge != nil:
+	if n.edge != nil {
 		return []Part{{"edge", n.edge.Run}}
-	case n.listener != nil:
-		return []Part{{"rtmp", func(ctx context.Context) error { return n.origin.Serve(ctx, n.listener) }}}
 	}
-	return nil
+	parts := make([]Part, len(n.listeners))
+	for i, ln := range n.listeners {
+		parts[i] = Part{"rtmp", func(ctx context.Context) error { return n.origin.Serve(ctx, ln) }}
+	}
+	return parts
 }
 
 // viewers lists all viewers of this node; none before it serves.

@@ -11,7 +11,7 @@ import (
 
 // Addresses are what a node has bound; nil is off.
 type Addresses struct {
-	RTMP, HTTP, Admin, Fabric net.Addr
+	RTMP, RTMPS, HTTP, HTTPS, Admin, Fabric net.Addr
 }
 
 // Addresses are those of the node's ports.
@@ -25,7 +25,9 @@ func (n *Node) advertised() map[string]string {
 		said  string
 	}{
 		"rtmp":   {n.bound.RTMP, n.cfg.Advertise.RTMP},
+		"rtmps":  {n.bound.RTMPS, n.cfg.Advertise.RTMPS},
 		"http":   {n.bound.HTTP, n.cfg.Advertise.HTTP},
+		"https":  {n.bound.HTTPS, n.cfg.Advertise.HTTPS},
 		"admin":  {n.bound.Admin, ""},
 		"fabric": {n.bound.Fabric, n.cfg.Advertise.Fabric},
 	} {
@@ -58,8 +60,8 @@ func (n *Node) closePorts() error {
 	if n.edge != nil {
 		faults = append(faults, n.edge.Close())
 	}
-	if n.listener != nil {
-		faults = append(faults, n.listener.Close())
+	for _, ln := range n.listeners {
+		faults = append(faults, ln.Close())
 	}
 	if r := n.sockets.reactor; r != nil {
 		if err := r.Close(); !errors.Is(err, reactor.ErrStarted) {

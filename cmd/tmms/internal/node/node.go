@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"tmms/cluster/admin"
+	"tmms/cluster/certs"
 	"tmms/cluster/relay"
 	"tmms/cluster/state"
 	"tmms/cmd/tmms/internal/nodeconfig"
@@ -48,7 +49,8 @@ type Node struct {
 	edge       *edge.Edge     // nil without the role
 	admin      *admin.Server  // nil when off
 	delay      *delay
-	listener   net.Listener // RTMP of a node without edge, else nil
+	listeners  []net.Listener // RTMP and RTMPS of a node without edge, else none
+	certs      *certs.Store   // of viewers and publishers; nil without a TLS port
 	bound      Addresses
 	ready      chan struct{} // closed when the node serves
 }
@@ -71,7 +73,7 @@ func New(ctx context.Context, cfg nodeconfig.Config, opt Options) (*Node, error)
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.local = admin.NewLocal(view{n}, view{n})
 	for _, build := range []func(context.Context) error{
-		n.newGroup, n.newOrigin, n.newEdge, n.newAdmin, n.newGossip, n.newOperations,
+		n.loadCerts, n.newGroup, n.newOrigin, n.newEdge, n.newAdmin, n.newGossip, n.newOperations,
 	} {
 		if err := build(ctx); err != nil {
 			return nil, errors.Join(err, n.closePorts())
@@ -207,6 +209,9 @@ func (n *Node) parts() []Part {
 	}
 	if n.admin != nil {
 		parts = append(parts, Part{"admin", n.admin.Run})
+	}
+	if n.certs != nil {
+		parts = append(parts, Part{"certificates", n.followCerts})
 	}
 	parts = append(parts, Part{"gossip", n.backbone.gossip.Run})
 	parts = append(parts, n.operationParts()...)

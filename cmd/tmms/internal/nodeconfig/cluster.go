@@ -156,6 +156,12 @@ func (c *Config) Warnings() []string {
 	if said := c.Advertise.Fabric; votes && said != "" && said != v.Address {
 		add("advertise.fabric: is %q, and cluster.voters has this node at %q", said, v.Address)
 	}
+	if len(c.TLS.Certs) > 0 && c.Listen.RTMPS == "" && c.Listen.HTTPS == "" {
+		add("tls.certs: is set, and listen.rtmps and listen.https are not: nothing is served over TLS")
+	}
+	if c.Listen.HTTPS != "" && !c.Node.Has(RoleEdge) {
+		add("listen.https: is not opened by a node without the edge role")
+	}
 	if !c.Cluster.Enabled() {
 		for _, f := range c.clusterFiles() {
 			if f.file != "" {

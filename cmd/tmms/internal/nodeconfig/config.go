@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"tmms/cluster/certs"
 )
 
 // Role is a part that a node plays.
@@ -26,6 +28,7 @@ const (
 type Config struct {
 	Node      Node
 	Listen    Listen
+	TLS       TLS
 	Advertise Advertise
 	Cluster   Cluster
 	Edge      Edge
@@ -46,21 +49,30 @@ type Node struct {
 // Has reports whether the node plays the role r.
 func (n Node) Has(r Role) bool { return slices.Contains(n.Roles, r) }
 
-// Listen has the addresses to bind, as HOST:PORT; "" is off. Fabric and Gossip
-// are for a node of a cluster only.
+// Listen has the addresses to bind, as HOST:PORT; "" is off. RTMPS and HTTPS need
+// TLS.Certs; Fabric and Gossip are for a node of a cluster only.
 type Listen struct {
 	RTMP   string
+	RTMPS  string
 	HTTP   string
+	HTTPS  string
 	Fabric string // UDP
 	Gossip string // UDP and TCP
 	Admin  string
+}
+
+// TLS is for viewers and publishers; nodes among themselves have Cluster's files.
+type TLS struct {
+	Certs []certs.Files // the first is for clients that name no server, or another one
 }
 
 // Advertise has the addresses that others reach the node at, as HOST:PORT; ""
 // stands for what was bound.
 type Advertise struct {
 	RTMP   string
+	RTMPS  string
 	HTTP   string
+	HTTPS  string
 	Fabric string
 	Gossip string
 }

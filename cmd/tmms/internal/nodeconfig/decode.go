@@ -124,23 +124,6 @@ func list(path, def, rule, doc string, set func(*Config, []string) error) Key {
 	})
 }
 
-// later is a key whose function is not in this version.
-func later(path, doc string) Key {
-	k := Key{Path: path, Type: "text", Rule: "not supported in this version: leave it empty", Doc: doc, Later: true}
-	return k.with(func(_ *Config, v any) error {
-		if items, err := asList(v); err != nil || len(items) > 0 {
-			return errors.New(k.Rule)
-		}
-		return nil
-	})
-}
-
-func laterList(path, doc string) Key {
-	k := later(path, doc)
-	k.Type, k.Default = "list", "[]"
-	return k
-}
-
 func (k Key) with(set func(*Config, any) error) Key {
 	k.set = set
 	return k

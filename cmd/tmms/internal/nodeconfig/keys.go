@@ -14,7 +14,6 @@ type Key struct {
 	Default string // as YAML
 	Rule    string // the allowed values
 	Doc     string // a sentence
-	Later   bool   // its function is not in this version: only the default is accepted
 
 	set func(c *Config, v any) error
 }
@@ -63,10 +62,12 @@ func listenKeys() []Key {
 	return []Key{
 		address("listen.rtmp", ":1935", "RTMP, for publishers and players.",
 			func(c *Config) *string { return &c.Listen.RTMP }),
-		later("listen.rtmps", "RTMP over TLS."),
+		address("listen.rtmps", "", "RTMP over TLS, usually :1936; needs tls.certs.",
+			func(c *Config) *string { return &c.Listen.RTMPS }),
 		address("listen.http", ":8080", "HTTP-FLV, WS-FLV, HLS and the watch page.",
 			func(c *Config) *string { return &c.Listen.HTTP }),
-		later("listen.https", "The same over TLS."),
+		address("listen.https", "", "What listen.http has, over TLS, usually :8443; needs tls.certs.",
+			func(c *Config) *string { return &c.Listen.HTTPS }),
 		address("listen.fabric", ":7400", "QUIC between the nodes (UDP); opened in a cluster only.",
 			func(c *Config) *string { return &c.Listen.Fabric }),
 		address("listen.gossip", ":7946", "Membership between the nodes (UDP and TCP); opened in a cluster only.",
@@ -74,7 +75,8 @@ func listenKeys() []Key {
 		address("listen.admin", "127.0.0.1:8090",
 			"API, console, metrics and health. Without admin.tokens_file only a loopback address is allowed.",
 			func(c *Config) *string { return &c.Listen.Admin }),
-		laterList("tls.certs", "Certificates for viewers and publishers."),
+		certificates("tls.certs", "Certificates of listen.rtmps and listen.https. Which one a client sees is chosen by "+
+			"the name that it asks for; the first is for all other names. New files are taken without a restart."),
 	}
 }
 
@@ -85,7 +87,9 @@ func advertiseKeys() []Key {
 	}
 	return []Key{
 		advertise("rtmp", func(c *Config) *string { return &c.Advertise.RTMP }),
+		advertise("rtmps", func(c *Config) *string { return &c.Advertise.RTMPS }),
 		advertise("http", func(c *Config) *string { return &c.Advertise.HTTP }),
+		advertise("https", func(c *Config) *string { return &c.Advertise.HTTPS }),
 		advertise("fabric", func(c *Config) *string { return &c.Advertise.Fabric }),
 		advertise("gossip", func(c *Config) *string { return &c.Advertise.Gossip }),
 	}

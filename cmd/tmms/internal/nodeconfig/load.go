@@ -195,7 +195,7 @@ func (l *loader) finish(withFiles bool) (*Config, error) {
 		v := l.merged.Get(k.Path)
 		if err := k.set(c, v); err != nil {
 			rule := "want " + k.Rule
-			if k.Later || errors.Is(err, errQuote) {
+			if errors.Is(err, errQuote) {
 				rule = err.Error()
 			}
 			l.fault(FaultError{Path: k.Path, Value: show(v), Source: l.source[k.Path], Rule: rule})
@@ -205,6 +205,9 @@ func (l *loader) finish(withFiles bool) (*Config, error) {
 		c.Node.Name = hostName()
 	}
 	l.faults = append(l.faults, c.faults()...)
+	if withFiles {
+		l.faults = append(l.faults, c.tlsFileFaults()...)
+	}
 	if withFiles && c.Cluster.Enabled() {
 		l.faults = append(l.faults, c.fileFaults()...)
 	}

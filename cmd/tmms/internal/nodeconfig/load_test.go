@@ -152,10 +152,16 @@ func TestFaults(t *testing.T) {
 		}}, []string{
 			"edge.loops = \"1025\"", "edge.flush = \"7ms\"", "edge.flush = ", "a whole number from 1 to 10000", "text or json", "node.name = \"a b\"", "node.roles = \"origin,origin\"",
 		}},
-		{"later", Sources{Set: []string{
-			"listen.rtmps=:1936", "tls.certs=a.pem",
+		{"tls", Sources{Set: []string{
+			"listen.rtmps=:1936", "listen.https=:1936", "tls.certs=a.pem",
 		}}, []string{
-			"listen.rtmps = \":1936\" (--set): not supported in this version", "tls.certs",
+			"listen.rtmps = \":1936\": needs a certificate: set tls.certs", "listen.https = \":1936\": needs",
+			"listen.https = \":1936\": is the same port as listen.rtmps", `tls.certs = "a.pem" (--set): want at most`,
+		}},
+		{"tls-items", Sources{File: write(t, "tls: {certs: [{cert_file: a, key_file: b, more: c}]}\n")}, []string{"tls.certs = "}},
+		{"tls-twice", Sources{Set: []string{"tls.certs=a:b,a:b"}}, []string{"none twice"}},
+		{"tls-files", Sources{Set: []string{"tls.certs=/nothing/a.pem:/nothing/a.key"}}, []string{
+			"tls.certs[0]: open /nothing/a.pem: no such file", "/nothing/a.key: no such file",
 		}},
 		{"engine", Sources{Set: []string{"edge.engine=kqueue"}}, []string{`edge.engine = "kqueue" (--set)`, "auto, epoll or io_uring"}},
 		{"cross", Sources{Set: []string{

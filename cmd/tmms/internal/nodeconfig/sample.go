@@ -15,9 +15,6 @@ func Sample() string {
 `)
 	open := []string{}
 	for _, k := range Keys() {
-		if k.Later {
-			continue
-		}
 		parts := strings.Split(k.Path, delimiter)
 		sections, leaf := parts[:len(parts)-1], parts[len(parts)-1]
 		for i, s := range sections {

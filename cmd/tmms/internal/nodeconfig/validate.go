@@ -21,9 +21,11 @@ func (c *Config) faults() []error {
 		add("node.roles", fmt.Sprint(c.Node.Roles),
 			"a node without the origin role needs other nodes: set cluster.voters or cluster.join")
 	}
-	if c.Listen.RTMP == "" && c.Listen.HTTP == "" {
-		add("listen.rtmp", "", "listen.rtmp and listen.http are both off: the node would do nothing")
+	if c.Listen.RTMP == "" && c.Listen.HTTP == "" && c.Listen.RTMPS == "" && c.Listen.HTTPS == "" {
+		add("listen.rtmp", "",
+			"listen.rtmp, listen.rtmps, listen.http and listen.https are all off: the node would do nothing")
 	}
+	all = append(all, c.tlsFaults()...)
 	if c.Cluster.Enabled() {
 		all = append(all, c.clusterFaults()...)
 	}
@@ -38,7 +40,9 @@ func (c *Config) sameAddress() []error {
 	}
 	listeners := []listener{
 		{"listen.rtmp", c.Listen.RTMP, true, false},
+		{"listen.rtmps", c.Listen.RTMPS, true, false},
 		{"listen.http", c.Listen.HTTP, true, false},
+		{"listen.https", c.Listen.HTTPS, true, false},
 		{"listen.admin", c.Listen.Admin, true, false},
 	}
 	if c.Cluster.Enabled() {
