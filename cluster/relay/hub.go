@@ -26,6 +26,7 @@ type Hub struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	feeds   map[media.StreamKey]*Feed // an entry lives while it has readers, a writer or a pull
+	most    int                       // of feeds, since there was none
 	waiting int                       // feeds without a writer
 	demand  *demand                   // nil: nobody pulls
 }
@@ -75,6 +76,7 @@ func (h *Hub) Open(key media.StreamKey) (*Feed, error) {
 func (h *Hub) add(key media.StreamKey) *Feed {
 	f := &Feed{key: key, hub: h}
 	h.feeds[key] = f
+	h.most = max(h.most, len(h.feeds))
 	h.waiting++
 	return f
 }
@@ -130,9 +132,25 @@ func (f *Feed) Placed() bool {
 // drop forgets a feed that nobody needs. hub.mu is held.
 func (f *Feed) drop() {
 	if f.refs == 0 && f.writer == nil && !f.pulled {
-		delete(f.hub.feeds, f.key)
-		f.hub.waiting--
+		f.hub.remove(f)
 	}
+}
+
+// keptFeeds is the size in entries of a table that is kept when it is empty.
+const keptFeeds = 256
+
+// remove takes a feed without readers and writer out of the table. A map never
+// shrinks: one that was large is made anew when it is empty. h.mu is held.
+func (h *Hub) remove(f *Feed) {
+	delete(h.feeds, f.key)
+	h.waiting--
+	if len(h.feeds) > 0 {
+		return
+	}
+	if h.most > keptFeeds {
+		h.feeds = map[media.StreamKey]*Feed{}
+	}
+	h.most = 0
 }
 
 // Publish begins a life of the stream and makes it visible to the feed's

@@ -89,7 +89,8 @@ func (v *Viewer) Key() media.StreamKey { return v.bucket.channel.stream.key }
 func (v *Viewer) Options() Options {
 	ch := v.bucket.channel
 	return Options{
-		Key: ch.stream.key, Format: ch.format, Latency: ch.stream.latency, Flush: ch.class.interval, FlushLimit: ch.class.limit,
+		Key: ch.stream.key, Format: ch.format, Latency: ch.stream.latency,
+		Flush: ch.class.interval, FlushLimit: ch.class.limit,
 	}
 }
 

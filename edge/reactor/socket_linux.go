@@ -200,9 +200,9 @@ func acceptSocket(listener int) (f fresh, out acceptOutcome, err error) {
 		return f, acceptNoFiles, errno
 	case unix.EBADF, unix.EINVAL, unix.ENOTSOCK:
 		return f, acceptFailed, errno
+	default: // an error of this one connection (accept(2), "Error handling")
+		return f, acceptAborted, errno
 	}
-	// The rest are errors of this one connection (accept(2), "Error handling").
-	return f, acceptAborted, errno
 }
 
 // peerAddr reads what accept4(2) has written: an IPv4 address as ::ffff:a.b.c.d.

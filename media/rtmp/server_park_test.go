@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strconv"
 	"testing"
 	"unsafe"
 
@@ -137,7 +138,8 @@ func playerScripts() []script {
 			connectStep(), create, play, ping, {in: call(1, "closeStream", 0, null), events: stop}, again("two"), ping,
 		}},
 		{"deleteStream, another play", []step{
-			connectStep(), create, play, ping, {in: call(0, "deleteStream", 0, null, amf0.Number(1)), events: stop},
+			connectStep(), create, play, ping,
+			{in: call(0, "deleteStream", 0, null, amf0.Number(1)), events: stop},
 			create, again("two"), acks,
 		}},
 		{"a publish after a play", []step{
@@ -282,7 +284,7 @@ func TestPublisherLeavesItsGroup(t *testing.T) {
 	if len(group.sessions) != 1 {
 		t.Fatalf("%d sessions", len(group.sessions))
 	}
-	p.decide = func(ev Event) {
+	p.decide = func(Event) {
 		if p.c.group != nil || len(group.sessions) != 0 {
 			t.Error("a connection that asked to publish is still in its group")
 		}
@@ -342,7 +344,7 @@ func TestSessionsAreSharedByEqualConnects(t *testing.T) {
 		c.Close() // a second time changes nothing
 	}
 	for i := range media.MaxSharedSessions + 5 {
-		conns = append(conns, open(prop("app", fmt.Sprint(i))))
+		conns = append(conns, open(prop("app", strconv.Itoa(i))))
 	}
 	if n := len(group.sessions); n != media.MaxSharedSessions {
 		t.Errorf("%d sessions, the limit is %d", n, media.MaxSharedSessions)
