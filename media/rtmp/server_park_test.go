@@ -143,12 +143,14 @@ func playerScripts() []script {
 			create, again("two"), acks,
 		}},
 		{"a publish after a play", []step{
-			connectStep(), create, play, ping, {in: call(1, "closeStream", 0, null), events: stop},
+			connectStep(), create, play, ping,
+			{in: call(1, "closeStream", 0, null), events: stop},
 			{in: publishCall(7), events: []string{"publish live/cam"}, replies: []string{"onStatus 0 NetStream.Publish.Start"}},
 			{in: videoMessage(1, 10, 200), events: []string{"video 10 200b"}},
 		}},
 		{"chunk size", []step{
-			connectStep(), create, play, {in: control(typeSetChunkSize, 50)},
+			connectStep(), create, play,
+			{in: control(typeSetChunkSize, 50)},
 			{
 				in:      appendCommand(nil, 50, 1, command{"some", 8, []amf0.Value{null, longName}}),
 				replies: []string{"_error 8 NetConnection.Call.Failed"},
@@ -156,7 +158,8 @@ func playerScripts() []script {
 			ping,
 		}},
 		{"window", []step{
-			connectStep(), create, play, {in: control(typeWindowAckSize, 4000), replies: []string{"ack 3241"}},
+			connectStep(), create, play,
+			{in: control(typeWindowAckSize, 4000), replies: []string{"ack 3241"}},
 			{in: slices.Repeat(acknowledgement(0, 1), 126), replies: []string{"ack 5257"}},
 		}},
 		{"extended timestamps", []step{
@@ -172,7 +175,8 @@ func playerScripts() []script {
 				chunk{csid: 65599, length: 4, typ: typeAck, payload: body(4)}.append(nil),
 				chunk{csid: 9, length: 4, typ: typeAck, payload: body(4)}.append(nil),
 			)},
-			{in: chunk{format: 3, csid: 65599, payload: body(4)}.append(nil)}, ping,
+			{in: chunk{format: 3, csid: 65599, payload: body(4)}.append(nil)},
+			ping,
 		}},
 		{"large numbers", []step{
 			connectStep(),
@@ -184,7 +188,8 @@ func playerScripts() []script {
 		{"a message stream that none of ours is", []step{
 			connectStep(), create, play, ping,
 			{in: chunk{csid: 70, sid: 0xFFFFFFFF, length: 4, typ: typeAck, payload: body(4)}.append(nil)},
-			{in: chunk{format: 3, csid: 70, payload: body(4)}.append(nil)}, ping,
+			{in: chunk{format: 3, csid: 70, payload: body(4)}.append(nil)},
+			ping,
 		}},
 	}
 }
