@@ -46,9 +46,9 @@ type conn struct {
 	body   body
 	wait   *waiting // stateParked
 	party  *party   // of those that wait for the same stream
-	seat   int      // in party.conns
 	player *player  // stateLive
 	viewer *session // that the present answer of HLS is for; nil: not known, or another answer
+	seat   uint32   // in party.conns
 	secure bool     // over TLS
 	asked  bool     // a request was understood
 	last   bool     // close after the present answer

@@ -61,7 +61,7 @@ func (w *waitlist) add(c *conn) {
 		p = &party{stream: c.wait.stream}
 		w.parties[p.stream] = p
 	}
-	c.party, c.seat, c.over = p, len(p.conns), false
+	c.party, c.seat, c.over = p, uint32(len(p.conns)), false
 	p.conns = append(p.conns, c)
 	w.count++
 }
