@@ -158,4 +158,4 @@ func TestClusterFaults(t *testing.T) {
 
 // hlsSettle is a time in which HLS players get well behind a seam: three
 // segments are buffered, and some more must play.
-const hlsSettle = 12 * time.Second
+const hlsSettle = 18 * time.Second
