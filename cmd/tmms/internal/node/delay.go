@@ -11,8 +11,8 @@ import (
 // Between two samples of the scheduling delay: at random, so that the sampler
 // does not keep step with the loops' ticks.
 const (
-	minSamplePause = 10 * time.Millisecond
-	maxSamplePause = 50 * time.Millisecond
+	minSamplePause = 50 * time.Millisecond
+	maxSamplePause = 250 * time.Millisecond
 )
 
 // delay samples how late a goroutine that asked to be woken runs: what raft,
