@@ -91,9 +91,9 @@ func TestBatch(t *testing.T) {
 					t.Fatalf("the peer got other bytes, or %v", err)
 				}
 			}
-			if s := g.loop().Stats(); s.BytesSent != uint64(3*conns*len(payload)) {
-				t.Errorf("%d bytes are counted", s.BytesSent)
-			}
+			eventually(t, "the count of the turn's end", func() bool {
+				return g.loop().Stats().BytesSent == uint64(3*conns*len(payload))
+			})
 		})
 	}
 }
