@@ -20,7 +20,13 @@ import (
 	"tmms/media"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// A leadership that was being handed to a node that has ended waits, in raft, for
+// the memory transport's timeout of 5 s.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreTopFunction("github.com/hashicorp/raft.(*InmemTransport).makeRPC"),
+		goleak.IgnoreTopFunction("github.com/hashicorp/raft.(*Raft).leaderLoop.func2"))
+}
 
 // patience bounds every wait of a test; it is only ever used up by a failure.
 const patience = 20 * time.Second
