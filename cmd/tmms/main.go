@@ -1,5 +1,5 @@
 // Command tmms is a live video server: streamers push by RTMP, viewers watch by
-// RTMP, HTTP-FLV, WebSocket-FLV and HLS. "tmms dev --demo" shows it all in one
+// RTMP, HTTP-FLV, HTTP-TS, WebSocket-FLV and HLS. "tmms dev --demo" shows it all in one
 // process; "tmms help" lists the commands.
 //
 // Exit codes: 0 ok, also after Ctrl-C and SIGTERM; 1 failed; 2 wrong usage.
