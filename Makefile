@@ -61,6 +61,7 @@ bench: bench-deps ## all of docs/bench.md, under an hour: fan-out, peers, HLS, c
 	$(BENCH) mtu 1500 compare -pairs 3 -flush 100 -viewers 1000 -results $(RESULTS)/mtu-1500
 	$(BENCH) peers -results $(RESULTS)
 	$(BENCH) hls -results $(RESULTS)
+	$(BENCH) latency -results $(RESULTS)
 	$(BENCH) scale -results $(RESULTS)
 	$(BENCH) scale -proto rtmp -results $(RESULTS)
 	$(BENCH) streams -results $(RESULTS)

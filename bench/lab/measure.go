@@ -37,6 +37,7 @@ type Figures struct {
 	OtherShare     float64 `json:"other_cpu_share"`    // of it all but the event loops' threads; 0: not known
 	P50MS          float64 `json:"delay_p50_ms"`
 	P99MS          float64 `json:"delay_p99_ms"`
+	JoinP99MS      float64 `json:"join_p99_ms"`
 	Delivered      float64 `json:"delivered"` // of what the stream has, 0 to 1
 	Lost           int     `json:"lost"`
 	Faults         int64   `json:"faults"` // gaps, repeats, damage, steps back
@@ -63,7 +64,7 @@ func (l *Lab) Measure(ctx context.Context, s *Server, load Load, bitrate int) (f
 	f.USPerViewerSec = float64(used.CPU.Microseconds()) / r.Seconds / float64(r.Viewers)
 	f.MSPerMB, f.LoopMSPerMB = used.CPU.Seconds()*1000/mb, used.Loops.Seconds()*1000/mb
 	f.BusyShare, f.OtherShare = used.CPU.Seconds()/r.Seconds, used.others().Seconds()/r.Seconds
-	f.P50MS, f.P99MS, f.Delivered = r.P50MS, r.P99MS, r.BitratePerView/float64(bitrate)
+	f.P50MS, f.P99MS, f.JoinP99MS, f.Delivered = r.P50MS, r.P99MS, r.JoinP99MS, r.BitratePerView/float64(bitrate)
 	return f, nil
 }
 

@@ -26,6 +26,7 @@ func Medians(runs []Figures) Figures {
 		OtherShare:     of(func(f Figures) float64 { return f.OtherShare }),
 		P50MS:          of(func(f Figures) float64 { return f.P50MS }),
 		P99MS:          of(func(f Figures) float64 { return f.P99MS }),
+		JoinP99MS:      of(func(f Figures) float64 { return f.JoinP99MS }),
 		Delivered:      of(func(f Figures) float64 { return f.Delivered }),
 		RSSBytes:       int64(of(func(f Figures) float64 { return float64(f.RSSBytes) })),
 		HeapBytes:      int64(of(func(f Figures) float64 { return float64(f.HeapBytes) })),

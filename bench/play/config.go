@@ -72,4 +72,5 @@ type Report struct {
 	Verified int           // viewers that checked what they got
 	Check    signal.Check  // summed over those
 	Delay    *Histogram    // of the frames that those got
+	Join     *Histogram    // of those: from the connection to the first keyframe
 }

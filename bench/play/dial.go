@@ -92,6 +92,7 @@ type viewer struct {
 	see    func(signalPacket) // of a checked viewer
 	ok     bool               // a drained HTTP viewer: the response was seen to be 200
 	closed bool
+	began  time.Time // when it began to connect
 }
 
 // dial connects and asks to play; it returns when an RTMP server has accepted.
@@ -100,11 +101,11 @@ func (t target) dial(ctx context.Context, source int, verify bool) (*viewer, err
 	if source > 0 {
 		d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(source+1))}
 	}
+	v := &viewer{began: time.Now()}
 	c, err := d.DialContext(ctx, "tcp", t.address)
 	if err != nil {
 		return nil, fmt.Errorf("play: %w", err)
 	}
-	v := &viewer{}
 	if err := errors.Join(c.SetDeadline(time.Now().Add(dialTimeout)), t.begin(ctx, c, v, verify)); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}

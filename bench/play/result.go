@@ -18,6 +18,8 @@ type Result struct {
 	P50MS          float64 `json:"delay_p50_ms"`
 	P99MS          float64 `json:"delay_p99_ms"`
 	MaxMS          float64 `json:"delay_max_ms"`
+	JoinP50MS      float64 `json:"join_p50_ms"`
+	JoinP99MS      float64 `json:"join_p99_ms"`
 }
 
 // Result gives the report's figures.
@@ -29,5 +31,6 @@ func (r *Report) Result() Result {
 		Verified:       r.Verified, Frames: r.Check.Frames, Gaps: r.Check.Gaps, Repeats: r.Check.Repeats,
 		Damaged: r.Check.Damaged, Back: r.Check.Back,
 		P50MS: ms(r.Delay.Quantile(0.5)), P99MS: ms(r.Delay.Quantile(0.99)), MaxMS: ms(r.Delay.Max()),
+		JoinP50MS: ms(r.Join.Quantile(0.5)), JoinP99MS: ms(r.Join.Quantile(0.99)),
 	}
 }

@@ -30,6 +30,7 @@ type run struct {
 	viewers []*viewer // by file descriptor
 	checks  []*signal.Check
 	delays  *Histogram
+	joins   *Histogram
 	bytes   int64
 	lost    int   // since the last reset
 	reason  error // why the first viewer was lost
@@ -56,7 +57,7 @@ func Run(ctx context.Context, cfg Config, onCount func()) (Report, error) {
 		return Report{}, fmt.Errorf("play: epoll: %w", err)
 	}
 	r := &run{
-		cfg: cfg, targets: targets, epoll: epoll, delays: NewHistogram(), buf: make([]byte, 256<<10),
+		cfg: cfg, targets: targets, epoll: epoll, delays: NewHistogram(), joins: NewHistogram(), buf: make([]byte, 256<<10),
 		fresh: make(chan *viewer, dialers),
 	}
 	defer r.closeAll()
@@ -119,7 +120,7 @@ func (r *run) count(ctx context.Context) error {
 func (r *run) report() Report {
 	report := Report{
 		Viewers: r.connected, Lost: r.cfg.Viewers - r.connected + r.lost, Elapsed: time.Since(r.began),
-		Bytes: r.bytes, Verified: len(r.checks), Delay: r.delays,
+		Bytes: r.bytes, Verified: len(r.checks), Delay: r.delays, Join: r.joins,
 	}
 	for _, c := range r.checks {
 		report.Check.Add(c)
@@ -197,7 +198,7 @@ func (r *run) add(v *viewer) error {
 	if v.stream != nil {
 		c := &signal.Check{}
 		r.checks = append(r.checks, c)
-		v.see = observer(c, r.delays)
+		v.see = joiner(v.began, r.joins, observer(c, r.delays))
 	}
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(v.fd)}
 	if err := unix.EpollCtl(r.epoll, unix.EPOLL_CTL_ADD, v.fd, &ev); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tmms/bench/signal"
+	"tmms/media"
 	"tmms/media/flv"
 	"tmms/media/rtmp"
 )
@@ -120,4 +121,22 @@ func observer(c *signal.Check, delays *Histogram) func(signalPacket) {
 			delays.Add(d)
 		}
 	}
+}
+
+// joiner adds the time from a viewer's beginning to its first keyframe.
+func joiner(began time.Time, joins *Histogram, see func(signalPacket)) func(signalPacket) {
+	joined := false
+	return func(p signalPacket) {
+		if !joined && keyframe(p.Message) {
+			joined = true
+			joins.Add(p.now.Sub(began))
+		}
+		see(p)
+	}
+}
+
+// keyframe tells a picture that can be decoded alone (FLV 10.1 annex E.4.3.1).
+func keyframe(m rtmp.Message) bool {
+	const key, picture = 1, 1
+	return m.Type == media.TypeVideo && len(m.Body) > 1 && m.Body[0]>>4 == key && m.Body[1] == picture
 }

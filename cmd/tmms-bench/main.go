@@ -21,6 +21,7 @@ const usage = `usage: tmms-bench COMMAND [flags]
   compare   2,000 viewers of a 2 Mbit/s stream: tmms beside the C floor
   peers     viewers of nginx-rtmp beside tmms at equal delay
   hls       serving of HLS beside nginx, and thousands of HLS players
+  latency   added delay and time to the first picture of a few viewers
   scale     how many viewers one processor carries, and what each costs
   tls       viewers by HTTPS-FLV beside viewers by HTTP-FLV
   streams   many streams of few viewers beside one stream of all of them
@@ -55,6 +56,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		"publish":      publishCommand,
 		"play":         playCommand,
 		"compare":      compareCommand,
+		"latency":      latencyCommand,
 		"scale":        scaleCommand,
 		"streams":      streamsCommand,
 		"peers":        peersCommand,
