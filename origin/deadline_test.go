@@ -157,22 +157,34 @@ func TestBudget(t *testing.T) {
 	// full has seven publishers hold as much as the process may hold, and one
 	// more that has no room for its message.
 	full := func(n *node, p *pipes) (holders []*client, hungry *client) {
+		var rests [][]byte
 		hungry = newClient(n.t, p.dial(), "rtmp://h/live/hungry", rtmp.OrderFFmpeg).ready()
 		for i := range 7 { // one more than there is room for
 			url := "rtmp://h/live/" + string(rune('a'+i))
 			holders = append(holders, newClient(n.t, p.dial(), url, rtmp.OrderFFmpeg).ready())
 		}
-		for _, c := range holders {
+		hold := func(c *client) {
 			c.do(func(rc *rtmp.ClientConn) {
 				rc.Publish(rtmp.Message{Type: media.TypeVideo, Body: []byte(part)})
 				out := rc.Output()
-				c.out <- append([]byte(nil), out[:len(out)-4096]...) // the end is held back
+				end := len(out) - 4096 // is held back
+				c.out <- append([]byte(nil), out[:end]...)
+				rests = append(rests, append([]byte(nil), out[end:]...))
 				rc.Sent(len(out))
 			})
 		}
+		for _, c := range holders[:6] {
+			hold(c)
+		}
 		synctest.Wait()
 		hungry.send(media.TypeVideo, 0, part)
+		time.Sleep(time.Millisecond) // the seventh gives up later
+		hold(holders[6])
 		time.Sleep(10 * time.Second)
+		for i, c := range holders { // they outlive the other's patience
+			c.out <- rests[i][:1]
+		}
+		synctest.Wait()
 		if used := n.budget.Used(); used > budget {
 			n.t.Errorf("%d bytes are held, the limit is %d", used, budget)
 		}
@@ -198,7 +210,9 @@ func TestBudget(t *testing.T) {
 		inBubble(t, small, func(n *node, p *pipes) {
 			_, hungry := full(n, p)
 			began := time.Now()
-			if d := hungry.closed().Sub(began); d > 20*time.Second || !strings.Contains(n.log.String(), "no room") {
+			d := hungry.closed().Sub(began)
+			synctest.Wait() // for the log
+			if d > 20*time.Second || !strings.Contains(n.log.String(), "no room") {
 				n.t.Errorf("closed after %v more, want 20s; log:\n%s", d, n.log)
 			}
 		})
