@@ -11,8 +11,13 @@ import (
 // Tick is the step of the flush: T is a multiple of it.
 const Tick = 5 * time.Millisecond
 
-// Budgets of the work beyond the slots that are due.
+// Budgets of a tick.
 const (
+	// slotTime bounds how long the flush of the slots that are due may take, so that
+	// a loop with too much to send still reads and looks at its timers in between. It
+	// is twice a Tick: most of such a loop's time still goes to the flush.
+	slotTime = 10 * time.Millisecond
+	slotLook = 64 // viewers between two looks at the clock
 	// viewerBudget bounds the bytes of one viewer's turn.
 	viewerBudget = 256 << 10
 	// backlogBudget bounds the bytes that joins and wake-ups get in a tick, and
@@ -50,6 +55,7 @@ type Engine struct {
 	max     int
 	submit  func()
 	observe func(time.Duration)
+	clock   func() time.Time
 
 	// Owned by the loop.
 	streams map[media.StreamKey]*stream
@@ -59,6 +65,9 @@ type Engine struct {
 	now     time.Duration
 	cell    time.Duration // now, rounded down to the grid, of the last tick
 	load    load
+	first   int       // of classes, to be flushed first
+	until   time.Time // when the tick's time for slots is up
+	turns   int       // until the next look at the clock
 	backlog []*Viewer // viewers that have more to get before their slot comes
 	swap    []*Viewer // the backlog's other half
 	leaving []*Viewer // are still to be asked to leave
@@ -72,7 +81,7 @@ type Engine struct {
 // New returns an engine without viewers.
 func New(cfg Config) *Engine {
 	e := &Engine{
-		hub: cfg.Hub, max: cfg.MaxWaiting, submit: cfg.Submit, observe: cfg.OnFlush,
+		hub: cfg.Hub, max: cfg.MaxWaiting, submit: cfg.Submit, observe: cfg.OnFlush, clock: time.Now,
 		streams: map[media.StreamKey]*stream{}, load: load{busy: cfg.Busy, factor: 1},
 	}
 	if e.max == 0 {
@@ -177,8 +186,8 @@ func (e *Engine) stopSome() {
 	}
 }
 
-// OnTick flushes the slots that are due at now, then joins and wake-ups under
-// their budget. busy = false: there is nobody to tick for.
+// OnTick flushes the slots that are due at now, then joins and wake-ups, each
+// under a budget. busy = false: there is nobody to tick for.
 func (e *Engine) OnTick(now time.Duration) (busy bool) {
 	e.now = now
 	cell := now.Truncate(Tick)
@@ -187,22 +196,51 @@ func (e *Engine) OnTick(now time.Duration) (busy bool) {
 	if e.viewers == 0 {
 		return false
 	}
-	start := time.Now()
+	start := e.clock()
+	e.until, e.turns = start.Add(slotTime), slotLook
 	e.stopSome()
-	worked := false
 	factor := e.load.look(now, e.mostStretch())
 	e.stats.stretch.Store(int64(factor * 1000))
-	for _, c := range e.classes {
-		worked = c.advance(e, passed, factor) || worked
-	}
+	worked := e.flushSlots(passed, factor)
 	e.submit()
 	worked = e.flushBacklog() || worked
 	e.publish()
 	e.shifted.forget()
 	if worked && e.observe != nil {
-		e.observe(time.Since(start))
+		e.observe(e.clock().Sub(start))
 	}
 	return e.viewers > 0
+}
+
+// flushSlots lets time go by in all classes and flushes what is due, until the
+// tick's time for it is up. Then the class behind the one that was cut short
+// comes first in the next tick, and that one last, so that none starves.
+func (e *Engine) flushSlots(passed time.Duration, factor float64) (worked bool) {
+	first, over := e.first, false
+	for i := range e.classes {
+		at := (first + i) % len(e.classes)
+		c := e.classes[at]
+		c.pass(passed, factor)
+		if over {
+			continue
+		}
+		some, cut := c.flush(e)
+		worked = worked || some
+		if over = cut; cut {
+			e.first = at + 1
+		}
+	}
+	return worked
+}
+
+// late counts a viewer's turn, and tells now and then that the tick's time for
+// slots is up.
+func (e *Engine) late() bool {
+	if e.turns--; e.turns >= 0 {
+		return false
+	}
+	e.turns = slotLook - 1
+	return !e.clock().Before(e.until)
 }
 
 // mostStretch is the highest factor that any class's limit allows.
@@ -239,9 +277,9 @@ func (e *Engine) flushBacklog() (worked bool) {
 		return false
 	}
 	e.backlog, e.swap = e.swap[:0], e.backlog
-	budget, end := int64(backlogBudget), time.Now().Add(backlogTime)
+	budget, end := int64(backlogBudget), e.clock().Add(backlogTime)
 	for i, v := range e.swap {
-		if i%backlogLook == backlogLook-1 && time.Now().After(end) {
+		if i%backlogLook == backlogLook-1 && e.clock().After(end) {
 			budget = 0
 		}
 		v.flags &^= flagQueued

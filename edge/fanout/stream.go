@@ -158,25 +158,35 @@ func (b *bucket) remove(v *Viewer) {
 	ch.closeIfUnused()
 }
 
-// flush gives each viewer its turn, or looks for a place for those that wait.
-func (b *bucket) flush(e *Engine) {
+// flush gives the first n viewers their turn, backwards, or looks for a place
+// for those that wait. left is how many of them are still to have it, since the
+// tick's time for slots is up.
+func (b *bucket) flush(e *Engine, n int) (left int) {
+	left = min(n, len(b.viewers))
+	if left == 0 || e.late() {
+		return left
+	}
 	if b.channel.live == nil {
 		b.wake()
-		return
+		return 0
 	}
 	e.pass.begin(b.channel)
-	empty := b.channel.view.empty()                // the last track that could be carried has become another
-	for _, v := range slices.Backward(b.viewers) { // a viewer may leave: the last takes its place
-		switch {
-		case v == nil:
-		case empty:
+	empty := b.channel.view.empty() // the last track that could be carried has become another
+	for {
+		left--
+		if v := b.viewers[left]; empty {
 			v.leave(ErrNotCarried)
-		default:
+		} else {
 			v.turn(&e.pass, true)
+		}
+		left = min(left, len(b.viewers)) // a viewer may leave: the last takes its place
+		if left == 0 || e.late() {
+			break
 		}
 	}
 	b.dts = b.channel.live.LastDTS()
 	e.pass.end()
+	return left
 }
 
 // wake lets waiting viewers join if there is something to join now.
@@ -188,12 +198,13 @@ func (b *bucket) wake() {
 	last := max(0, len(b.viewers)-joinBatch) // the rest joins when the slot comes again
 	for i, v := range slices.Backward(b.viewers) {
 		if i < last {
-			return
+			break
 		}
 		if v != nil {
 			v.join(live, j)
 		}
 	}
+	b.channel.engine.turns = 0 // they cost more than a turn each
 }
 
 // each calls f until it returns false, and then returns false.
