@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"tmms/edge/fanout"
 	"tmms/edge/reactor"
@@ -22,13 +23,8 @@ const (
 	stateClosed
 )
 
-// Budgets of a body's sending.
+// Budgets of one connection; see allowance for those of all.
 const (
-	// pieceSize bounds one send: enough to spread its cost, little enough to
-	// keep the loop's turns short.
-	pieceSize = 256 << 10
-	// tickShare bounds what one connection sends in a turn.
-	tickShare = 1 << 20
 	// pipeline bounds the requests of one connection that are answered in one go:
 	// 64 KiB that are read hold two thousand.
 	pipeline = 32
@@ -78,7 +74,9 @@ func (c *conn) OnData(_ *reactor.Conn, b []byte) {
 func (c *conn) OnWritable(*reactor.Conn) {
 	switch c.state {
 	case stateBody:
-		c.send()
+		if !c.queued { // else its turn comes
+			c.send()
+		}
 	case stateLive:
 		c.player.viewer.OnWritable()
 	case stateHead, stateParked, stateClosed:
@@ -95,6 +93,10 @@ func (c *conn) OnTimer(*reactor.Conn) {
 		}
 		c.close(viewer.ErrTimeout)
 	case stateBody:
+		if c.queued { // it waits for us
+			c.rc.SetTimer(media.StallTimeout)
+			return
+		}
 		c.close(fanout.ErrStalled)
 	case stateParked:
 		c.loop.waits.expire(c)
@@ -254,16 +256,22 @@ func (c *conn) answer(h header, b body) {
 	}
 	l.out = h.append(l.out[:0], l.clock.date(l.loop.Now()))
 	const small = 16 << 10 // goes out in one piece with the head
-	for b.left > 0 && len(l.out) < small {
-		piece := b.next(small - len(l.out))
+	lead := small
+	if b.left > small && l.bodies.over() {
+		lead = 0
+	}
+	for b.left > 0 && len(l.out) < lead {
+		piece := b.next(lead - len(l.out))
 		l.out = append(l.out, piece...)
 		c.count(len(piece))
 		b.sent(len(piece))
 	}
+	start := time.Now()
 	if err := c.rc.Write(l.out); err != nil {
 		c.state = stateClosed
 		return
 	}
+	l.bodies.spend(len(l.out), start)
 	if b.left > unsent && !c.tuned {
 		c.tuned = c.rc.SetNotSentLowat(unsent) == nil // else the peer may cost more
 	}
@@ -288,15 +296,19 @@ func (c *conn) resume() {
 	}
 }
 
-// pump sends of the body until the socket is full or the turn's share is used up.
+// pump sends of the body until the socket is full, or the turn's share or what
+// all connections have together is used up.
 func (c *conn) pump() {
-	for share := tickShare; c.body.left > 0; {
-		if share <= 0 {
+	bodies := &c.loop.bodies
+	for share := turnShare; c.body.left > 0; {
+		if share <= 0 || bodies.over() {
 			c.loop.later(c)
 			return
 		}
 		piece := c.body.next(pieceSize)
+		start := time.Now()
 		n, err := c.rc.Send(piece)
+		bodies.spend(n, start)
 		if err != nil {
 			c.state = stateClosed
 			return

@@ -81,16 +81,17 @@ type Loop struct {
 	clock  clock
 	out    []byte // scratch for answers
 
-	waits waitlist
-	ready []*conn // have more body to send, but had their share of a tick
-	spare []*conn
-	sent  int64 // bytes of bodies
-	sweep *reactor.Timer
+	waits  waitlist
+	bodies allowance // until the next tick
+	ready  []*conn   // have more to send, but their share or the loop's is used up
+	spare  []*conn
+	sent   int64 // bytes of bodies
+	sweep  *reactor.Timer
 }
 
 // Loop binds the server to a loop, before the reactor runs.
 func (s *Server) Loop(l *reactor.Loop, engine *fanout.Engine) *Loop {
-	w := &Loop{server: s, loop: l, fanout: engine, parser: newParser()}
+	w := &Loop{server: s, loop: l, fanout: engine, parser: newParser(), bodies: newAllowance(true)}
 	w.sweep = l.NewTimer(w.onSweep)
 	return w
 }
@@ -107,10 +108,12 @@ func (l *Loop) Open(c *reactor.Conn) reactor.Protocol {
 	return &conn{rc: c, loop: l}
 }
 
-// OnTick goes on with bodies and looks after parked requests.
+// OnTick goes on with bodies and looks after parked requests. It comes behind
+// the fan-out's flush.
 func (l *Loop) OnTick(now time.Duration) (busy bool) {
-	if len(l.ready) > 0 {
-		l.sendReady()
+	l.bodies = newAllowance(l.fanout.Len() == 0)
+	for end := time.Now().Add(l.bodies.time); len(l.ready) > 0 && l.more(end); {
+		l.sendReady(end)
 	}
 	if l.waits.count > 0 {
 		l.waits.look(now)
@@ -119,12 +122,17 @@ func (l *Loop) OnTick(now time.Duration) (busy bool) {
 	return len(l.ready) > 0 || l.waits.count > 0
 }
 
-// sendReady goes on with those that had their share, as long as the loop has the
-// time; the rest comes first in the next tick.
-func (l *Loop) sendReady() {
+// more tells that the loop's answers may still take something. Not only sends take
+// time, so they end by the clock too.
+func (l *Loop) more(end time.Time) bool { return !l.bodies.over() && time.Now().Before(end) }
+
+// sendReady gives those that have more to send a turn, in order, for as long as
+// the loop's bodies may take time; those that are left come first in the next
+// round, and those that have still more behind them.
+func (l *Loop) sendReady(end time.Time) {
 	l.ready, l.spare = l.spare[:0], l.ready
 	done := 0
-	for over := false; done < len(l.spare) && !over; over = l.loop.Over() {
+	for done < len(l.spare) && l.more(end) {
 		c := l.spare[done]
 		c.queued = false
 		c.send()

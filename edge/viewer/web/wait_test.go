@@ -105,6 +105,9 @@ type station struct {
 	most    atomic.Int64 // answers in one tick
 	ticks   atomic.Int64 // that had answers
 	parties atomic.Int64
+
+	sent     int64 // of bodies, as of the last tick; the loop's
+	mostSent atomic.Int64
 }
 
 func startStation(t *testing.T) *station {
@@ -153,6 +156,8 @@ func startStation(t *testing.T) *station {
 }
 
 func (st *station) tick(now time.Duration) (busy bool) {
+	st.mostSent.Store(max(st.mostSent.Load(), st.web.sent-st.sent))
+	st.sent = st.web.sent
 	before := st.web.waits.woken
 	busy = st.web.OnTick(now)
 	if n := st.web.waits.woken - before; n > 0 {
