@@ -9,7 +9,7 @@ type demand struct {
 	placed func(key media.StreamKey) bool // whether a node has the stream
 
 	// Guarded by hub.mu.
-	changed map[media.StreamKey]struct{}
+	changed media.Table[struct{}]
 	all     bool // too much has changed: every feed, and what is in changed
 }
 
@@ -27,8 +27,8 @@ type want struct {
 func (h *Hub) startDemand(placed func(media.StreamKey) bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.demand = &demand{signal: make(chan struct{}, 1), placed: placed, changed: map[media.StreamKey]struct{}{}}
-	for _, f := range h.feeds {
+	h.demand = &demand{signal: make(chan struct{}, 1), placed: placed}
+	for _, f := range h.feeds.All() {
 		h.touch(f)
 	}
 }
@@ -50,11 +50,11 @@ func (h *Hub) touch(f *Feed) {
 	if h.demand == nil {
 		return
 	}
-	if len(h.demand.changed) >= maxChanged {
+	if h.demand.changed.Len() >= maxChanged {
 		h.demand.all = true
-		clear(h.demand.changed)
+		h.demand.changed.Clear()
 	}
-	h.demand.changed[f.key] = struct{}{}
+	h.demand.changed.Set(f.key, struct{}{})
 	select {
 	case h.demand.signal <- struct{}{}:
 	default:
@@ -69,15 +69,15 @@ func (h *Hub) takeChanged() (list []media.StreamKey, all bool) {
 	d := h.demand
 	all, d.all = d.all, false
 	if all {
-		for key := range h.feeds {
+		for key := range h.feeds.All() {
 			list = append(list, key)
 		}
 	} else {
-		for key := range d.changed {
+		for key := range d.changed.All() {
 			list = append(list, key)
 		}
 	}
-	clear(d.changed)
+	d.changed.Clear()
 	return list, all
 }
 
@@ -86,7 +86,7 @@ func (h *Hub) takeChanged() (list []media.StreamKey, all bool) {
 func (h *Hub) wanted(key media.StreamKey) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.feeds[key]
+	f := h.feeds.Get(key)
 	return f != nil && (f.left || f.refs > 0 && (f.writer == nil || f.writer.pulled))
 }
 
@@ -94,7 +94,7 @@ func (h *Hub) wanted(key media.StreamKey) bool {
 func (h *Hub) left(key media.StreamKey) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.feeds[key]
+	f := h.feeds.Get(key)
 	return f != nil && f.left
 }
 
@@ -104,7 +104,7 @@ func (h *Hub) left(key media.StreamKey) bool {
 func (h *Hub) hold(key media.StreamKey) (*Feed, *Writer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.feeds[key]
+	f := h.feeds.Get(key)
 	switch {
 	case f == nil, f.writer != nil && !f.writer.pulled, f.refs == 0 && !f.left:
 		return nil, nil

@@ -25,17 +25,16 @@ type Hub struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	feeds   map[media.StreamKey]*Feed // an entry lives while it has readers, a writer or a pull
-	most    int                       // of feeds, since there was none
-	waiting int                       // feeds without a writer
-	demand  *demand                   // nil: nobody pulls
+	feeds   media.Table[*Feed] // an entry lives while it has readers, a writer or a pull
+	waiting int                // feeds without a writer
+	demand  *demand            // nil: nobody pulls
 }
 
 // NewHub returns an empty hub for at most [media.MaxStreamsPerNode] streams that
 // are published, besides half as many names that readers wait for: those can't
 // keep publishers out.
 func NewHub() *Hub {
-	return &Hub{limit: media.MaxStreamsPerNode, feeds: map[media.StreamKey]*Feed{}}
+	return &Hub{limit: media.MaxStreamsPerNode}
 }
 
 // Feed is one stream as the readers of a node see it, whether or not anybody
@@ -58,7 +57,7 @@ type Feed struct {
 func (h *Hub) Open(key media.StreamKey) (*Feed, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.feeds[key]
+	f := h.feeds.Get(key)
 	if f == nil {
 		if limit := h.limit / 2; h.waiting >= limit {
 			return nil, fmt.Errorf("relay: %s: %w that nobody publishes, the limit is %d", key, ErrTooManyStreams, limit)
@@ -75,8 +74,7 @@ func (h *Hub) Open(key media.StreamKey) (*Feed, error) {
 // add makes the feed of key, without readers and writer. h.mu is held.
 func (h *Hub) add(key media.StreamKey) *Feed {
 	f := &Feed{key: key, hub: h}
-	h.feeds[key] = f
-	h.most = max(h.most, len(h.feeds))
+	h.feeds.Set(key, f)
 	h.waiting++
 	return f
 }
@@ -132,25 +130,9 @@ func (f *Feed) Placed() bool {
 // drop forgets a feed that nobody needs. hub.mu is held.
 func (f *Feed) drop() {
 	if f.refs == 0 && f.writer == nil && !f.pulled {
-		f.hub.remove(f)
+		f.hub.feeds.Delete(f.key)
+		f.hub.waiting--
 	}
-}
-
-// keptFeeds is the size in entries of a table that is kept when it is empty.
-const keptFeeds = 256
-
-// remove takes a feed without readers and writer out of the table. A map never
-// shrinks: one that was large is made anew when it is empty. h.mu is held.
-func (h *Hub) remove(f *Feed) {
-	delete(h.feeds, f.key)
-	h.waiting--
-	if len(h.feeds) > 0 {
-		return
-	}
-	if h.most > keptFeeds {
-		h.feeds = map[media.StreamKey]*Feed{}
-	}
-	h.most = 0
 }
 
 // Publish begins a life of the stream and makes it visible to the feed's
@@ -163,7 +145,7 @@ func (h *Hub) Publish(key media.StreamKey, epoch uint64, opt LiveOptions) (*Writ
 func (h *Hub) publish(key media.StreamKey, epoch uint64, opt LiveOptions, pulled bool) (*Writer, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.feeds[key]
+	f := h.feeds.Get(key)
 	switch {
 	case f != nil && f.writer != nil && f.writer.pulled && !pulled:
 		f.writer, f.left = f.writer.handOver(epoch, opt), false
@@ -174,7 +156,7 @@ func (h *Hub) publish(key media.StreamKey, epoch uint64, opt LiveOptions, pulled
 		return f.writer, nil
 	case f != nil && f.writer != nil:
 		return nil, fmt.Errorf("relay: %s: %w", key, ErrPublished)
-	case len(h.feeds)-h.waiting >= h.limit:
+	case h.feeds.Len()-h.waiting >= h.limit:
 		return nil, fmt.Errorf("relay: %s: %w, the limit is %d", key, ErrTooManyStreams, h.limit)
 	case f == nil:
 		f = h.add(key)
@@ -229,7 +211,7 @@ func (f *Feed) leave(w *Writer) {
 func (h *Hub) local(key media.StreamKey) *Live {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.feeds[key]
+	f := h.feeds.Get(key)
 	if f == nil || f.writer == nil || f.writer.pulled {
 		return nil
 	}
@@ -240,14 +222,14 @@ func (h *Hub) local(key media.StreamKey) *Live {
 func (h *Hub) Len() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.feeds)
+	return h.feeds.Len()
 }
 
 // Lives lists the streams that are published on this node, by key.
 func (h *Hub) Lives() []*Live {
 	h.mu.Lock()
-	lives := make([]*Live, 0, len(h.feeds))
-	for _, f := range h.feeds {
+	lives := make([]*Live, 0, h.feeds.Len())
+	for _, f := range h.feeds.All() {
 		if l := f.live.Load(); l != nil {
 			lives = append(lives, l)
 		}

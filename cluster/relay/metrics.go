@@ -130,7 +130,7 @@ func (m *pullMetrics) Describe(ch chan<- *prometheus.Desc) {
 func (m *pullMetrics) Collect(ch chan<- prometheus.Metric) {
 	var count [numPullPhases]int
 	m.puller.mu.Lock()
-	for _, pl := range m.puller.pulls {
+	for _, pl := range m.puller.pulls.All() {
 		count[pl.phase.Load()]++
 	}
 	m.puller.mu.Unlock()

@@ -362,7 +362,7 @@ func TestMissingStream(t *testing.T) {
 	feed.Close()
 	eventually(t, "nothing is left", func() bool { return edge.hub.Len() == 0 && gauge(t, edge.registry, "tmms_edge_pulls") == 0 })
 	edge.stop()
-	if n := len(edge.puller.wanted); n != 0 {
+	if n := edge.puller.wanted.Len(); n != 0 {
 		t.Errorf("%d names are remembered", n)
 	}
 }
@@ -379,7 +379,7 @@ func TestPullOnlyFromOrigins(t *testing.T) {
 	eventually(t, "a session", func() bool {
 		edge.puller.mu.Lock()
 		defer edge.puller.mu.Unlock()
-		pl := edge.puller.pulls[key("a")]
+		pl := edge.puller.pulls.Get(key("a"))
 		return pl != nil && pl.phase.Load() == pullWaiting
 	})
 	if feed.Live() != nil {

@@ -3,8 +3,6 @@ package relay
 import (
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -77,11 +75,11 @@ type Puller struct {
 	wg sync.WaitGroup
 
 	// Owned by Run.
-	wanted map[media.StreamKey]struct{} // readers wait, and no other node owns the stream
+	wanted media.Table[struct{}] // readers wait, and no other node owns the stream
 
 	mu sync.Mutex
 	// Guarded by mu.
-	pulls map[media.StreamKey]*pull
+	pulls media.Table[*pull]
 	links map[*fabric.Session]*link
 }
 
@@ -97,8 +95,8 @@ func NewPuller(hub *Hub, f *fabric.Fabric, c Cluster, cfg PullConfig, deps Deps)
 	}
 	p := &Puller{
 		hub: hub, fabric: f, cluster: c, cfg: cfg.withDefaults(), log: deps.Log,
-		budget: newRetryBudget(), done: make(chan *pull), wanted: map[media.StreamKey]struct{}{},
-		pulls: map[media.StreamKey]*pull{}, links: map[*fabric.Session]*link{},
+		budget: newRetryBudget(), done: make(chan *pull),
+		links: map[*fabric.Session]*link{},
 	}
 	p.segments = &segmentBudget{limit: p.cfg.SegmentBytes}
 	p.buffers.New = func() any {
@@ -154,7 +152,7 @@ func (p *Puller) Run(ctx context.Context) error {
 func (p *Puller) drain() {
 	for {
 		p.mu.Lock()
-		n := len(p.pulls)
+		n := p.pulls.Len()
 		p.mu.Unlock()
 		if n == 0 {
 			break
@@ -172,11 +170,11 @@ func (p *Puller) drain() {
 func (p *Puller) onDemand(ctx context.Context) {
 	changed, all := p.hub.takeChanged()
 	if all {
-		clear(p.wanted)
+		p.wanted.Clear()
 	}
 	for _, key := range changed {
 		p.mu.Lock()
-		running := p.pulls[key]
+		running := p.pulls.Get(key)
 		p.mu.Unlock()
 		if running != nil {
 			running.poke()
@@ -190,10 +188,10 @@ func (p *Puller) onDemand(ctx context.Context) {
 // node owns it.
 func (p *Puller) look(ctx context.Context, key media.StreamKey) {
 	if !p.hub.wanted(key) {
-		delete(p.wanted, key)
+		p.wanted.Delete(key)
 		return
 	}
-	p.wanted[key] = struct{}{}
+	p.wanted.Set(key, struct{}{})
 	p.try(ctx, key)
 }
 
@@ -205,7 +203,7 @@ func (p *Puller) try(ctx context.Context, key media.StreamKey) {
 	if !elsewhere && !p.hub.left(key) {
 		return
 	}
-	delete(p.wanted, key)
+	p.wanted.Delete(key)
 	feed, left := p.hub.hold(key)
 	if feed == nil {
 		return
@@ -213,7 +211,7 @@ func (p *Puller) try(ctx context.Context, key media.StreamKey) {
 	pl := newPull(p, feed, placement)
 	pl.adopt(left)
 	p.mu.Lock()
-	p.pulls[key] = pl
+	p.pulls.Set(key, pl)
 	p.mu.Unlock()
 	p.wg.Go(func() {
 		pl.run(ctx)
@@ -224,12 +222,12 @@ func (p *Puller) try(ctx context.Context, key media.StreamKey) {
 // onPlacements looks at all streams whose readers wait, and tells the pulls
 // whose placement has changed.
 func (p *Puller) onPlacements(ctx context.Context) {
-	for key := range p.wanted {
+	for key := range p.wanted.All() {
 		p.try(ctx, key)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for key, pl := range p.pulls {
+	for key, pl := range p.pulls.All() {
 		placement, _ := p.cluster.Placement(key)
 		if placement != pl.placement {
 			pl.placement = placement
@@ -241,7 +239,7 @@ func (p *Puller) onPlacements(ctx context.Context) {
 // remove takes out a pull that has ended.
 func (p *Puller) remove(pl *pull) {
 	p.mu.Lock()
-	delete(p.pulls, pl.feed.key)
+	p.pulls.Delete(pl.feed.key)
 	p.mu.Unlock()
 	pl.feed.letGo()
 }
@@ -250,7 +248,10 @@ func (p *Puller) remove(pl *pull) {
 // has no room for them.
 func (p *Puller) trim() {
 	p.mu.Lock()
-	pulls := slices.Collect(maps.Values(p.pulls))
+	pulls := make([]*pull, 0, p.pulls.Len())
+	for _, pl := range p.pulls.All() {
+		pulls = append(pulls, pl)
+	}
 	p.mu.Unlock()
 	for _, pl := range pulls {
 		pl.trim()

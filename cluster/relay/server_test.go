@@ -260,7 +260,7 @@ func TestStallWatchdog(t *testing.T) {
 	eventually(t, "the watchdog", func() bool {
 		edge.puller.mu.Lock()
 		defer edge.puller.mu.Unlock()
-		return edge.puller.pulls[key("a")].phase.Load() == pullWaiting
+		return edge.puller.pulls.Get(key("a")).phase.Load() == pullWaiting
 	})
 	if d := time.Since(start); d < 100*time.Millisecond {
 		t.Errorf("after %v", d)

@@ -58,7 +58,7 @@ type Engine struct {
 	clock   func() time.Time
 
 	// Owned by the loop.
-	streams map[media.StreamKey]*stream
+	streams media.Table[*stream]
 	classes []*class
 	viewers int
 	waiting int
@@ -82,7 +82,7 @@ type Engine struct {
 func New(cfg Config) *Engine {
 	e := &Engine{
 		hub: cfg.Hub, max: cfg.MaxWaiting, submit: cfg.Submit, observe: cfg.OnFlush, clock: time.Now,
-		streams: map[media.StreamKey]*stream{}, load: load{busy: cfg.Busy, factor: 1},
+		load: load{busy: cfg.Busy, factor: 1},
 	}
 	if e.max == 0 {
 		e.max = media.MaxWaitingViewers
@@ -156,7 +156,7 @@ func (e *Engine) Len() int { return e.viewers }
 // Each calls f for every viewer until it returns false; f must not attach or
 // detach any.
 func (e *Engine) Each(f func(*Viewer) bool) {
-	for _, s := range e.streams {
+	for _, s := range e.streams.All() {
 		if !s.each(f) {
 			return
 		}

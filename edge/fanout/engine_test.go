@@ -447,8 +447,8 @@ func TestViewsAreSharedAndDroppedWithTheLastViewer(t *testing.T) {
 	}
 	live.Drop(viewKey{RTMP})
 	p.w.End()
-	if hub.Len() != 0 || len(a.e.streams) != 0 || len(b.e.streams) != 0 {
-		t.Errorf("%d feeds, %d and %d streams are left", hub.Len(), len(a.e.streams), len(b.e.streams))
+	if hub.Len() != 0 || a.e.streams.Len() != 0 || b.e.streams.Len() != 0 {
+		t.Errorf("%d feeds, %d and %d streams are left", hub.Len(), a.e.streams.Len(), b.e.streams.Len())
 	}
 	if a.e.OnTick(a.now+Tick) || a.e.Len() != 0 {
 		t.Error("busy without viewers")

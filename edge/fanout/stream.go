@@ -20,7 +20,7 @@ type stream struct {
 // open returns the loop's share of a stream. One that gets no channel must be
 // given to closeIfUnused.
 func (e *Engine) open(key media.StreamKey) (*stream, error) {
-	if s := e.streams[key]; s != nil {
+	if s := e.streams.Get(key); s != nil {
 		return s, nil
 	}
 	feed, err := e.hub.Open(key)
@@ -28,14 +28,14 @@ func (e *Engine) open(key media.StreamKey) (*stream, error) {
 		return nil, err
 	}
 	s := &stream{engine: e, key: key, feed: feed}
-	e.streams[key] = s
+	e.streams.Set(key, s)
 	return s, nil
 }
 
 func (s *stream) closeIfUnused() {
 	if len(s.channels) == 0 {
 		s.feed.Close()
-		delete(s.engine.streams, s.key)
+		s.engine.streams.Delete(s.key)
 	}
 }
 
@@ -153,7 +153,10 @@ func (b *bucket) remove(v *Viewer) {
 		i := slices.Index(slot, b)
 		slot[i] = slot[len(slot)-1]
 		slot[len(slot)-1] = nil
-		ch.class.slots[b.slot] = slot[:len(slot)-1]
+		if slot = slot[:len(slot)-1]; len(slot) == 0 {
+			slot = nil // it may have been of many
+		}
+		ch.class.slots[b.slot] = slot
 	}
 	ch.closeIfUnused()
 }

@@ -39,9 +39,9 @@ type Registry struct {
 	counters Counters
 
 	mu      sync.Mutex
-	streams map[media.StreamKey]*stream // guarded by mu; from the claim until the placement is released
-	closed  bool                        // guarded by mu
-	left    bool                        // guarded by mu; see Leave
+	streams media.Table[*stream] // guarded by mu; from the claim until the placement is released
+	closed  bool                 // guarded by mu
+	left    bool                 // guarded by mu; see Leave
 }
 
 // New returns an empty registry.
@@ -49,7 +49,7 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Registry{cfg: cfg, deps: deps, streams: map[media.StreamKey]*stream{}}, nil
+	return &Registry{cfg: cfg, deps: deps}, nil
 }
 
 // Attach makes pub the publisher of key. A new stream is claimed first, one in
@@ -84,17 +84,17 @@ func (r *Registry) Attach(
 func (r *Registry) enter(key media.StreamKey) (s *stream, created bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s = r.streams[key]; s != nil {
+	if s = r.streams.Get(key); s != nil {
 		return s, false, nil
 	}
 	switch {
 	case r.closed:
 		return nil, false, fmt.Errorf("session: %s: %w", key, ErrClosed)
-	case len(r.streams) >= r.cfg.MaxStreams:
+	case r.streams.Len() >= r.cfg.MaxStreams:
 		return nil, false, fmt.Errorf("session: %s: %w, the limit is %d", key, ErrTooManyStreams, r.cfg.MaxStreams)
 	}
 	s = newStream(r, key)
-	r.streams[key] = s
+	r.streams.Set(key, s)
 	return s, true, nil
 }
 
@@ -102,15 +102,15 @@ func (r *Registry) enter(key media.StreamKey) (s *stream, created bool, err erro
 func (r *Registry) leave(s *stream) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.streams, s.key)
+	r.streams.Delete(s.key)
 }
 
 // all lists the streams held.
 func (r *Registry) all() []*stream {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	list := make([]*stream, 0, len(r.streams))
-	for _, s := range r.streams {
+	list := make([]*stream, 0, r.streams.Len())
+	for _, s := range r.streams.All() {
 		list = append(list, s)
 	}
 	return list
@@ -120,7 +120,7 @@ func (r *Registry) all() []*stream {
 func (r *Registry) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.streams)
+	return r.streams.Len()
 }
 
 // Counters are those of all streams since New.
@@ -140,7 +140,7 @@ func (r *Registry) Streams() []Info {
 // Stream describes one stream; ok = false if it is not published here.
 func (r *Registry) Stream(key media.StreamKey) (info Info, ok bool) {
 	r.mu.Lock()
-	s := r.streams[key]
+	s := r.streams.Get(key)
 	r.mu.Unlock()
 	if s == nil {
 		return Info{}, false

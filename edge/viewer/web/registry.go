@@ -26,11 +26,11 @@ type registry struct {
 	hub *relay.Hub
 
 	mu      sync.Mutex
-	streams map[media.StreamKey]*hlsStream // guarded by mu
+	streams media.Table[*hlsStream] // guarded by mu
 }
 
 func newRegistry(hub *relay.Hub) *registry {
-	return &registry{hub: hub, streams: map[media.StreamKey]*hlsStream{}}
+	return &registry{hub: hub}
 }
 
 // hlsStream is one stream as HLS viewers see it. It holds the feed from the
@@ -70,7 +70,7 @@ type rendered struct {
 func (r *registry) open(key media.StreamKey) (s *hlsStream, fresh bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s = r.streams[key]
+	s = r.streams.Get(key)
 	if s == nil {
 		feed, err := r.hub.Open(key)
 		if err != nil {
@@ -78,7 +78,7 @@ func (r *registry) open(key media.StreamKey) (s *hlsStream, fresh bool, err erro
 		}
 		feed.WantHLS(true)
 		s, fresh = &hlsStream{registry: r, key: key, feed: feed}, true
-		r.streams[key] = s
+		r.streams.Set(key, s)
 	}
 	s.refs++
 	return s, fresh, nil
@@ -100,7 +100,7 @@ func (s *hlsStream) release(now time.Duration) {
 func (s *hlsStream) drop() {
 	s.feed.WantHLS(false)
 	s.feed.Close()
-	delete(s.registry.streams, s.key)
+	s.registry.streams.Delete(s.key)
 }
 
 // live tells whether the stream is published, here or at another node.
@@ -201,7 +201,7 @@ func (s *hlsStream) viewer(addr netip.Addr) *session {
 func (r *registry) sweep(now time.Duration) (more bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, s := range r.streams {
+	for _, s := range r.streams.All() {
 		for addr, known := range s.sessions {
 			if now-known.last > sessionLife {
 				delete(s.sessions, addr)
@@ -209,7 +209,7 @@ func (r *registry) sweep(now time.Duration) (more bool) {
 		}
 		s.age(now)
 	}
-	return len(r.streams) > 0
+	return r.streams.Len() > 0
 }
 
 // age forgets a life that has ended long ago, and a stream that nobody asks for.
@@ -237,7 +237,7 @@ func (s *hlsStream) age(now time.Duration) {
 func (r *registry) sessionCount() (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, s := range r.streams {
+	for _, s := range r.streams.All() {
 		n += len(s.sessions)
 	}
 	return n
@@ -248,7 +248,7 @@ func (r *registry) list(now time.Duration, limit int) []viewer.Info {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var infos []viewer.Info
-	for _, s := range r.streams {
+	for _, s := range r.streams.All() {
 		for addr, known := range s.sessions {
 			if len(infos) >= limit {
 				return infos
@@ -266,7 +266,7 @@ func (r *registry) list(now time.Duration, limit int) []viewer.Info {
 func (r *registry) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, s := range r.streams {
+	for _, s := range r.streams.All() {
 		s.drop()
 	}
 }
