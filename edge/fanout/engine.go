@@ -17,7 +17,11 @@ const (
 	// a loop with too much to send still reads and looks at its timers in between. It
 	// is twice a Tick: most of such a loop's time still goes to the flush.
 	slotTime = 10 * time.Millisecond
-	slotLook = 64 // viewers between two looks at the clock
+	// slotLook is the viewers' turns between two looks at the clock: short ones, else
+	// turnBytes that are sent count as one more, and a join as joinTurns.
+	slotLook  = 64
+	turnBytes = 16 << 10
+	joinTurns = 7
 	// viewerBudget bounds the bytes of one viewer's turn.
 	viewerBudget = 256 << 10
 	// backlogBudget bounds the bytes that joins and wake-ups get in a tick, and

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tmms/cluster/relay"
+	"tmms/media"
 )
 
 // toll is a socket whose sends take time by the engine's clock.
@@ -209,4 +210,91 @@ func TestNobodyIsLeftOutOfARest(t *testing.T) {
 		}
 		since = c.now
 	}
+}
+
+// Large turns count as several, and a crowd that joins at once does so over
+// several ticks: neither makes a tick long.
+func TestLargeTurnsAreBoundedInTime(t *testing.T) {
+	c := newCrowd(t, 0)
+	var spent time.Duration // per byte, and per join
+	c.e.clock = func() time.Time { return time.Unix(0, 0).Add(c.now + spent) }
+	sinks := make([]*heavy, 3000)
+	for i := range sinks {
+		sinks[i] = &heavy{spent: &spent}
+		opt := options(FLV)
+		opt.Flush, opt.Key.Stream = Tick, "later"
+		if err := c.e.Attach(&sinks[i].v, sinks[i], sinks[i], opt, c.now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(ticks int) (most time.Duration) {
+		for range ticks {
+			before := spent
+			c.now += Tick
+			c.e.OnTick(c.now)
+			most = max(most, spent-before)
+		}
+		return most
+	}
+	run(3)
+	w, err := c.hub.Publish(media.StreamKey{Domain: "default", App: "live", Stream: "later"}, 8, relay.LiveOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.End()
+	p := &publisher{t: t, w: w, id: media.PacketID{Epoch: 8}, size: 20_000}
+	p.headers().frame(true)
+	// What they begin with, a keyframe of 100 KB, goes out behind the slots.
+	const begin = backlogTime + backlogLook*heavyByte*110_000
+	if most := run(200); most > slotTime+2*heavyJoin*slotLook/joinTurns+begin {
+		t.Errorf("a tick of joins took %v", most)
+	}
+	for i, s := range sinks {
+		if s.joined != 1 || s.sent == 0 {
+			t.Fatalf("viewer %d joined %d times and got %d bytes", i, s.joined, s.sent)
+		}
+	}
+	for range 5 {
+		p.frame(false)
+	}
+	before := sinks[0].sent
+	// 100 KB take 1 ms: 3000 of them take 3 s.
+	if most := run(1); most > slotTime+2*heavyByte*slotLook*turnBytes {
+		t.Errorf("a tick of large turns took %v", most)
+	}
+	run(600)
+	for i, s := range sinks {
+		if s.sent == before {
+			t.Fatalf("viewer %d got nothing of it", i)
+		}
+	}
+}
+
+// What a heavy viewer costs.
+const (
+	heavyByte = 10 * time.Nanosecond
+	heavyJoin = 100 * time.Microsecond
+)
+
+// heavy is a viewer whose bytes and whose join take time.
+type heavy struct {
+	v      Viewer
+	spent  *time.Duration
+	joined int
+	sent   int
+}
+
+func (h *heavy) OnJoin()                    { h.joined++; *h.spent += heavyJoin }
+func (h *heavy) OnLeave(error)              {}
+func (h *heavy) SendControl() (bool, error) { return true, nil }
+
+func (h *heavy) Send(b []byte) (int, error) {
+	h.sent += len(b)
+	*h.spent += time.Duration(len(b)) * heavyByte
+	return len(b), nil
+}
+
+func (h *heavy) SendLater(b []byte, to Completion) {
+	n, err := h.Send(b)
+	to.OnSent(n, len(b), err)
 }

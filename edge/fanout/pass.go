@@ -196,6 +196,7 @@ func (v *Viewer) took(n int, blocked, mid bool) {
 	if n > 0 {
 		ch := v.bucket.channel
 		ch.engine.sent[ch.format] += int64(n)
+		ch.engine.turns -= n / turnBytes
 		v.sent += int64(n)
 		v.flags &^= flagMid
 		if mid {

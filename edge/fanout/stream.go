@@ -170,8 +170,7 @@ func (b *bucket) flush(e *Engine, n int) (left int) {
 		return left
 	}
 	if b.channel.live == nil {
-		b.wake()
-		return 0
+		return b.wake(e, left)
 	}
 	e.pass.begin(b.channel)
 	empty := b.channel.view.empty() // the last track that could be carried has become another
@@ -192,22 +191,22 @@ func (b *bucket) flush(e *Engine, n int) (left int) {
 	return left
 }
 
-// wake lets waiting viewers join if there is something to join now.
-func (b *bucket) wake() {
+// wake lets the first n viewers, which wait, join if there is something to join
+// now, backwards; left is as of flush.
+func (b *bucket) wake(e *Engine, n int) (left int) {
 	live, j, ok := b.channel.stream.join()
 	if !ok {
-		return
+		return 0
 	}
-	last := max(0, len(b.viewers)-joinBatch) // the rest joins when the slot comes again
-	for i, v := range slices.Backward(b.viewers) {
-		if i < last {
-			break
-		}
-		if v != nil {
-			v.join(live, j)
+	for end := max(0, n-joinBatch); n > end; { // the rest joins when the slot comes again
+		n--
+		b.viewers[n].join(live, j)
+		n = min(n, len(b.viewers)) // in place of one that has joined comes the last
+		if e.turns -= joinTurns; e.late() {
+			return n
 		}
 	}
-	b.channel.engine.turns = 0 // they cost more than a turn each
+	return 0
 }
 
 // each calls f until it returns false, and then returns false.
