@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -117,6 +118,26 @@ func (c *Conn) Send(b []byte) (n int, err error) {
 		return c.sendSealed(b)
 	}
 	return c.send(b)
+}
+
+// SendFile is Send of n > 0 bytes of a file, from off on. The kernel takes the
+// file's pages as they are (sendfile(2)), so they must not change until the peer
+// has them. A file that ends before condemns c with io.ErrUnexpectedEOF. A
+// connection with a layer can't send files: that is errors.ErrUnsupported and no
+// harm to c. SendFile does not allocate.
+func (c *Conn) SendFile(fd int, off int64, n int) (sent int, err error) {
+	switch {
+	case c.state != stateOpen:
+		return 0, ErrClosed
+	case c.layer != nil:
+		return 0, fmt.Errorf("reactor: send a file through a layer: %w", errors.ErrUnsupported)
+	case c.out != nil:
+		if err = c.flush(); err != nil || c.out != nil {
+			return 0, err
+		}
+	}
+	sent, err = sendFile(int(c.fd), fd, off, n)
+	return c.took(sent, n, err)
 }
 
 // Write sends b or, as far as the socket does not take it, queues a copy, which

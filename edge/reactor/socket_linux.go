@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strconv"
@@ -257,6 +258,27 @@ func resetOnClose(fd int) {
 
 // shutdownWrite sends FIN after what the socket holds.
 func shutdownWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
+
+// sendFile sends without blocking, until the socket says that it is full: a send
+// of a file is also cut short by a signal, of which the runtime has many, and no
+// writable event would follow.
+func sendFile(socket, file int, off int64, n int) (sent int, err error) {
+	for sent < n {
+		r, _, errno := unix.RawSyscall6(unix.SYS_SENDFILE, uintptr(socket), uintptr(file),
+			uintptr(unsafe.Pointer(&off)), uintptr(n-sent), 0, 0) // moves off
+		switch {
+		case errno == 0 && r > 0:
+			sent += int(r)
+		case errno == 0:
+			return 0, io.ErrUnexpectedEOF
+		case errno == unix.EAGAIN:
+			return sent, nil
+		case errno != unix.EINTR:
+			return 0, errno
+		}
+	}
+	return sent, nil
+}
 
 // setNotSentLowat bounds the bytes that a socket holds unsent.
 func setNotSentLowat(fd, n int) error {

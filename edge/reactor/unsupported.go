@@ -49,6 +49,8 @@ func dupSocket(*net.TCPConn) (int, error) { return -1, ErrUnsupportedOS }
 
 func resetOnClose(int) {}
 
+func sendFile(int, int, int64, int) (int, error) { return 0, ErrUnsupportedOS }
+
 func shutdownWrite(int) error { return ErrUnsupportedOS }
 
 func setNotSentLowat(int, int) error { return ErrUnsupportedOS }
