@@ -113,6 +113,10 @@ const (
 	// it pulls: those of 2,000 streams of 2 Mbit/s. A node takes a quarter of its
 	// memory, if that is less.
 	MaxHLSNodeBytes = 8 << 30
+	// MaxHLSFileBytes bounds the files in memory that a node sends much-wanted
+	// segments from, which come on top of the segments themselves: the playlists of
+	// some 200 streams of 2 Mbit/s. Where there is no room, segments are copied.
+	MaxHLSFileBytes = 512 << 20
 )
 
 // Deadlines of a peer that does not get on with it.

@@ -121,6 +121,7 @@ func (c *conn) OnClose(rc *reactor.Conn, reason error) {
 	}
 	s.gate.Ended(reason)
 	s.log.Debug("http connection closed", slog.String("remote", rc.Remote().String()), slog.Any("err", reason))
+	c.body.drop()
 	*c = conn{state: stateClosed}
 }
 
@@ -221,7 +222,7 @@ func skipEmptyLines(b []byte) []byte {
 
 // serve answers one request.
 func (c *conn) serve(r *request) {
-	q := asking{request: r, from: c.rc.Remote().Addr()}
+	q := asking{request: r, from: c.rc.Remote().Addr(), bare: !c.secure}
 	c.follow(c.loop.server.decide(q, c.loop.loop.Now()))
 }
 
@@ -240,12 +241,13 @@ func (c *conn) follow(r reply) {
 	default:
 		c.last = c.last || r.last
 		c.hls, c.viewer = r.hls, r.viewer
-		c.answer(r.header, r.body)
+		c.answer(r)
 	}
 }
 
 // answer sends a head and a body, and then waits for the next request.
-func (c *conn) answer(h header, b body) {
+func (c *conn) answer(r reply) {
+	h, b := r.header, r.body
 	h.close = c.last
 	if c.old && !c.last {
 		h.extra += "Connection: keep-alive\r\n" // else it waits for the end (RFC 9112 appendix C.2.2)
@@ -266,6 +268,10 @@ func (c *conn) answer(h header, b body) {
 		c.count(len(piece))
 		b.sent(len(piece))
 	}
+	if r.file != nil {
+		b = r.file.rest(b)
+	}
+	c.body = b
 	start := time.Now()
 	if err := c.rc.Write(l.out); err != nil {
 		c.state = stateClosed
@@ -275,7 +281,6 @@ func (c *conn) answer(h header, b body) {
 	if b.left > unsent && !c.tuned {
 		c.tuned = c.rc.SetNotSentLowat(unsent) == nil // else the peer may cost more
 	}
-	c.body = b
 	c.state = stateBody
 	c.rc.SetTimer(media.StallTimeout)
 	c.pump()
@@ -305,12 +310,11 @@ func (c *conn) pump() {
 			c.loop.later(c)
 			return
 		}
-		piece := c.body.next(pieceSize)
 		start := time.Now()
-		n, err := c.rc.Send(piece)
+		n, asked, err := c.sendPiece()
 		bodies.spend(n, start)
 		if err != nil {
-			c.state = stateClosed
+			c.close(err)
 			return
 		}
 		if n > 0 {
@@ -318,7 +322,7 @@ func (c *conn) pump() {
 			c.body.sent(n)
 			c.rc.SetTimer(media.StallTimeout)
 		}
-		if n < len(piece) {
+		if n < asked {
 			return
 		}
 		share -= n
@@ -326,6 +330,19 @@ func (c *conn) pump() {
 	if c.rc.Pending() == 0 {
 		c.answered()
 	}
+}
+
+// sendPiece gives the socket the next piece of the body. Of a file that is all
+// that the turn's share may have: nothing is copied.
+func (c *conn) sendPiece() (n, asked int, err error) {
+	if f := c.body.file; f != nil {
+		asked = min(int(c.body.left), turnShare)
+		n, err = c.rc.SendFile(f.fd, int64(c.body.off), asked) // c.body holds f
+		return n, asked, err
+	}
+	piece := c.body.next(pieceSize)
+	n, err = c.rc.Send(piece)
+	return n, len(piece), err
 }
 
 func (c *conn) count(n int) {

@@ -18,6 +18,7 @@ type asking struct {
 	*request
 
 	from netip.Addr
+	bare bool // the answer goes into a socket as it is, so that it can be sent from a file
 }
 
 // headOnly tells that the answer goes without its body.
@@ -50,9 +51,10 @@ func (w wish) clone() wish {
 type reply struct {
 	header header
 	body   body
-	hls    bool     // the bytes are those of a playlist or a segment,
-	viewer *session // of this session; nil: of none that is known
-	last   bool     // nothing may follow on the connection
+	file   *segmentFile // the segment that the body is of, held; nil: it has none
+	hls    bool         // the bytes are those of a playlist or a segment,
+	viewer *session     // of this session; nil: of none that is known
+	last   bool         // nothing may follow on the connection
 
 	wait  *waiting // there is no answer yet
 	play  *playing // a stream as it comes

@@ -23,6 +23,7 @@ type waiting struct {
 	multivariant bool
 
 	segment    bool
+	bare       bool   // see asking
 	epoch, msn uint64 // of the segment
 }
 
@@ -58,7 +59,7 @@ func (s *Server) decideSegment(q asking, t viewer.Target, name string, now time.
 	if err != nil {
 		return unavailable(err.Error(), q.headOnly())
 	}
-	w := &waiting{wish: q.wish(), from: q.from, stream: stream, segment: true, epoch: epoch, msn: msn}
+	w := &waiting{wish: q.wish(), from: q.from, stream: stream, segment: true, bare: q.bare, epoch: epoch, msn: msn}
 	var r reply
 	if stream.coming(epoch, msn) {
 		r.wait = w.keep()
@@ -134,16 +135,18 @@ func (w *waiting) playlist(x *hls.Index, now time.Duration) reply {
 // found answers with a segment, if it is there, and ends the request's hold on
 // the stream.
 func (w *waiting) found(now time.Duration) reply {
+	defer w.stream.release(now)
 	seg := w.stream.segment(w.epoch, w.msn)
-	session := w.stream.viewer(w.from)
-	w.stream.release(now)
 	if seg == nil {
 		return absent("no such segment, or not any more", w.headOnly)
 	}
 	etag := `"` + strconv.FormatUint(w.epoch, 10) + "-" + strconv.FormatUint(w.msn, 10) + `"`
 	h := header{status: http.StatusOK, typ: typeSegment, cache: cacheImmutable, etag: etag}
 	r := whole(w.wish, h, seg.Chunks, int64(seg.Size))
-	r.hls, r.viewer = true, session
+	r.hls, r.viewer = true, w.stream.viewer(w.from)
+	if w.bare && r.body.left > 0 {
+		r.file = w.stream.file(seg)
+	}
 	return r
 }
 

@@ -23,10 +23,12 @@ const sessionLife = 15 * time.Second
 // registry holds the streams that HLS viewers of a node ask for, whatever loop
 // they are on.
 type registry struct {
-	hub *relay.Hub
+	hub   *relay.Hub
+	files fileBudget
 
 	mu      sync.Mutex
 	streams media.Table[*hlsStream] // guarded by mu
+	old     []*segmentFile          // guarded by mu: to be released by unlock
 }
 
 func newRegistry(hub *relay.Hub) *registry {
@@ -51,6 +53,7 @@ type hlsStream struct {
 	used     time.Duration // when the last one ended
 	ended    time.Duration // when life was seen to have ended; 0: it has not
 	sessions map[netip.Addr]*session
+	wanted   map[*hls.Segment]demand // what was asked for lately
 }
 
 // session is an address that plays a stream by HLS.
@@ -88,7 +91,7 @@ func (r *registry) open(key media.StreamKey) (s *hlsStream, fresh bool, err erro
 // serve is forgotten with its last request.
 func (s *hlsStream) release(now time.Duration) {
 	s.registry.mu.Lock()
-	defer s.registry.mu.Unlock()
+	defer s.registry.unlock()
 	s.refs--
 	s.used = now
 	if s.refs == 0 && s.life.Load() == nil {
@@ -100,6 +103,7 @@ func (s *hlsStream) release(now time.Duration) {
 func (s *hlsStream) drop() {
 	s.feed.WantHLS(false)
 	s.feed.Close()
+	s.forget(true)
 	s.registry.streams.Delete(s.key)
 }
 
@@ -200,7 +204,7 @@ func (s *hlsStream) viewer(addr netip.Addr) *session {
 // are streams left.
 func (r *registry) sweep(now time.Duration) (more bool) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.unlock()
 	for _, s := range r.streams.All() {
 		for addr, known := range s.sessions {
 			if now-known.last > sessionLife {
@@ -208,6 +212,7 @@ func (r *registry) sweep(now time.Duration) (more bool) {
 			}
 		}
 		s.age(now)
+		s.forget(false)
 	}
 	return r.streams.Len() > 0
 }
@@ -265,7 +270,7 @@ func (r *registry) list(now time.Duration, limit int) []viewer.Info {
 // close gives all feeds back.
 func (r *registry) close() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.unlock()
 	for _, s := range r.streams.All() {
 		s.drop()
 	}

@@ -103,43 +103,58 @@ func (h *header) each(add func(name, value string)) {
 	}
 }
 
-// body is what is left of an answer's body: pieces that nobody changes.
+// body is what is left of an answer's body: pieces that nobody changes, or a
+// file. It is small, see conn: the largest is a segment.
 type body struct {
 	chunks [][]byte
-	off    int   // into chunks[0]
-	left   int64 // bytes
+	file   *segmentFile // held, in place of chunks, which are nil then
+	off    int32        // into chunks[0], or into file
+	left   int32        // bytes
 }
 
 // newBody is the bytes from..to of the chunks.
 func newBody(chunks [][]byte, r byteRange) body {
-	b := body{chunks: chunks, left: r.to - r.from}
-	b.skip(r.from)
+	b := body{chunks: chunks, left: int32(r.to - r.from)}
+	b.skip(int(r.from))
 	return b
 }
 
-// next is the next piece, at most limit bytes; empty at the end.
+// next is the next piece, at most limit bytes, of a body that is no file; empty
+// at the end.
 func (b *body) next(limit int) []byte {
 	if b.left <= 0 {
 		return nil
 	}
 	piece := b.chunks[0][b.off:]
-	return piece[:min(int64(len(piece)), int64(limit), b.left)]
+	return piece[:min(len(piece), limit, int(b.left))]
 }
 
 // sent takes n bytes off.
 func (b *body) sent(n int) {
-	b.left -= int64(n)
-	b.skip(int64(n))
+	b.left -= int32(n)
+	b.skip(n)
 	if b.left <= 0 {
-		*b = body{}
+		b.drop()
 	}
 }
 
-func (b *body) skip(n int64) {
+// drop lets go of what is left.
+func (b *body) drop() {
+	if b.file != nil {
+		b.file.release()
+	}
+	*b = body{}
+}
+
+func (b *body) skip(n int) {
+	if b.file != nil {
+		b.off += int32(n)
+		return
+	}
 	for len(b.chunks) > 0 {
-		rest := int64(len(b.chunks[0]) - b.off)
+		rest := len(b.chunks[0]) - int(b.off)
 		if n < rest {
-			b.off += int(n)
+			b.off += int32(n)
 			return
 		}
 		n -= rest

@@ -151,6 +151,9 @@ func startStation(t *testing.T) *station {
 		if st.hub.Len() != 0 {
 			t.Errorf("%d feeds are left", st.hub.Len())
 		}
+		if held := server.streams.files.held.Load(); held != 0 {
+			t.Errorf("%d bytes of files are left", held)
+		}
 	})
 	return st
 }
