@@ -21,7 +21,7 @@ func runHelp(ctx context.Context, c console, args []string) error {
 		}
 		return cmd.run(ctx, c, []string{"-h"})
 	}
-	fmt.Fprintln(c.stdout, "tmms serves live video: push by RTMP, watch by RTMP, HTTP-FLV, HTTP-TS, WebSocket-FLV and HLS.")
+	fmt.Fprintln(c.stdout, "tmms serves live video: push RTMP, watch by RTMP, HTTP-FLV, HTTP-TS, WebSocket-FLV and HLS.")
 	fmt.Fprintln(c.stdout)
 	for _, cmd := range commands() {
 		fmt.Fprintf(c.stdout, "  tmms %-8s %s\n", cmd.name, cmd.summary)
