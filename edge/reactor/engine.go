@@ -24,8 +24,6 @@ type engine interface {
 	pauseListener(fd int, t token, pause bool) error
 	// forget stops reporting a descriptor that stays open.
 	forget(fd int) error
-	// ended is told of a watched connection before its descriptor is closed.
-	ended(fd int) error
 	// wait fills events, or returns none when the timeout has passed or wake
 	// was called; a negative timeout never passes.
 	wait(events []event, timeout time.Duration) (int, error)

@@ -87,9 +87,6 @@ func (e *epoll) forget(fd int) error {
 	return e.control(unix.EPOLL_CTL_DEL, fd, 0, 0)
 }
 
-// ended has nothing to do: a closed descriptor leaves epoll by itself.
-func (e *epoll) ended(int) error { return nil }
-
 func (e *epoll) control(op, fd int, events uint32, t token) error {
 	ev := unix.EpollEvent{Events: events, Fd: int32(uint32(t)), Pad: int32(uint32(t >> 32))}
 	if err := unix.EpollCtl(e.fd, op, fd, &ev); err != nil {

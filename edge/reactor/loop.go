@@ -415,9 +415,6 @@ func (l *Loop) close(c *Conn) {
 	if c.reset || c.full {
 		resetOnClose(int(c.fd))
 	}
-	if err := l.engine.ended(int(c.fd)); err != nil {
-		l.fail(err)
-	}
 	closeSocket(int(c.fd))
 	l.conns.Add(-1)
 	l.reactor.addresses.give(c.Remote().Addr())

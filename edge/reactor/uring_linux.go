@@ -85,7 +85,6 @@ type uring struct {
 
 	// Owned by the loop.
 	queued uint32
-	files  files
 }
 
 // newURing makes an engine with a ring that nothing can be given to before the
@@ -143,7 +142,6 @@ func (u *uring) start() error {
 	if errno != 0 {
 		return fmt.Errorf("reactor: enable io_uring: %w", errno)
 	}
-	u.files.open(u.fd)
 	return nil
 }
 
@@ -151,12 +149,8 @@ func (u *uring) room() bool { return u.queued < uint32(len(u.sqes)) }
 
 func (u *uring) queue(fd int, b []byte, tag uint32) {
 	tail := *u.sqTail // only we write it
-	var flags uint8
-	if u.files.use(fd) {
-		flags = ringFixedFile
-	}
 	u.sqes[tail&u.sqMask] = sqe{
-		opcode: ringOpSend, flags: flags, fd: int32(fd), addr: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))),
+		opcode: ringOpSend, fd: int32(fd), addr: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))),
 		length: uint32(len(b)), msgFlags: unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL, userData: uint64(tag),
 	}
 	atomic.StoreUint32(u.sqTail, tail+1)
@@ -200,12 +194,6 @@ func outcome(tag uint32, res int32) sent {
 	}
 	return sent{tag: tag, err: syscall.Errno(-res)}
 }
-
-// ended takes fd out of the ring's table.
-func (u *uring) ended(fd int) error { return u.files.drop(fd) }
-
-// forget stops reporting a descriptor that stays open, and using it.
-func (u *uring) forget(fd int) error { return errors.Join(u.files.drop(fd), u.epoll.forget(fd)) }
 
 func (u *uring) close() error { return errors.Join(u.closeRing(), u.epoll.close()) }
 
