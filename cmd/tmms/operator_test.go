@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -55,7 +54,7 @@ func (f *fleet) add(name string) *member {
 	f.t.Helper()
 	m := &member{
 		name: name, role: "origin", dir: filepath.Join(f.dir, "node-"+name),
-		admin: freePort(f.t), gossip: freePort(f.t), fabric: freeUDP(f.t),
+		admin: freePort(f.t), gossip: freePort(f.t), fabric: freePort(f.t),
 	}
 	if name[0] == 'e' {
 		m.role = "edge"
@@ -73,17 +72,6 @@ func (f *fleet) add(name string) *member {
 	}
 	f.nodes[name] = m
 	return m
-}
-
-// freeUDP gives an address of this machine that nobody listens on.
-func freeUDP(t *testing.T) string {
-	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	return conn.LocalAddr().String()
 }
 
 func (m *member) key() string { return filepath.Join(m.dir, "keys", "gossip.key") }
@@ -397,7 +385,7 @@ func (f *fleet) raftMembers() {
 	}
 	for want, args := range map[string][]string{
 		"does not vote":   {"add", "e1", f.nodes["e1"].fabric},
-		"does not answer": {"add", "nobody", freeUDP(f.t)},
+		"does not answer": {"add", "nobody", freePort(f.t)},
 		"HOST:PORT":       {"add", "o4", "here"},
 		"is called":       {"remove", "nobody"},
 	} {
