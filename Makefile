@@ -23,15 +23,15 @@ quick: ## build, vet and the short unit tests (under 2 minutes)
 
 .PHONY: unit
 unit: ## unit tests
-	go test -shuffle=on $$(go list ./... | grep -v /e2e)
+	.ci/again -shuffle=on $$(go list ./... | grep -v /e2e)
 
 .PHONY: test-race
 test-race: ## unit tests under the race detector
-	go test -race -short -shuffle=on $$(go list ./... | grep -v /e2e)
+	.ci/again -race -short -shuffle=on $$(go list ./... | grep -v /e2e)
 
 .PHONY: e2e
 e2e: deps ## the real binary with ffmpeg, rtmpdump, GStreamer and Chromium
-	go test -count=1 -timeout 15m ./cmd/tmms/e2e/...
+	.ci/again -count=1 -timeout=15m ./cmd/tmms/e2e/...
 
 .PHONY: readme
 readme: ## run the README's first command and see its stream play
