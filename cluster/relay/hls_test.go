@@ -33,14 +33,14 @@ func (l *lister) add(size int) *hls.Index {
 	s := &hls.Segment{
 		Epoch: l.epoch, MSN: l.msn, Duration: time.Duration(2000+l.rng.IntN(40)) * time.Millisecond,
 		ProgramTime: time.UnixMilli(1_700_000_000_000 + 2000*int64(l.msn)).UTC(),
-		Independent: l.rng.IntN(2) == 0, Discontinuity: l.rng.IntN(4) == 0, Size: size,
+		Independent: l.rng.IntN(2) == 0, Discontinuity: l.rng.IntN(4) == 0, TS: &hls.Media{Size: size},
 	}
 	for n := size; n > 0; {
 		chunk := make([]byte, min(n, 348*188))
 		for i := range chunk {
 			chunk[i] = byte(l.rng.Uint32())
 		}
-		s.Chunks = append(s.Chunks, chunk)
+		s.TS.Chunks = append(s.TS.Chunks, chunk)
 		n -= len(chunk)
 	}
 	l.msn++
@@ -100,7 +100,7 @@ func sameHLS(t *testing.T, got, want *hls.Index) {
 		if g == nil {
 			t.Fatalf("segment %d-%d is not there", s.Epoch, s.MSN)
 		}
-		if g.Size != s.Size || !bytes.Equal(bytes.Join(g.Chunks, nil), bytes.Join(s.Chunks, nil)) {
+		if g.TS.Size != s.TS.Size || !bytes.Equal(bytes.Join(g.TS.Chunks, nil), bytes.Join(s.TS.Chunks, nil)) {
 			t.Errorf("segment %d-%d differs", s.Epoch, s.MSN)
 		}
 	}
@@ -270,24 +270,24 @@ func TestShelf(t *testing.T) {
 				t.Fatalf("seed %d: %d segments are shown and %d behind, of %d", seed, len(x.Segments), x.Behind, all)
 			}
 			for _, seg := range x.Segments {
-				if size(seg.Chunks) != seg.Size {
+				if size(seg.TS.Chunks) != seg.TS.Size {
 					t.Fatalf("seed %d: segment %d is shown without its bytes", seed, seg.MSN)
 				}
 			}
 		}
 		for _, e := range events {
 			if e.seg != nil {
-				if err := s.reserve(idOf(e.seg), e.seg.Size); err != nil {
+				if err := s.reserve(idOf(e.seg), e.seg.TS.Size); err != nil {
 					t.Fatal(err)
 				}
-				show(s.segment(idOf(e.seg), e.seg.Chunks))
+				show(s.segment(idOf(e.seg), e.seg.TS.Chunks))
 				continue
 			}
 			bare := *e.x
 			bare.Segments = nil
 			for _, seg := range e.x.Segments {
 				c := *seg
-				c.Chunks = nil
+				c.TS = &hls.Media{Size: seg.TS.Size}
 				bare.Segments = append(bare.Segments, &c)
 			}
 			show(s.index(&bare))
@@ -297,7 +297,7 @@ func TestShelf(t *testing.T) {
 		}
 		held := 0
 		for _, seg := range s.segments {
-			held += seg.Size
+			held += seg.TS.Size
 		}
 		for _, c := range s.loose {
 			held += size(c)
@@ -321,7 +321,7 @@ func TestShelfIsBounded(t *testing.T) {
 	}
 	s.segment(segmentID{1, 5}, [][]byte{make([]byte, 10)})
 	for v := range uint64(100) {
-		s.index(&hls.Index{Epoch: 1, Version: v + 1, Listed: 1, Segments: []*hls.Segment{{Epoch: 1, MSN: v + 6, Size: 3}}})
+		s.index(&hls.Index{Epoch: 1, Version: v + 1, Listed: 1, Segments: []*hls.Segment{{Epoch: 1, MSN: v + 6, TS: &hls.Media{Size: 3}}}})
 	}
 	if len(s.records) > maxRecords {
 		t.Errorf("%d indexes wait", len(s.records))

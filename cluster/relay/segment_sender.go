@@ -158,11 +158,11 @@ func (h *segmentSender) segment(ctx context.Context, s *hls.Segment) error {
 		return err
 	}
 	head := relaywire.AppendSegmentHeader(nil, relaywire.SegmentHeader{
-		Subscription: h.sub.request.ID, Epoch: s.Epoch, MSN: s.MSN, Size: s.Size,
+		Subscription: h.sub.request.ID, Epoch: s.Epoch, MSN: s.MSN, Size: s.TS.Size,
 	})
 	err = h.write(ctx, stream, head)
-	for i := 0; err == nil && i < len(s.Chunks); i++ {
-		err = h.write(ctx, stream, s.Chunks[i])
+	for i := 0; err == nil && i < len(s.TS.Chunks); i++ {
+		err = h.write(ctx, stream, s.TS.Chunks[i])
 	}
 	if refused, ok := errors.AsType[*fabric.StreamError](err); ok && refused.Remote {
 		return nil // the subscriber has no room for this one

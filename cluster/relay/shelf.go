@@ -138,11 +138,11 @@ func (s *shelf) coming(id segmentID) bool {
 
 // fill completes a segment, unless its bytes are not what its record says.
 func (s *shelf) fill(seg *hls.Segment, chunks [][]byte) {
-	if size(chunks) != seg.Size {
+	if size(chunks) != seg.TS.Size {
 		s.giveBack(size(chunks))
 		return
 	}
-	seg.Chunks = chunks
+	seg.TS.Chunks = chunks
 	s.segments[idOf(seg)] = seg
 }
 
@@ -227,7 +227,7 @@ func (s *shelf) prune() {
 		if s.shed && s.behind(id) {
 			s.budget.shed.Add(1)
 		}
-		s.giveBack(seg.Size)
+		s.giveBack(seg.TS.Size)
 		delete(s.segments, id)
 	}
 	for id, chunks := range s.loose {
@@ -241,7 +241,7 @@ func (s *shelf) prune() {
 // clear drops everything but the memory of what was served.
 func (s *shelf) clear() {
 	for _, seg := range s.segments {
-		s.giveBack(seg.Size)
+		s.giveBack(seg.TS.Size)
 	}
 	for _, chunks := range s.loose {
 		s.giveBack(size(chunks))

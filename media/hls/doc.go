@@ -9,5 +9,5 @@
 //
 //	../STREAM.m3u8    multivariant playlist
 //	live.m3u8         media playlist
-//	EPOCH-MSN.ts      media segment, immutable for ever
+//	EPOCH-MSN.ts      media segment, immutable for ever, as are all others; see [Name]
 package hls

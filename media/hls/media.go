@@ -50,7 +50,7 @@ func (s *Segment) append(b []byte, suffix string) []byte {
 	b = append(b, "\n#EXTINF:"...)
 	b = appendSeconds(b, s.Duration)
 	b = append(b, ",\n"...)
-	b = appendName(b, s.Epoch, s.MSN)
+	b = Name{Epoch: s.Epoch, MSN: s.MSN}.Append(b)
 	b = append(b, suffix...)
 	return append(b, '\n')
 }

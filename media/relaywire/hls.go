@@ -97,7 +97,11 @@ func appendIndex(b []byte, x *hls.Index) []byte {
 		b = binary.AppendUvarint(b, uint64(s.Duration.Nanoseconds()))
 		b = binary.AppendVarint(b, s.ProgramTime.UnixNano())
 		b = append(b, bit(s.Independent, flagIndependent)|bit(s.Discontinuity, flagDiscontinuity))
-		b = binary.AppendUvarint(b, uint64(s.Size))
+		var size int
+		if s.TS != nil {
+			size = s.TS.Size
+		}
+		b = binary.AppendUvarint(b, uint64(size))
 	}
 	return b
 }
@@ -130,6 +134,7 @@ func (c *cursor) segmentIndex() *hls.Index {
 		Target:                time.Duration(c.upTo("target", maxDurationUS)) * time.Microsecond,
 		DiscontinuitySequence: c.uvarint(),
 	}
+	x.Listing = x.Version
 	flags := c.byte()
 	x.Independent, x.Ended = flags&flagIndependent != 0, flags&flagEnded != 0
 	x.Variant = c.variant()
@@ -188,7 +193,7 @@ func (c *cursor) segment() *hls.Segment {
 	s.ProgramTime = time.Unix(0, c.varint()).UTC()
 	flags := c.byte()
 	s.Independent, s.Discontinuity = flags&flagIndependent != 0, flags&flagDiscontinuity != 0
-	s.Size = c.segmentSize()
+	s.TS = &hls.Media{Size: c.segmentSize()}
 	if s.MSN == math.MaxUint64 {
 		c.badf("segment number %d", s.MSN)
 	}

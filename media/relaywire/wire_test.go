@@ -249,18 +249,18 @@ func indexCases() map[string]*hls.Index {
 	seg := func(msn uint64) *hls.Segment {
 		return &hls.Segment{
 			Epoch: 5, MSN: msn, Duration: 2_002_000_000, ProgramTime: time.Unix(1_700_000_000, 123_456_789).UTC(),
-			Discontinuity: msn%2 == 0, Independent: msn%3 == 0, Size: media.MaxHLSSegmentBytes,
+			Discontinuity: msn%2 == 0, Independent: msn%3 == 0, TS: &hls.Media{Size: media.MaxHLSSegmentBytes},
 		}
 	}
 	full := &hls.Index{
-		Version: 1 << 40, Epoch: 6, Target: 3 * time.Second, DiscontinuitySequence: 7, Independent: true, Ended: true,
+		Version: 1 << 40, Listing: 1 << 40, Epoch: 6, Target: 3 * time.Second, DiscontinuitySequence: 7, Independent: true, Ended: true,
 		Segments: []*hls.Segment{seg(100), seg(101), seg(102)}, Listed: 2,
 		Variant: hls.Variant{
 			VideoCodec: "avc1.64001f", AudioCodec: "mp4a.40.2", Width: 1920, Height: 1080, FrameRate: 29.97,
 			PeakBPS: 1 << 40, AverageBPS: 2,
 		},
 	}
-	largest := &hls.Index{Version: 1}
+	largest := &hls.Index{Version: 1, Listing: 1}
 	for i := range uint64(media.MaxRelaySegments) {
 		largest.Segments = append(largest.Segments, seg(1<<62+i))
 	}
@@ -298,7 +298,7 @@ func TestIndex(t *testing.T) {
 		"a quote":     change(func(x *hls.Index) { x.Variant.VideoCodec = `avc1",BANDWIDTH=1` }),
 		"a line":      change(func(x *hls.Index) { x.Variant.AudioCodec = "a\n#EXT" }),
 		"a number":    change(func(x *hls.Index) { x.Variant.FrameRate = -1 }),
-		"a size":      change(func(x *hls.Index) { x.Segments = []*hls.Segment{{Size: 1 << 40}} }),
+		"a size":      change(func(x *hls.Index) { x.Segments = []*hls.Segment{{TS: &hls.Media{Size: 1 << 40}}} }),
 		"a duration":  change(func(x *hls.Index) { x.Segments = []*hls.Segment{{Duration: 1000 * time.Hour}} }),
 		"last number": change(func(x *hls.Index) { x.Segments = []*hls.Segment{{MSN: 1<<64 - 1}} }),
 	} {

@@ -58,7 +58,7 @@ func (l *list) add(s *hls.Segment, videoFrames int) {
 	}
 	l.entries = append(l.entries, entry{Segment: s})
 	l.listed++
-	l.bytes += s.Size
+	l.bytes += s.TS.Size
 	l.total += s.Duration
 	l.dependent = l.dependent || !s.Independent
 	l.measure(s, videoFrames)
@@ -105,7 +105,7 @@ func (l *list) slide() {
 		if l.total-e.left < e.longest+e.Duration && l.bytes <= media.MaxHLSStreamBytes {
 			return
 		}
-		l.bytes -= e.Size
+		l.bytes -= e.TS.Size
 		l.entries[0] = entry{}
 		l.entries = l.entries[1:]
 	}
@@ -115,7 +115,7 @@ func (l *list) slide() {
 func (l *list) show() {
 	l.version++
 	x := &hls.Index{
-		Version: l.version, Epoch: l.epoch, Target: l.target, DiscontinuitySequence: l.discontinuous,
+		Version: l.version, Listing: l.version, Epoch: l.epoch, Target: l.target, DiscontinuitySequence: l.discontinuous,
 		Segments: make([]*hls.Segment, len(l.entries)), Listed: l.listed,
 		Independent: !l.dependent, Ended: l.ended, Variant: l.variant,
 	}

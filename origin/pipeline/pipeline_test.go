@@ -453,7 +453,7 @@ func TestVariant(t *testing.T) {
 	if v != want {
 		t.Errorf("got %+v, want %+v", v, want)
 	}
-	rate := float64(r.all[1].Size) * 8 / 2
+	rate := float64(r.all[1].TS.Size) * 8 / 2
 	if float64(v.PeakBPS) < rate || float64(v.AverageBPS) > float64(v.PeakBPS) || float64(v.PeakBPS) > 1.1*rate {
 		t.Errorf("peak %d, average %d, a segment has %.0f", v.PeakBPS, v.AverageBPS, rate)
 	}
@@ -563,8 +563,8 @@ func TestHostile(t *testing.T) {
 		}
 		r.p.End()
 		for _, s := range r.all {
-			if s.Size > media.MaxHLSSegmentBytes+1<<20 {
-				t.Errorf("segment of %d bytes", s.Size)
+			if s.TS.Size > media.MaxHLSSegmentBytes+1<<20 {
+				t.Errorf("segment of %d bytes", s.TS.Size)
 			}
 		}
 		if len(r.all) < 3 {
@@ -575,14 +575,14 @@ func TestHostile(t *testing.T) {
 		l := newList(DefaultConfig(1, 1), func(x *hls.Index) {
 			sum := 0
 			for _, s := range x.Segments[:len(x.Segments)-x.Listed] {
-				sum += s.Size
+				sum += s.TS.Size
 			}
 			if sum > 0 && len(x.Segments)*60<<20 > media.MaxHLSStreamBytes {
 				t.Fatalf("look-back of %d bytes is kept", sum)
 			}
 		})
 		for i := range uint64(20) {
-			l.add(&hls.Segment{Epoch: 1, MSN: i, Duration: 2 * time.Second, Size: 60 << 20}, 50)
+			l.add(&hls.Segment{Epoch: 1, MSN: i, Duration: 2 * time.Second, TS: &hls.Media{Size: 60 << 20}}, 50)
 		}
 	})
 	t.Run("unusable packets are counted", func(t *testing.T) {

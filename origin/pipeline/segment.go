@@ -50,6 +50,6 @@ func (s *segment) seal(epoch, msn uint64, d media.Timestamp, independent bool) *
 	return &hls.Segment{
 		Epoch: epoch, MSN: msn, Duration: d.Duration(), ProgramTime: s.program,
 		Discontinuity: s.discontinuity, Independent: independent || s.startsWithKey,
-		Chunks: s.chunks, Size: s.size,
+		TS: &hls.Media{Chunks: s.chunks, Size: s.size},
 	}
 }

@@ -81,7 +81,7 @@ func check(t *testing.T, cfg Config, indexes []*hls.Index) {
 	}
 	for i, s := range x.Segments {
 		size := 0
-		for _, c := range s.Chunks {
+		for _, c := range s.TS.Chunks {
 			size += len(c)
 		}
 		switch {
@@ -93,7 +93,7 @@ func check(t *testing.T, cfg Config, indexes []*hls.Index) {
 			bad("target-round")
 		case i > 0 && s.ProgramTime.Before(x.Segments[i-1].ProgramTime.Add(x.Segments[i-1].Duration)):
 			bad("pdt goes back")
-		case size != s.Size, size == 0, size%188 != 0:
+		case size != s.TS.Size, size == 0, size%188 != 0:
 			bad("size")
 		case x.Independent && !s.Independent:
 			bad("not independent")
@@ -253,7 +253,7 @@ func (r *rig) wantDependent(want ...int) {
 }
 
 // contents of a segment.
-func bytesOf(s *hls.Segment) []byte { return slices.Concat(s.Chunks...) }
+func bytesOf(s *hls.Segment) []byte { return slices.Concat(s.TS.Chunks...) }
 
 // streamTypes are those of the PMT that a segment starts with.
 func streamTypes(t *testing.T, s *hls.Segment) []byte {

@@ -49,7 +49,7 @@ func (l *list) measure(s *hls.Segment, videoFrames int) {
 	if 2*s.Duration < l.target && l.peakBPS > 0 {
 		return
 	}
-	l.peakBPS = max(l.peakBPS, bitsPerSecond(s.Size, s.Duration))
+	l.peakBPS = max(l.peakBPS, bitsPerSecond(s.TS.Size, s.Duration))
 	if !l.rateKnown && videoFrames > 0 {
 		l.variant.FrameRate = math.Round(float64(videoFrames)/s.Duration.Seconds()*1000) / 1000
 		l.rateKnown = true
@@ -61,7 +61,7 @@ func (l *list) averageBPS() int {
 	var size int
 	var d time.Duration
 	for _, e := range l.entries[len(l.entries)-l.listed:] {
-		size += e.Size
+		size += e.TS.Size
 		d += e.Duration
 	}
 	return bitsPerSecond(size, d)

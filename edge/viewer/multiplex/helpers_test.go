@@ -461,12 +461,12 @@ func sameTags(tb testing.TB, got, want []flv.Tag) {
 
 // index makes an index of n segments of two chunks each, from msn 100 on.
 func index(n int) *hls.Index {
-	x := &hls.Index{Version: 3, Epoch: 7, Target: 2 * time.Second, Listed: n, Independent: true}
+	x := &hls.Index{Version: 3, Listing: 3, Epoch: 7, Target: 2 * time.Second, Listed: n, Independent: true}
 	for i := range uint64(n) {
 		chunks := [][]byte{bytes.Repeat([]byte{byte(i), 1}, 100_000), bytes.Repeat([]byte{byte(i), 2}, 250_000)}
 		x.Segments = append(x.Segments, &hls.Segment{
 			Epoch: 7, MSN: 100 + i, Duration: 2 * time.Second, ProgramTime: time.Unix(1_700_000_000+int64(i), 0),
-			Chunks: chunks, Size: len(chunks[0]) + len(chunks[1]),
+			TS: &hls.Media{Chunks: chunks, Size: len(chunks[0]) + len(chunks[1])},
 		})
 	}
 	return x

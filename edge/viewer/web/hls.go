@@ -22,9 +22,9 @@ type waiting struct {
 	suffix       string // of the playlist
 	multivariant bool
 
-	segment    bool
-	bare       bool   // see asking
-	epoch, msn uint64 // of the segment
+	file bool // not a playlist
+	bare bool // see asking
+	name hls.Name
 }
 
 // keep makes the request one that can wait for long: it holds nothing of its head.
@@ -51,17 +51,17 @@ func (s *Server) decidePlaylist(q asking, t viewer.Target, multivariant bool, no
 // decideSegment answers with a segment that the index has. One that another node
 // may have listed already, while its bytes are on the way here, is waited for.
 func (s *Server) decideSegment(q asking, t viewer.Target, name string, now time.Duration) reply {
-	epoch, msn, ok := hls.ParseSegmentName(name)
-	if !ok {
+	file, ok := hls.ParseName(name)
+	if !ok || file.Kind != hls.NameTS {
 		return notFound(q, "no such segment")
 	}
 	stream, fresh, err := s.streams.open(t.Key)
 	if err != nil {
 		return unavailable(err.Error(), q.headOnly())
 	}
-	w := &waiting{wish: q.wish(), from: q.from, stream: stream, segment: true, bare: q.bare, epoch: epoch, msn: msn}
+	w := &waiting{wish: q.wish(), from: q.from, stream: stream, file: true, bare: q.bare, name: file}
 	var r reply
-	if stream.coming(epoch, msn) {
+	if stream.coming(file) {
 		r.wait = w.keep()
 	} else {
 		r = w.found(now)
@@ -76,9 +76,9 @@ func (w *waiting) look(now time.Duration) (r reply, ok bool) {
 	switch {
 	case x == nil:
 		return reply{}, false
-	case !w.segment:
+	case !w.file:
 		return w.playlist(x, now), true
-	case w.stream.coming(w.epoch, w.msn):
+	case w.stream.coming(w.name):
 		return reply{}, false
 	}
 	return w.found(now), true
@@ -86,7 +86,7 @@ func (w *waiting) look(now time.Duration) (r reply, ok bool) {
 
 // refuse answers a request that can't wait: too many do.
 func (w *waiting) refuse(now time.Duration) reply {
-	if w.segment {
+	if w.file {
 		return w.found(now)
 	}
 	w.stream.release(now)
@@ -96,7 +96,7 @@ func (w *waiting) refuse(now time.Duration) reply {
 // giveUp answers a request whose time is over.
 func (w *waiting) giveUp(now time.Duration) reply {
 	w.stream.release(now)
-	if w.segment {
+	if w.file {
 		return absent("no such segment", w.headOnly)
 	}
 	return unavailable("the stream has not started", w.headOnly)
@@ -120,7 +120,7 @@ func (w *waiting) playlist(x *hls.Index, now time.Duration) reply {
 		r.viewer = w.stream.seen(w.from, now)
 	}
 	w.stream.release(now)
-	r.header = header{status: http.StatusOK, typ: typePlaylist, cache: cachePlaylist, etag: x.ETag()}
+	r.header = header{status: http.StatusOK, typ: typePlaylist, cache: cachePlaylist, etag: x.ListingETag()}
 	if matches(w.match, r.header.etag) {
 		r.header.status, r.header.length, r.header.typ = http.StatusNotModified, -1, ""
 		return r
@@ -136,16 +136,16 @@ func (w *waiting) playlist(x *hls.Index, now time.Duration) reply {
 // the stream.
 func (w *waiting) found(now time.Duration) reply {
 	defer w.stream.release(now)
-	seg := w.stream.segment(w.epoch, w.msn)
-	if seg == nil {
+	m := w.stream.find(w.name)
+	if m == nil {
 		return absent("no such segment, or not any more", w.headOnly)
 	}
-	etag := `"` + strconv.FormatUint(w.epoch, 10) + "-" + strconv.FormatUint(w.msn, 10) + `"`
+	etag := `"` + strconv.FormatUint(w.name.Epoch, 10) + "-" + strconv.FormatUint(w.name.MSN, 10) + `"`
 	h := header{status: http.StatusOK, typ: typeSegment, cache: cacheImmutable, etag: etag}
-	r := whole(w.wish, h, seg.Chunks, int64(seg.Size))
+	r := whole(w.wish, h, m.Chunks, int64(m.Size))
 	r.hls, r.viewer = true, w.stream.viewer(w.from)
 	if w.bare && r.body.left > 0 {
-		r.file = w.stream.file(seg)
+		r.file = w.stream.file(w.name, m)
 	}
 	return r
 }

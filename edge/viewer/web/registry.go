@@ -53,7 +53,7 @@ type hlsStream struct {
 	used     time.Duration // when the last one ended
 	ended    time.Duration // when life was seen to have ended; 0: it has not
 	sessions map[netip.Addr]*session
-	wanted   map[*hls.Segment]demand // what was asked for lately
+	wanted   map[*hls.Media]demand // what was asked for lately
 }
 
 // session is an address that plays a stream by HLS.
@@ -133,16 +133,16 @@ func (s *hlsStream) playlistIndex() *hls.Index {
 	return nil
 }
 
-// segment finds a segment in the present life or the last one; nil if there is none.
-func (s *hlsStream) segment(epoch, msn uint64) *hls.Segment {
+// find finds a file in the present life or the last one; nil if there is none.
+func (s *hlsStream) find(name hls.Name) *hls.Media {
 	last := s.life.Load()
 	if x := s.playlistIndex(); x != nil {
-		if seg := x.Lookup(epoch, msn); seg != nil {
-			return seg
+		if m := x.Find(name); m != nil {
+			return m
 		}
 	}
 	if last != nil && last.Index() != nil {
-		return last.Index().Lookup(epoch, msn)
+		return last.Index().Find(name)
 	}
 	return nil
 }
@@ -152,16 +152,17 @@ func (s *hlsStream) segment(epoch, msn uint64) *hls.Segment {
 const ahead = 2
 
 // coming tells whether a segment that is not there may come soon.
-func (s *hlsStream) coming(epoch, msn uint64) bool {
+func (s *hlsStream) coming(name hls.Name) bool {
+	epoch, msn := name.Epoch, name.MSN
 	x := s.playlistIndex()
 	if x == nil {
 		return s.feed.Placed() // the index has not come yet
 	}
-	if x.Coming(epoch, msn) && s.segment(epoch, msn) == nil {
+	if x.Coming(epoch, msn) && s.find(name) == nil {
 		return true // this node began a moment ago
 	}
 	last, ok := x.LastMSN()
-	return ok && !x.Ended && epoch >= x.Epoch && msn > last && msn-last <= ahead && s.segment(epoch, msn) == nil
+	return ok && !x.Ended && epoch >= x.Epoch && msn > last && msn-last <= ahead && s.find(name) == nil
 }
 
 // playlists renders x, once.

@@ -221,11 +221,11 @@ func (st *station) gather(n int) (answers func() (playlists string)) {
 }
 
 func testIndex(version, msn uint64, n int) *hls.Index {
-	x := &hls.Index{Version: version, Epoch: 7, Target: 2 * time.Second, Listed: n, Independent: true}
+	x := &hls.Index{Version: version, Listing: version, Epoch: 7, Target: 2 * time.Second, Listed: n, Independent: true}
 	for i := range uint64(n) {
 		x.Segments = append(x.Segments, &hls.Segment{
 			Epoch: 7, MSN: msn + i, Duration: 2 * time.Second, ProgramTime: time.Unix(1_700_000_000+int64(i), 0),
-			Chunks: [][]byte{make([]byte, 1000)}, Size: 1000,
+			TS: &hls.Media{Chunks: [][]byte{make([]byte, 1000)}, Size: 1000},
 		})
 	}
 	return x
