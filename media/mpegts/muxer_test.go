@@ -33,7 +33,13 @@ func TestSegments(t *testing.T) {
 		t.Errorf("%d of %d PCRs are on the video PID", all.pcrPID[pidVideo], len(all.pcrs))
 	}
 	t.Run("b-frames", func(t *testing.T) { sameVideo(t, src, all) })
-	t.Run("ffprobe", func(t *testing.T) { sameAsProbed(t, src, probe(t, file)) })
+	t.Run("ffprobe", func(t *testing.T) {
+		p := probe(t, file)
+		sameAsProbed(t, src, p)
+		if p.Streams[1].Rate != "44100" {
+			t.Errorf("ffprobe says %+v, want 44100 Hz", p.Streams)
+		}
+	})
 	t.Run("each-alone", func(t *testing.T) {
 		for _, seg := range segments {
 			startsClean(t, seg)
@@ -104,9 +110,6 @@ func sameAsProbed(t *testing.T, src source, p probed) {
 	for _, s := range p.Streams {
 		if s.Type == "video" && (s.Width != 320 || s.Height != 180) {
 			t.Errorf("picture %d x %d, want 320 x 180", s.Width, s.Height)
-		}
-		if s.Type == "audio" && s.Rate != "44100" {
-			t.Errorf("sample rate %s, want 44100", s.Rate)
 		}
 	}
 }
@@ -262,8 +265,11 @@ func TestSparse(t *testing.T) {
 // A judge that cannot condemn proves nothing.
 func TestJudgesCanFail(t *testing.T) {
 	ts := bytes.Join(mux(t, encode(t, argsMP3)), nil)
-	if faults := continuity(t, save(t, slices.Delete(ts, 50*188, 51*188))); len(faults) != 1 {
+	if faults := continuity(t, save(t, slices.Delete(bytes.Clone(ts), 50*188, 51*188))); len(faults) != 1 {
 		t.Errorf("dvbinfo found %q where one packet is missing", faults)
+	}
+	if faults := experts(t, save(t, slices.Delete(bytes.Clone(ts), 50*188, 51*188))); len(faults) == 0 {
+		t.Error("tshark found nothing where one packet is missing")
 	}
 }
 
@@ -504,7 +510,7 @@ func TestUnsupported(t *testing.T) {
 		want error
 		text string
 	}{
-		{"hevc", mpegts.Config{Video: mpegts.Track{Codec: media.CodecHEVC}}, mpegts.ErrUnsupported, "mpegts: cannot carry hevc as video"},
+		{"av1", mpegts.Config{Video: mpegts.Track{Codec: media.CodecAV1}}, mpegts.ErrUnsupported, "mpegts: cannot carry av1 as video"},
 		{"speex", mpegts.Config{Audio: mpegts.Track{Codec: media.CodecSpeex}}, mpegts.ErrUnsupported, "mpegts: cannot carry speex as audio"},
 		{"aac-as-video", mpegts.Config{Video: mpegts.Track{Codec: media.CodecAAC}}, mpegts.ErrUnsupported, "mpegts: cannot carry aac as video"},
 		{"none", mpegts.Config{}, mpegts.ErrUnsupported, "mpegts: cannot carry a program without tracks"},
