@@ -3,6 +3,7 @@ package hevc
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 
 	"tmms/media"
@@ -63,6 +64,9 @@ func TestConverter(t *testing.T) {
 				}
 				if conv.Dropped() != 0 {
 					t.Errorf("%d dropped, want 0", conv.Dropped())
+				}
+				if key := c.key || strings.HasPrefix(c.name, "sps-pps-each-idr"); conv.Keyframe() != key {
+					t.Errorf("keyframe: %v, want %v", conv.Keyframe(), key)
 				}
 			}
 		})

@@ -88,6 +88,42 @@ func TestCodecsOfALiveStream(t *testing.T) {
 	}
 }
 
+// TestCodecsDoNotAllocate: nor do frames that say what they are.
+func TestCodecsDoNotAllocate(t *testing.T) {
+	for _, c := range []struct{ config, fourCC, frame string }{
+		{opusHead, "Opus", opusFrame}, {"", "ac-3", ac3Stereo}, {"", "ec-3", eac3Frame}, {"", ".mp3", "\xff\xfb\x90\x00" + string(make([]byte, 413))},
+	} {
+		t.Run(c.fourCC, func(t *testing.T) {
+			r := begin(t, hevcHead)
+			if c.config != "" {
+				r.l.Configure(media.TypeAudio, body(t, c.config))
+			}
+			dst := make([]byte, 0, 64<<10)
+			key, delta, snd := hevcPicture(true), hevcPicture(false), exAudio(c.fourCC, c.frame)
+			group := func() {
+				dst = r.l.Group(dst[:0], r.now)
+				for i := range 5 {
+					p := delta
+					if i == 0 {
+						p = key
+					}
+					dst = r.l.Append(dst, media.TypeVideo, r.now, p)
+					dst = r.l.Append(dst, media.TypeAudio, r.now, snd)
+					r.now += 40
+				}
+			}
+			group()
+			if n := testing.AllocsPerRun(100, group); n != 0 {
+				t.Errorf("%v allocations in a group", n)
+			}
+			r.ts = dst
+			if _, units := r.seen(); units[0x100] != 5 || units[0x101] == 0 {
+				t.Errorf("units %v", units)
+			}
+		})
+	}
+}
+
 // TestFrameTrack: two frames of a stream are of the same track, those of another
 // are not.
 func TestFrameTrack(t *testing.T) {

@@ -269,6 +269,10 @@ func FuzzLive(f *testing.F) {
 	for _, s := range []string{avc240, avc360, aac44, hevc, "2ffffb9000", "17010000000000000165", "af0100"} {
 		f.Add(body(f, s), body(f, aac44), int64(40))
 	}
+	for _, b := range [][]byte{exAudio("ac-3", ac3Stereo), exAudio("ec-3", eac3Frame), exAudio("Opus", opusFrame), hevcPicture(true)} {
+		f.Add(body(f, hevcHead), b, int64(40))
+		f.Add(body(f, opusHead), b, int64(40))
+	}
 	f.Fuzz(func(t *testing.T, a, b []byte, dts int64) {
 		var l Live
 		l.Configure(media.TypeVideo, body(t, avc240))
