@@ -87,6 +87,11 @@ const (
 	// MaxCodecConfig bounds a codec's configuration (sequence header), H.264
 	// parameter sets sent in band included; real ones are far below 4 KiB.
 	MaxCodecConfig = 64 << 10
+	// MaxTimedMetadata bounds an ID3 tag in a transport stream, in bytes: it has to
+	// fit into a PES packet of 64 KiB, and a cue is a few hundred.
+	MaxTimedMetadata = 32 << 10
+	// MaxHeldMetadata bounds the tags that wait for their track to be announced.
+	MaxHeldMetadata = 16
 	// MaxTracks bounds the tracks of one stream.
 	MaxTracks = 8
 
