@@ -3,6 +3,7 @@ package fmp4
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 
 	"tmms/media/aac"
 	"tmms/media/flac"
@@ -30,9 +31,13 @@ func openAAC(config []byte) (*codec, error) {
 	if cfg.ExtensionRate == 2*rate {
 		rate, samples = 2*rate, 2*samples
 	}
+	channels := cfg.Channels
+	if channels == 0 {
+		channels = 2 // the template's value; decoders ask the configuration
+	}
 	return &codec{
 		fourCC: "mp4a", name: cfg.CodecString(), config: elementaryStream(objectAAC, config),
-		rate: uint32(rate), channels: cfg.Channels, bits: sampleBits,
+		rate: uint32(rate), channels: channels, bits: sampleBits,
 		next: func(frame []byte) (int, int, error) { return len(frame), samples, nil },
 	}, nil
 }
@@ -48,7 +53,9 @@ func openMP3(frame []byte) (*codec, error) {
 		object = objectMPEG2Audio
 	}
 	return &codec{
-		fourCC: "mp4a", name: fmt.Sprintf("mp4a.%02X", object), config: elementaryStream(object, nil),
+		// HLS players know it by the object type that MPEG-4 has for it (ISO/IEC
+		// 14496-3 table 1.17), rather than by the one in the file.
+		fourCC: "mp4a", name: "mp4a.40." + strconv.Itoa(31+h.Layer), config: elementaryStream(object, nil),
 		rate: uint32(h.SampleRate), channels: h.Channels, bits: sampleBits, next: mp3Rate(h.SampleRate).next,
 	}, nil
 }

@@ -66,7 +66,15 @@ func (c *Config) Append(b []byte) []byte {
 	return append(b, c.Profile, c.Level, packed, c.Primaries, c.Transfer, c.Matrix, 0, 0)
 }
 
-// Codec is the RFC 6381 name, "vp09.PP.LL.DD".
+// commonLevel stands for a level that is not known: 4.1 has 1080p at 60 fps.
+const commonLevel = 41
+
+// Codec is the RFC 6381 name, "vp09.PP.LL.DD". Browsers refuse level 0, so that
+// a level which is not known is named as a common one.
 func (c *Config) Codec() string {
-	return fmt.Sprintf("vp09.%02d.%02d.%02d", c.Profile, c.Level, c.BitDepth)
+	level := c.Level
+	if level == 0 {
+		level = commonLevel
+	}
+	return fmt.Sprintf("vp09.%02d.%02d.%02d", c.Profile, level, c.BitDepth)
 }

@@ -28,7 +28,7 @@ var configCases = []struct {
 	{
 		name: "profile-1", b: "\x01\x00\x86\x02\x02\x02\x00\x00",
 		want:  Config{Profile: 1, BitDepth: 8, Subsampling: 3, Primaries: 2, Transfer: 2, Matrix: 2},
-		codec: "vp09.01.00.08",
+		codec: "vp09.01.41.08",
 	},
 	{name: "short", b: "\x00\x0a\x82\x01\x01\x01\x00", text: "vp9: malformed: configuration record of 7 bytes, 8 are needed: 00 0a 82 01 01 01 00"},
 	{name: "profile-4", b: "\x04\x0a\x82\x01\x01\x01\x00\x00", text: "vp9: malformed: profile 4 is not 0..3"},
