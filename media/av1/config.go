@@ -37,9 +37,11 @@ type Config struct {
 func ParseConfig(b []byte) (*Config, error) {
 	switch {
 	case len(b) > media.MaxCodecConfig:
-		return nil, fmt.Errorf("%w: configuration record of %d bytes, the limit is %d", ErrMalformed, len(b), media.MaxCodecConfig)
+		return nil, fmt.Errorf("%w: configuration record of %d bytes, the limit is %d",
+			ErrMalformed, len(b), media.MaxCodecConfig)
 	case len(b) < recordSize:
-		return nil, fmt.Errorf("%w: configuration record of %d bytes, %d are needed: % x", ErrMalformed, len(b), recordSize, b)
+		return nil, fmt.Errorf("%w: configuration record of %d bytes, %d are needed: % x",
+			ErrMalformed, len(b), recordSize, b)
 	case b[0] != 0x81:
 		return nil, fmt.Errorf("%w: configuration record with marker and version %#x, not 0x81", ErrMalformed, b[0])
 	case b[1]>>5 > 2:

@@ -1,9 +1,9 @@
 package flac
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 
 	"tmms/media"
 )
@@ -48,28 +48,35 @@ func ParseHeader(b []byte) (Header, error) {
 	if len(b) > media.MaxCodecConfig {
 		return Header{}, fmt.Errorf("%w: header of %d bytes, the limit is %d", ErrMalformed, len(b), media.MaxCodecConfig)
 	}
-	rest := b
-	if strings.HasPrefix(string(b[:min(len(b), len(marker))]), marker) {
-		rest = b[len(marker):]
-	}
-	if len(rest) != streamInfo {
-		if len(rest) < blockHeader || rest[0]&0x7F != 0 || rest[1] != 0 || rest[2] != 0 || rest[3] != streamInfo {
-			return Header{}, fmt.Errorf("%w: no STREAMINFO of %d bytes at the start: % x", ErrMalformed, streamInfo, head(b))
-		}
-		rest = rest[blockHeader:]
-	}
-	if len(rest) < streamInfo {
-		return Header{}, fmt.Errorf("%w: STREAMINFO has %d bytes, %d are left: % x", ErrMalformed, streamInfo, len(rest), head(b))
+	info, err := findStreamInfo(b)
+	if err != nil {
+		return Header{}, err
 	}
 	h := Header{
-		MinBlock:      int(rest[0])<<8 | int(rest[1]),
-		MaxBlock:      int(rest[2])<<8 | int(rest[3]),
-		SampleRate:    int(rest[10])<<12 | int(rest[11])<<4 | int(rest[12])>>4,
-		Channels:      int(rest[12]>>1&7) + 1,
-		BitsPerSample: int(rest[12]&1)<<4 + int(rest[13]>>4) + 1,
+		MinBlock:      int(info[0])<<8 | int(info[1]),
+		MaxBlock:      int(info[2])<<8 | int(info[3]),
+		SampleRate:    int(info[10])<<12 | int(info[11])<<4 | int(info[12])>>4,
+		Channels:      int(info[12]>>1&7) + 1,
+		BitsPerSample: int(info[12]&1)<<4 + int(info[13]>>4) + 1,
 	}
-	copy(h.StreamInfo[:], rest)
+	copy(h.StreamInfo[:], info)
 	return h, h.validate()
+}
+
+// findStreamInfo gives the body of the first block, which must be STREAMINFO.
+func findStreamInfo(b []byte) ([]byte, error) {
+	rest := bytes.TrimPrefix(b, []byte(marker))
+	if len(rest) == streamInfo {
+		return rest, nil
+	}
+	if len(rest) < blockHeader || rest[0]&0x7F != 0 || string(rest[1:blockHeader]) != "\x00\x00\x22" {
+		return nil, fmt.Errorf("%w: no STREAMINFO of %d bytes at the start: % x", ErrMalformed, streamInfo, head(b))
+	}
+	if rest = rest[blockHeader:]; len(rest) < streamInfo {
+		return nil, fmt.Errorf("%w: STREAMINFO has %d bytes, %d are left: % x",
+			ErrMalformed, streamInfo, len(rest), head(b))
+	}
+	return rest[:streamInfo], nil
 }
 
 // validate checks what RFC 9639 section 8.2 asks for; a sample rate of 0 means

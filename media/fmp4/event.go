@@ -46,6 +46,7 @@ func (e *events) add(v event) error {
 	b = binary.BigEndian.AppendUint32(b, e.id)
 	b = append(append(b, v.scheme...), 0)
 	b = append(append(b, v.value...), 0)
-	e.boxes = append(b, v.data...)
+	b = append(b, v.data...)
+	e.boxes = b
 	return nil
 }

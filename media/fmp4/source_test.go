@@ -31,14 +31,14 @@ type source struct {
 }
 
 // tool runs a program that the tests cannot do without.
-func tool(t testing.TB, dir, name string, args ...string) string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
+func tool(tb testing.TB, dir, name string, args ...string) string {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), name, args...)
 	cmd.Dir = dir
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, errs.String())
+		tb.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, errs.String())
 	}
 	return out.String()
 }
@@ -103,7 +103,7 @@ func readTable(t *testing.T, trak boxes, b []byte) []frame {
 	frames := make([]frame, count)
 	times := runs(t, table, "stts", count)
 	offsets := runs(t, table, "ctts", count)
-	places := chunkPlaces(t, table, count)
+	places := chunkPlaces(t, table)
 	sync, some := table.lookup(t, "stss")
 	dts := int64(0)
 	for i := range frames {
@@ -144,7 +144,7 @@ func runs(t *testing.T, table boxes, typ string, count int) []int64 {
 }
 
 // chunkPlaces gives a function that says where the next sample, of n bytes, is.
-func chunkPlaces(t *testing.T, table boxes, count int) func(n int64) int64 {
+func chunkPlaces(t *testing.T, table boxes) func(n int64) int64 {
 	t.Helper()
 	offsets := fields{table.find(t, "stco")[4:]}
 	perChunk := fields{table.find(t, "stsc")[4:]}
@@ -255,8 +255,8 @@ func (s source) only(typ media.Type) source {
 }
 
 // write puts one frame into the muxer.
-func write(t testing.TB, m *fmp4.Muxer, f frame) {
-	t.Helper()
+func write(tb testing.TB, m *fmp4.Muxer, f frame) {
+	tb.Helper()
 	var err error
 	if f.typ == media.TypeVideo {
 		err = m.WriteVideo(media.Timestamp(f.dts), f.cto, f.payload, f.key)
@@ -264,7 +264,7 @@ func write(t testing.TB, m *fmp4.Muxer, f frame) {
 		err = m.WriteAudio(media.Timestamp(f.dts), f.payload)
 	}
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 

@@ -29,11 +29,11 @@ var (
 	simple    = fmp4.Config{Video: fmp4.Track{Codec: media.CodecH264, Config: avcC}, Audio: aac48000}
 )
 
-func newMuxer(t testing.TB, cfg fmp4.Config) *fmp4.Muxer {
-	t.Helper()
+func newMuxer(tb testing.TB, cfg fmp4.Config) *fmp4.Muxer {
+	tb.Helper()
 	m, err := fmp4.NewMuxer(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return m
 }

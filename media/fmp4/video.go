@@ -46,7 +46,8 @@ func openVP9(config []byte) (*codec, error) {
 		return nil, err
 	}
 	return &codec{
-		fourCC: "vp09", name: cfg.Codec(), config: fullBox("vpcC", 1, 0, cfg.Append(nil)), copy: copyWhole, size: vp9.ParseFrame,
+		fourCC: "vp09", name: cfg.Codec(), config: fullBox("vpcC", 1, 0, cfg.Append(nil)),
+		copy: copyWhole, size: vp9.ParseFrame,
 	}, nil
 }
 

@@ -40,7 +40,8 @@ func ParseConfig(b []byte) (*Config, error) {
 		r = b[boxHeader:] // a record that begins like this would have a bit depth of 0
 	}
 	if len(r) < recordSize {
-		return nil, fmt.Errorf("%w: configuration record of %d bytes, %d are needed: % x", ErrMalformed, len(r), recordSize, r)
+		return nil, fmt.Errorf("%w: configuration record of %d bytes, %d are needed: % x",
+			ErrMalformed, len(r), recordSize, r)
 	}
 	c := &Config{
 		Profile: r[0], Level: r[1], BitDepth: r[2] >> 4, Subsampling: r[2] >> 1 & 7, FullRange: r[2]&1 == 1,

@@ -41,7 +41,7 @@ func ParseFrame(keyframe []byte) (width, height int, ok bool) {
 	if profile == 3 {
 		r.u(1)
 	}
-	if r.flag() || r.flag() { // show_existing_frame; frame_type: 0 is a keyframe
+	if existing, delta := r.flag(), r.flag(); existing || delta { // show_existing_frame, frame_type
 		return 0, 0, false
 	}
 	r.u(2) // show_frame, error_resilient_mode
