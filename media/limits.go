@@ -111,6 +111,12 @@ const (
 	MaxWaitingViewers = 16384
 	// MaxHLSSegmentBytes bounds one open segment; past it a cut is forced.
 	MaxHLSSegmentBytes = 64 << 20
+	// MaxFragmentSamples bounds the frames of one track in an open fMP4 fragment:
+	// six seconds of 10,000 frames a second. A frame costs 16 bytes beside its payload.
+	MaxFragmentSamples = 65536
+	// MaxFragmentEvents bounds the timed metadata, in bytes, that waits for the next
+	// fMP4 fragment: two of the largest metadata messages.
+	MaxFragmentEvents = 2 * MaxMessageData
 	// MaxHLSStreamBytes bounds the segments of one stream; past it those that left
 	// the playlist go first.
 	MaxHLSStreamBytes = 256 << 20
