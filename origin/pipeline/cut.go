@@ -126,22 +126,31 @@ func (p *Pipeline) wants(tr *track) program {
 
 // mediaEnd is where the media of the open segment ends, within its limit.
 func (p *Pipeline) mediaEnd() media.Timestamp {
-	end := max(p.open.end, p.open.start+1)
+	end := p.open.end
 	if p.limit > 0 {
 		end = min(end, p.open.start+p.limit)
 	}
-	return end
+	return p.behindParts(end)
+}
+
+// behindParts gives an end for the open segment that leaves its last part 1 ms:
+// another track may be ahead of the frame that cuts.
+func (p *Pipeline) behindParts(end media.Timestamp) media.Timestamp {
+	return max(end, p.open.partStart+1)
 }
 
 // cut ends the open segment, if there is one, at the time end and begins the
 // next with f.
 func (p *Pipeline) cut(f *frame, end media.Timestamp) {
+	start := f.DTS
 	if p.open != nil {
+		end = p.behindParts(end)
+		start = max(start, end)
 		p.close(end)
 	} else {
 		p.firstDTS = f.DTS
 	}
-	p.begin(f.DTS, false)
+	p.begin(start, false)
 }
 
 // restart gives up what the open segment has and begins it anew with f.

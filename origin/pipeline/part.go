@@ -89,7 +89,7 @@ func (p *Pipeline) closePart(end media.Timestamp) {
 		s.init = p.list.init(p.mux.header())
 		b = mp4.AppendSegmentStart(nil)
 	}
-	b = mp4.AppendFragment(slices.Grow(b, mp4.Size()), end)
+	b = mp4.AppendFragment(b, end)
 	s.mp4.chunks = append(s.mp4.chunks, b)
 	s.mp4.size += len(b)
 	s.parts = append(s.parts, hls.Part{

@@ -88,8 +88,8 @@ func checkParts(bad func(string), x *hls.Index) {
 				bad("a part lasts only " + p.Duration.String())
 			case p.Size != len(s.MP4.Chunks[i]):
 				bad("a part's size")
-			case i == 0 && p.Independent != s.Independent:
-				bad("the first part is independent, the segment is not, or the other way round")
+			case i == 0 && p.Independent && !s.Independent:
+				bad("the first part is independent, the segment is not")
 			}
 		}
 		if len(s.Parts) > 0 && (len(s.MP4.Chunks) != len(s.Parts) || sum > s.Duration || s == x.Open && sum != s.Duration) {
@@ -101,6 +101,11 @@ func checkParts(bad func(string), x *hls.Index) {
 // listing is what versions that differ by parts only have in common.
 func listing(x *hls.Index) string {
 	return string(x.AppendMultivariant(x.AppendMedia(nil, ""), "s", ""))
+}
+
+// listings are the versions in which the list of segments changed.
+func (r *rig) listings() []*hls.Index {
+	return slices.DeleteFunc(slices.Clone(r.indexes), func(x *hls.Index) bool { return x.Listing != x.Version })
 }
 
 // hinted is the name in the preload hint.

@@ -232,11 +232,11 @@ func (p *Pipeline) frame(f frame) {
 	}
 }
 
-// configured says that the frame has the configuration that was announced.
-// MP3 has none but its frame header.
+// configured says that the frame has the configuration that was announced, or,
+// where FLV has none for the codec, takes it from the frame.
 func (p *Pipeline) configured(tr *track, f *frame) bool {
-	if f.Codec == media.CodecMP3 {
-		t, ok := tsmux.MP3Track(f.Payload)
+	if tsmux.InFrames(f.Codec) {
+		t, ok := tsmux.FrameTrack(f.Codec, f.Payload)
 		if !ok {
 			p.dropped++
 			return false
