@@ -64,6 +64,7 @@ func newRig(t *testing.T, change ...func(*Config)) *rig {
 		t.Fatal(err)
 	}
 	r.p = p
+	t.Cleanup(func() { r.names.unchanged(t) })
 	return r
 }
 
