@@ -243,7 +243,7 @@ func (p *Pipeline) apply() (changed bool) {
 		return false
 	}
 	p.video.active, p.audio.active = video, audio
-	p.list.describe(p.mux.config(video.Track, audio.Track), p.mux.mp4 == nil)
+	p.list.describe(p.mux.config(video.Track, audio.Track))
 	return true
 }
 

@@ -364,7 +364,7 @@ func TestForeignCodecs(t *testing.T) {
 		inTS         bool
 	}{
 		{"hevc aac", picture25 + sine + x265 + "-c:a aac", "hvc1", "", []string{"aac", "hevc"}, false},
-		{"av1 opus", picture25 + sine + "-c:v libsvtav1 -preset 10 -g 25 -pix_fmt yuv420p -c:a libopus", "av01", "Opus", []string{"av1", "opus"}, false},
+		{"av1 opus", picture25 + sine + "-c:v libaom-av1 -cpu-used 8 -usage realtime -g 25 -pix_fmt yuv420p -c:a libopus", "av01", "Opus", []string{"av1", "opus"}, false},
 		{"h264 opus", picture25 + sine + x264 + "-c:a libopus", "avc1", "Opus", []string{"h264", "opus"}, false},
 		{"h264 ac3", picture25 + sine + x264 + "-c:a ac3", "avc1", "ac-3", []string{"ac3", "h264"}, true},
 	} {

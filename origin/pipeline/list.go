@@ -50,9 +50,9 @@ func newList(cfg Config, publish func(*hls.Index)) *list {
 	}
 }
 
-// describe takes the program of the segments to come; inTS: they are played as MPEG-TS.
-func (l *list) describe(cfg fmp4.Config, inTS bool) {
-	l.variant = describe(cfg, inTS)
+// describe takes the program of the segments to come.
+func (l *list) describe(cfg fmp4.Config) {
+	l.variant = describe(cfg)
 	l.rateKnown = false
 }
 

@@ -2,28 +2,17 @@ package pipeline
 
 import (
 	"math"
-	"strconv"
 	"time"
 
-	"tmms/media"
 	"tmms/media/fmp4"
 	"tmms/media/hls"
-	"tmms/media/mp3"
 )
 
 // describe tells what the configurations say of a program. What it cannot read
 // it leaves out. The frame rate is measured.
-func describe(cfg fmp4.Config, inTS bool) hls.Variant {
+func describe(cfg fmp4.Config) hls.Variant {
 	info := fmp4.Describe(cfg)
-	v := hls.Variant{
-		VideoCodec: info.VideoCodec, AudioCodec: info.AudioCodec, Width: info.Width, Height: info.Height,
-	}
-	if inTS && cfg.Audio.Codec == media.CodecMP3 {
-		if h, err := mp3.ParseHeader(cfg.Audio.Config); err == nil { // not by its MPEG-4 object, as in a file
-			v.AudioCodec = "mp4a.40." + strconv.Itoa(31+h.Layer) // ISO/IEC 14496-3 table 1.17
-		}
-	}
-	return v
+	return hls.Variant{VideoCodec: info.VideoCodec, AudioCodec: info.AudioCodec, Width: info.Width, Height: info.Height}
 }
 
 // measure takes bit rate and frame rate from a segment. Those shorter than
