@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"tmms/cluster/fabric"
@@ -16,8 +17,9 @@ const segmentChunk = 64 << 10
 // readIndexes reads the stream of segment indexes.
 func (in *intake) readIndexes(stream *fabric.ReceiveStream, b *inbox) {
 	<-in.ready // the Ok is on its way on another stream
+	var indexes relaywire.Indexes
 	for {
-		x, n, err := relaywire.ParseIndex(b.rest())
+		x, n, err := indexes.Parse(b.rest())
 		switch {
 		case err == nil:
 			b.consume(n)
@@ -52,8 +54,8 @@ func (in *intake) publish(change func(*shelf) *hls.Index) {
 	}
 }
 
-// readSegment reads the bytes of a segment; what is not wanted, or too much, is refused.
-func (in *intake) readSegment(stream *fabric.ReceiveStream, b *inbox, h relaywire.SegmentHeader) {
+// readPiece reads the bytes of a piece; what is not wanted, or too much, is refused.
+func (in *intake) readPiece(stream *fabric.ReceiveStream, b *inbox, h relaywire.PieceHeader) {
 	<-in.ready
 	var chunks [][]byte
 	kept := false
@@ -62,10 +64,9 @@ func (in *intake) readSegment(stream *fabric.ReceiveStream, b *inbox, h relaywir
 			in.giveBack(size(chunks))
 		}
 	}()
-	id := segmentID{h.Epoch, h.MSN}
 	for left := h.Size; left > 0; {
 		n := min(left, segmentChunk)
-		if !in.reserve(id, n) {
+		if !in.reserve(of(h.Name), n) {
 			stream.CancelRead(code(relaywire.CodeOverflow))
 			return
 		}
@@ -76,9 +77,12 @@ func (in *intake) readSegment(stream *fabric.ReceiveStream, b *inbox, h relaywir
 		}
 		left -= n
 	}
+	if h.Name.Kind == hls.NamePart && len(chunks) > 1 {
+		chunks = [][]byte{slices.Concat(chunks...)} // a part is one chunk of its segment
+	}
 	in.publish(func(s *shelf) *hls.Index {
 		kept = true
-		return s.segment(id, chunks)
+		return s.piece(h.Name, chunks)
 	})
 }
 
