@@ -23,6 +23,7 @@ type lister struct {
 	history  []*hls.Index // what was published
 	formats  string       // "ts", "mp4" or "both"
 	low      bool         // with parts
+	early    bool         // the open segment has the first chunks of its MPEG-TS
 	open     *hls.Segment // nil: it has no part yet
 	inits    []*hls.Init
 }
@@ -56,6 +57,15 @@ func (l *lister) media(size int) *hls.Media {
 	return m
 }
 
+// more makes m longer; nil is empty.
+func (l *lister) more(m *hls.Media, size int) *hls.Media {
+	next := l.media(size)
+	if m != nil {
+		next.Chunks, next.Size = append(slices.Clone(m.Chunks), next.Chunks...), m.Size+size
+	}
+	return next
+}
+
 // describe makes a segment without bytes.
 func (l *lister) describe() *hls.Segment {
 	return &hls.Segment{
@@ -73,6 +83,9 @@ func (l *lister) grow(size int) {
 		next = *o
 		next.MP4 = &hls.Media{Chunks: slices.Clone(o.MP4.Chunks), Size: o.MP4.Size}
 		next.Parts = slices.Clone(o.Parts)
+	}
+	if l.early {
+		next.TS = l.more(next.TS, size)
 	}
 	p := hls.Part{Duration: 200 * time.Millisecond, Independent: len(next.Parts) == 0, Size: size}
 	next.MP4.Chunks, next.MP4.Size = append(next.MP4.Chunks, l.bytes(size)), next.MP4.Size+size
@@ -105,7 +118,7 @@ func (l *lister) add(size int) *hls.Index {
 		}
 	}
 	if l.formats != "mp4" {
-		s.TS = l.media(size)
+		s.TS = l.more(s.TS, size)
 	}
 	l.msn++
 	l.segments = append(l.segments, s)
@@ -163,6 +176,14 @@ func sameHLS(t *testing.T, got, want *hls.Index) {
 		if g, w := got.AppendMultivariant(nil, "a", suffix), want.AppendMultivariant(nil, "a", suffix); !bytes.Equal(g, w) {
 			t.Errorf("multivariant playlist\n%s\nwant\n%s", g, w)
 		}
+		if want.PartTarget == 0 {
+			continue
+		}
+		for _, skip := range []bool{false, true} {
+			if g, w := got.AppendLowLatency(nil, suffix, skip), want.AppendLowLatency(nil, suffix, skip); !bytes.Equal(g, w) {
+				t.Errorf("low-latency playlist\n%s\nwant\n%s", g, w)
+			}
+		}
 	}
 	if got.ETag() != want.ETag() || got.ListingETag() != want.ListingETag() {
 		t.Errorf("ETags %s and %s, want %s and %s", got.ETag(), got.ListingETag(), want.ETag(), want.ListingETag())
@@ -170,6 +191,9 @@ func sameHLS(t *testing.T, got, want *hls.Index) {
 	all := want.Segments
 	if want.Open != nil {
 		all = append(slices.Clone(all), want.Open)
+	}
+	if got.Open != nil && got.Open.TS != nil {
+		t.Errorf("the open segment has %d bytes of MPEG-TS", got.Open.TS.Size)
 	}
 	for _, s := range all {
 		sameFile(t, got, want, hls.Name{Kind: hls.NameTS, Epoch: s.Epoch, MSN: s.MSN})

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"slices"
@@ -64,18 +65,27 @@ func (in *intake) readPiece(stream *fabric.ReceiveStream, b *inbox, h relaywire.
 			in.giveBack(size(chunks))
 		}
 	}()
-	for left := h.Size; left > 0; {
-		n := min(left, segmentChunk)
+	for left := h.Size; left > 0 || h.Size == 0; {
+		n := segmentChunk
+		if h.Size > 0 {
+			n = min(left, n)
+		}
 		if !in.reserve(of(h.Name), n) {
 			stream.CancelRead(code(relaywire.CodeOverflow))
 			return
 		}
 		chunk := make([]byte, n)
 		chunks = append(chunks, chunk)
-		if _, err := io.ReadFull(reading{in, b}, chunk); err != nil {
+		got, err := io.ReadFull(reading{in, b}, chunk)
+		if h.Size == 0 && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+			chunks[len(chunks)-1] = bytes.Clone(chunk[:got])
+			in.giveBack(n - got)
+			break
+		}
+		if err != nil {
 			return
 		}
-		left -= n
+		left -= got
 	}
 	if h.Name.Kind == hls.NamePart && len(chunks) > 1 {
 		chunks = [][]byte{slices.Concat(chunks...)} // a part is one chunk of its segment

@@ -42,11 +42,19 @@ func (r *recorder) list() []*hls.Index {
 // TestLocationFreeLowLatency: every index that an edge shows is the owner's, with
 // the same bytes under each name, parts of the open segment included.
 func TestLocationFreeLowLatency(t *testing.T) {
+	for _, early := range []bool{false, true} {
+		t.Run(fmt.Sprintf("MPEG-TS ahead: %t", early), func(t *testing.T) { locationFree(t, early) })
+	}
+}
+
+func locationFree(t *testing.T, early bool) {
+	t.Helper()
 	w := newWorld(t)
 	owner := w.join("a", quick())
 	f := owner.publish(key("a"), 7)
 	f.frames(10)
 	l := newLowLister(f.w, 7, 100)
+	l.early = early
 	rng := rand.New(rand.NewPCG(3, 3))
 	for range 8 {
 		l.part(30_000)
@@ -195,8 +203,8 @@ func TestAnOwnersEpochChangesInThePart(t *testing.T) {
 		n.add(1000)
 		next.frames(1)
 		next.caughtUp(feed)
-		if x := live.Index(); x != old {
-			t.Fatalf("index %d of epoch %d contradicts what was served", x.Version, x.Epoch)
+		if got := live.Index(); got != old {
+			t.Fatalf("index %d of epoch %d contradicts what was served", got.Version, got.Epoch)
 		}
 	}
 	n.add(1000) // lists 104 to 106
@@ -257,6 +265,57 @@ func TestOrderOfPieces(t *testing.T) {
 	}
 }
 
+// TestMPEGTSOfTheOpenSegmentGoesAhead: when the segment is whole, little is left.
+func TestMPEGTSOfTheOpenSegmentGoesAhead(t *testing.T) {
+	w := newWorld(t)
+	owner, edge := w.join("a", quick()), w.join("b", quick(), "edge")
+	f := owner.publish(key("a"), 7)
+	f.frames(10)
+	l := newLowLister(f.w, 7, 100)
+	l.early = true
+	feed := edge.open(key("a"))
+	defer feed.Close()
+	feed.WantHLS(true)
+	defer feed.WantHLS(false)
+	l.add(10)
+	shows(t, feed, l.history[0])
+	start := gauge(t, edge.registry, "tmms_relay_bytes_total")
+	for range 10 {
+		shows(t, feed, l.part(100_000))
+	}
+	eventually(t, "all that is there has come", func() bool {
+		return gauge(t, edge.registry, "tmms_relay_bytes_total")-start >= 2_000_000
+	})
+	before := gauge(t, edge.registry, "tmms_relay_bytes_total")
+	x := l.add(1000)
+	sameHLS(t, shows(t, feed, x), x)
+	if n := gauge(t, edge.registry, "tmms_relay_bytes_total") - before; n > 10_000 {
+		t.Errorf("%.0f bytes are sent at the end", n)
+	}
+	// A segment that is never whole is given up, and the next one is not held up.
+	l.part(100_000)
+	l.open, l.msn = nil, l.msn+1
+	l.segments = l.segments[:0]
+	x = l.add(200_000)
+	sameHLS(t, shows(t, feed, x), x)
+	// One who comes late gets all of it.
+	x = l.part(300_000)
+	late := w.join("c", quick(), "edge").open(key("a"))
+	defer late.Close()
+	late.WantHLS(true)
+	defer late.WantHLS(false)
+	sameHLS(t, shows(t, late, x), x)
+	x = l.add(300_000)
+	sameHLS(t, shows(t, late, x), x)
+	eventually(t, "nothing is held but what the index has", func() bool {
+		held := 0
+		for _, s := range x.Segments {
+			held += s.TS.Size + s.MP4.Size
+		}
+		return gauge(t, edge.registry, "tmms_edge_segment_bytes") == float64(held)
+	})
+}
+
 // TestIndexesWakeTheSender: an index does not wait for the pacer.
 func TestIndexesWakeTheSender(t *testing.T) {
 	w := newWorld(t)
@@ -302,7 +361,7 @@ func BenchmarkPartToEdge(b *testing.B) {
 	defer feed.Close()
 	feed.WantHLS(true)
 	defer feed.WantHLS(false)
-	x := l.add(1000)
+	l.add(1000)
 	eventually(b, "the first index", func() bool { return feed.Live() != nil && feed.Live().Index() != nil })
 	shown := make(chan struct{}, 1)
 	defer feed.Live().watch(func() {
@@ -315,7 +374,8 @@ func BenchmarkPartToEdge(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		l.grow(50_000)
 		start := time.Now()
-		if x = l.show(false); i%10 == 9 {
+		x := l.show(false)
+		if i%10 == 9 {
 			x = l.add(1000)
 		}
 		for got := feed.Live().Index(); got == nil || got.Version < x.Version; got = feed.Live().Index() {

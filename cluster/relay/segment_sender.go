@@ -34,7 +34,16 @@ type segmentSender struct {
 	indexes relaywire.Indexes  // on stream
 	told    *hls.Index         // the last of them
 	sent    map[hls.Name]struct{}
+	early   early
 	buf     []byte
+}
+
+// early is the MPEG-TS of the open segment, which is sent as it is made: all of it
+// at its end would hold up the parts behind it.
+type early struct {
+	name   hls.Name
+	stream *fabric.SendStream // nil: there is none
+	chunks int                // sent
 }
 
 // wantHLS begins or ends the sending of segments.
@@ -94,6 +103,7 @@ func (h *segmentSender) poke() {
 // run sends each new index until ctx ends or the last one was sent.
 func (h *segmentSender) run(ctx context.Context) {
 	defer func() {
+		h.drop()
 		if h.stream != nil {
 			_ = h.stream.Close()
 		}
@@ -107,7 +117,8 @@ func (h *segmentSender) run(ctx context.Context) {
 		last := h.last.Load()
 		if err := h.send(ctx); err != nil {
 			if errors.Is(err, relaywire.ErrTooLarge) {
-				h.sub.server.log.Warn("segments are not sent", slog.String("stream", h.sub.request.Key.String()), slog.Any("err", err))
+				h.sub.server.log.Warn("segments are not sent",
+					slog.String("stream", h.sub.request.Key.String()), slog.Any("err", err))
 			}
 			return
 		}
@@ -156,16 +167,71 @@ func (h *segmentSender) news(ctx context.Context) (*hls.Index, error) {
 			return nil, err
 		}
 	}
-	if x.Open != nil {
-		if err := h.segment(ctx, x.Open, false); err != nil {
-			return nil, err
-		}
+	if err := h.parts(ctx, x.Open); err != nil {
+		return nil, err
 	}
 	if len(x.Segments) > 0 {
 		first := x.Segments[0].MSN
 		maps.DeleteFunc(h.sent, func(n hls.Name, _ struct{}) bool { return n.MSN < first })
 	}
 	return x, nil
+}
+
+// parts sends what is new of the open segment; nil: there is none.
+func (h *segmentSender) parts(ctx context.Context, open *hls.Segment) error {
+	if h.early.stream != nil && (open == nil || idOf(open) != of(h.early.name)) {
+		h.drop() // the segment was never whole
+	}
+	if open == nil {
+		return nil
+	}
+	fragments := *open
+	fragments.TS = nil
+	if err := h.segment(ctx, &fragments, false); err != nil || open.TS == nil {
+		return err
+	}
+	name := hls.Name{Kind: hls.NameTS, Epoch: open.Epoch, MSN: open.MSN}
+	if !h.known(name) {
+		stream, err := h.open(ctx)
+		if err != nil {
+			return err
+		}
+		h.early = early{name: name, stream: stream}
+		h.sent[name] = struct{}{}
+		head := relaywire.AppendPieceHeader(nil, relaywire.PieceHeader{Subscription: h.sub.request.ID, Name: name})
+		if err := h.write(ctx, stream, head); err != nil {
+			return h.refused(err)
+		}
+	}
+	return h.goOn(ctx, open.TS.Chunks)
+}
+
+// goOn sends those of the chunks of the early MPEG-TS that were not sent yet.
+func (h *segmentSender) goOn(ctx context.Context, chunks [][]byte) error {
+	for h.early.stream != nil && h.early.chunks < len(chunks) {
+		if err := h.write(ctx, h.early.stream, chunks[h.early.chunks]); err != nil {
+			h.early.stream = nil
+			return h.refused(err)
+		}
+		h.early.chunks++
+	}
+	return nil
+}
+
+// drop gives up the early MPEG-TS.
+func (h *segmentSender) drop() {
+	if h.early.stream != nil {
+		h.early.stream.CancelWrite(fabric.StreamErrorCode(relaywire.CodeDone))
+		h.early.stream = nil
+	}
+}
+
+// refused makes nothing of the error that the subscriber has no room for a piece.
+func (h *segmentSender) refused(err error) error {
+	if stream, ok := errors.AsType[*fabric.StreamError](err); ok && stream.Remote {
+		return nil
+	}
+	return err
 }
 
 // index sends x without the bytes of its segments.
@@ -214,6 +280,15 @@ func (h *segmentSender) open(ctx context.Context) (*fabric.SendStream, error) {
 // patient it lets newer indexes go first.
 func (h *segmentSender) segment(ctx context.Context, s *hls.Segment, patient bool) error {
 	for p := range pieces(s) {
+		if h.early.stream != nil && p.name == h.early.name {
+			if err := h.goOn(ctx, p.chunks); err != nil {
+				return err
+			}
+			if h.early.stream != nil {
+				_ = h.early.stream.Close() // fails if the subscriber has refused the piece meanwhile
+			}
+			h.early.stream = nil
+		}
 		if h.known(p.name) {
 			continue
 		}
@@ -255,13 +330,10 @@ func (h *segmentSender) piece(ctx context.Context, p piece, patient bool) error 
 			return fault
 		}
 	}
-	if refused, ok := errors.AsType[*fabric.StreamError](err); ok && refused.Remote {
-		return nil // the subscriber has no room for this one
-	}
 	if err == nil {
 		_ = stream.Close() // fails if the subscriber has refused the piece meanwhile
 	}
-	return err
+	return h.refused(err)
 }
 
 // write sends b; the end of ctx resets the stream.

@@ -298,11 +298,7 @@ func (s *shelf) discontinuities() uint64 {
 	if s.shown == nil {
 		return 0
 	}
-	n := s.shown.Discontinuities()
-	if o := s.shown.Open; o != nil && o.Discontinuity {
-		n++
-	}
-	return n
+	return s.shown.Discontinuities()
 }
 
 // have names the newest segment up to which everything is here.

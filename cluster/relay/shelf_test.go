@@ -26,7 +26,7 @@ func shelfEvents(history []*hls.Index) (events []shelfEvent) {
 		events = append(events, shelfEvent{x: x})
 		all := x.Segments
 		if x.Open != nil {
-			all = append(all[:len(all):len(all)], x.Open)
+			all = append(slices.Clip(all), x.Open)
 		}
 		for _, seg := range all {
 			for p := range pieces(seg) {

@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 
-	"tmms/media"
+	"tmms/media/hls"
 )
 
 // known fails the test unless err is one that a parser may give.
@@ -86,14 +87,20 @@ func FuzzGroup(f *testing.F) {
 
 // FuzzIndexes reads one index after another.
 func FuzzIndexes(f *testing.F) {
-	for name, x := range indexCases() {
-		if name == "largest" || len(x.Inits) > 1 { // it would be minimized for minutes
-			continue
-		}
+	small := lowLatency(1)
+	small.Segments = []*hls.Segment{testParts(1, 2), testSegment(2)}
+	small.Inits = []*hls.Init{{Epoch: 5, Version: 1, Data: []byte{1, 2}}, {Epoch: 6, Version: 1, Data: []byte{3}}}
+	small.Open = testOpen(3, 2)
+	cases := indexCases()
+	cases["small"] = small
+	for _, x := range cases {
 		var r Indexes
 		b, err := r.Append(nil, x)
 		if err != nil {
 			f.Fatal(err)
+		}
+		if len(b) > 300 {
+			continue // it would be minimized for minutes
 		}
 		f.Add(b)
 		if x.Open == nil {
@@ -101,7 +108,13 @@ func FuzzIndexes(f *testing.F) {
 		}
 		more := *x
 		more.Version++
-		more.Open = testOpen(x.Open.MSN, len(x.Open.Parts)%media.MaxHLSParts+1)
+		more.Open = testOpen(x.Open.MSN, len(x.Open.Parts)+1)
+		if b, err = r.Append(b, &more); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+		more.Listing++
+		more.Inits = append(slices.Clone(more.Inits), &hls.Init{Epoch: 7, Version: 1, Data: []byte{4}})
 		if b, err = r.Append(b, &more); err != nil {
 			f.Fatal(err)
 		}
@@ -125,6 +138,7 @@ func FuzzIndexes(f *testing.F) {
 			}
 			x.AppendMedia(nil, "")
 			x.AppendMultivariant(nil, "s", "")
+			x.AppendLowLatency(nil, "", true)
 		}
 	})
 }

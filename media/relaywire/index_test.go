@@ -88,11 +88,11 @@ func indexCases() map[string]*hls.Index {
 }
 
 // appendIndex appends the first index of a stream.
-func appendIndex(t testing.TB, x *hls.Index) []byte {
-	t.Helper()
+func appendIndex(tb testing.TB, x *hls.Index) []byte {
+	tb.Helper()
 	b, err := new(Indexes).Append(nil, x)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b
 }
@@ -129,7 +129,7 @@ func TestIndex(t *testing.T) {
 	}
 	open := func(f func(s *hls.Segment)) []byte {
 		return change(func(x *hls.Index) {
-			x.Open = testOpen(x.NextMSN(), 2)
+			x.Open = testOpen(x.Open.MSN, 2)
 			f(x.Open)
 		})
 	}
@@ -191,12 +191,13 @@ func TestIndexesOfAStream(t *testing.T) {
 		switch v {
 		case 12: // the segment is whole
 			next.Listing, next.Open = next.Version, nil
-			next.Segments = append(slices.Clone(next.Segments)[1:], testParts(next.NextMSN(), 10))
+			next.Segments = slices.Concat(next.Segments[1:], []*hls.Segment{testParts(1_700_000_024, 10)})
 		case 20: // another codec
 			next.Inits = append(slices.Clone(next.Inits), &hls.Init{Epoch: 5, Version: 2, Data: make([]byte, 1000)})
-			next.Open = testOpen(next.NextMSN(), 1)
+			next.Open = testOpen(1_700_000_025, 1)
 		default:
-			next.Open = testOpen(next.NextMSN(), int(v%10)+1)
+			last, _ := next.LastMSN()
+			next.Open = testOpen(last+1, int(v%10)+1)
 		}
 		versions = append(versions, &next)
 		base = &next
