@@ -55,7 +55,7 @@ BENCH := go run ./cmd/tmms-bench
 RESULTS ?= bench/results
 
 .PHONY: bench
-bench: bench-deps ## all of docs/bench.md, under an hour: fan-out, peers, HLS, capacity, many streams, slow viewers, attacks, the relay
+bench: bench-deps ## all of docs/bench.md, under an hour: fan-out, peers, HLS, capacity, many streams, ingest, glass to glass, slow viewers, attacks, the relay
 	$(BENCH) compare -pairs 9 -results $(RESULTS)
 	$(BENCH) mtu 1500 compare -pairs 3 -flush 100 -viewers 1000 -results $(RESULTS)/mtu-1500
 	$(BENCH) peers -results $(RESULTS)
@@ -64,6 +64,9 @@ bench: bench-deps ## all of docs/bench.md, under an hour: fan-out, peers, HLS, c
 	$(BENCH) scale -results $(RESULTS)
 	$(BENCH) scale -proto rtmp -results $(RESULTS)
 	$(BENCH) streams -results $(RESULTS)
+	$(BENCH) ingest -results $(RESULTS)
+	$(BENCH) glass -results $(RESULTS)
+	$(BENCH) glass -player hls -results $(RESULTS)
 	$(BENCH) slow
 	$(BENCH) accepts
 	$(BENCH) attack

@@ -26,6 +26,7 @@ type Config struct {
 	Assets string // http://HOST[:PORT] of a tmms, whose copies of the players are used
 	Player string
 
+	Before   time.Duration // that the stream runs before the player joins
 	Warmup   time.Duration // from the first picture, in which the player finds its place
 	Duration time.Duration // of the measurement, at least 1 s
 }
@@ -37,8 +38,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("glass: player %q is not %s, %s or %s", c.Player, PlayerFLV, PlayerLLHLS, PlayerHLS)
 	case c.Push == "" || c.URL == "" || c.Assets == "":
 		return fmt.Errorf("glass: push %q, url %q and assets %q must all be given", c.Push, c.URL, c.Assets)
-	case c.Warmup < 0 || c.Duration < time.Second:
-		return fmt.Errorf("glass: warmup %v is negative, or duration %v below 1s", c.Warmup, c.Duration)
+	case c.Before < 0 || c.Warmup < 0 || c.Duration < time.Second:
+		return fmt.Errorf("glass: before %v or warmup %v is negative, or duration %v below 1s", c.Before, c.Warmup, c.Duration)
 	}
 	return nil
 }
@@ -64,13 +65,17 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	if err := cfg.Validate(); err != nil {
 		return Result{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout+cfg.Warmup+cfg.Duration)
+	ctx, cancel := context.WithTimeout(ctx, cfg.Before+startTimeout+cfg.Warmup+cfg.Duration)
 	defer cancel()
 	published := make(chan error, 1)
 	go func() {
 		published <- publish(ctx, cfg.Push)
 		cancel()
 	}()
+	select {
+	case <-time.After(cfg.Before):
+	case <-ctx.Done(): // watch tells
+	}
 	seen, err := watch(ctx, cfg)
 	cancel()
 	if err = errors.Join(err, <-published); err != nil {
@@ -92,8 +97,8 @@ func (r *report) result(player string) (Result, error) {
 	const few = 10
 	res := Result{Player: player, Pictures: len(r.DelaysMS), Misread: r.Misread, Waits: r.Waits}
 	if len(r.Errors) > 0 || len(r.DelaysMS) < few {
-		return res, fmt.Errorf("glass: %s has shown %d pictures, %d could not be read: %s", player, len(r.DelaysMS), r.Misread,
-			strings.Join(r.Errors, "; "))
+		return res, fmt.Errorf("glass: %s has shown %d pictures, %d could not be read: %s",
+			player, len(r.DelaysMS), r.Misread, strings.Join(r.Errors, "; "))
 	}
 	slices.Sort(r.DelaysMS)
 	at := func(share float64) float64 { return r.DelaysMS[int(share*float64(len(r.DelaysMS)-1))] }

@@ -64,6 +64,7 @@ func TestValidate(t *testing.T) {
 		func(c *Config) { c.Push = "" },
 		func(c *Config) { c.Duration = 0 },
 		func(c *Config) { c.Warmup = -1 },
+		func(c *Config) { c.Before = -1 },
 	} {
 		bad := good
 		spoil(&bad)

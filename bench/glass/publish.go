@@ -3,6 +3,7 @@ package glass
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,7 +23,8 @@ func publish(ctx context.Context, url string) error {
 	size := fmt.Sprintf("%dx%d", pictureWidth, pictureHeight)
 	cmd := exec.CommandContext(ctx, "ffmpeg", "-v", "error", //nolint:gosec // the caller's own address
 		"-fflags", "nobuffer", "-probesize", "32", "-analyzeduration", "0",
-		"-f", "rawvideo", "-pixel_format", "gray", "-video_size", size, "-framerate", strconv.Itoa(framesPerSecond), "-i", "pipe:0",
+		"-f", "rawvideo", "-pixel_format", "gray", "-video_size", size,
+		"-framerate", strconv.Itoa(framesPerSecond), "-i", "pipe:0",
 		"-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p", "-threads", "1",
 		"-g", strconv.Itoa(framesPerGOP), "-flush_packets", "1", "-f", "flv", url)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -38,11 +40,11 @@ func publish(ctx context.Context, url string) error {
 	}
 	werr := drawAll(ctx, in)
 	in.Close()
-	err = cmd.Wait()
-	if ctx.Err() != nil {
-		return nil
+	ended := cmd.Wait()
+	if ctx.Err() == nil {
+		return fmt.Errorf("glass: ffmpeg ended: %w: %s", errors.Join(ended, werr), stderr.String())
 	}
-	return fmt.Errorf("glass: ffmpeg ended: %w (%w): %s", err, werr, stderr.String())
+	return nil
 }
 
 // drawAll writes a picture when each is due; a reader that is too slow gets fewer.

@@ -35,17 +35,7 @@ func watch(ctx context.Context, cfg Config) (*report, error) {
 	reports := make(chan *report, 1)
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServerFS(files))
-	mux.HandleFunc("POST /report", func(w http.ResponseWriter, r *http.Request) {
-		seen := new(report)
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxReport)).Decode(seen); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		select {
-		case reports <- seen:
-		default: // only the first counts
-		}
-	})
+	mux.HandleFunc("POST /report", func(w http.ResponseWriter, r *http.Request) { take(w, r, reports) })
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
@@ -57,12 +47,25 @@ func watch(ctx context.Context, cfg Config) (*report, error) {
 	return seen, errors.Join(err, cerr)
 }
 
+// take passes the page's first report on.
+func take(w http.ResponseWriter, r *http.Request, reports chan<- *report) {
+	seen := new(report)
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxReport)).Decode(seen); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	select {
+	case reports <- seen:
+	default:
+	}
+}
+
 // query is what the page is told.
 func (c Config) query() string {
+	ms := func(d time.Duration) []string { return []string{strconv.FormatInt(d.Milliseconds(), 10)} }
 	return url.Values{
 		"url": {c.URL}, "assets": {c.Assets}, "player": {c.Player},
-		"warmup": {strconv.FormatInt(c.Warmup.Milliseconds(), 10)}, "duration": {strconv.FormatInt(c.Duration.Milliseconds(), 10)},
-		"start": {strconv.FormatInt(startTimeout.Milliseconds(), 10)},
+		"warmup": ms(c.Warmup), "duration": ms(c.Duration), "start": ms(startTimeout),
 	}.Encode()
 }
 
@@ -90,7 +93,7 @@ func browse(ctx context.Context, address string, reports <-chan *report) (seen *
 	select {
 	case seen = <-reports:
 		cancel()
-		<-ended // by the signal
+		<-ended //nolint:errcheck // by the signal
 		return seen, nil
 	case err = <-ended:
 		return nil, fmt.Errorf("glass: chromium ended without a report: %w", errors.Join(err, ctx.Err()))

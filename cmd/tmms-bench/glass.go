@@ -26,7 +26,10 @@ func glassCommand(ctx context.Context, flags *flag.FlagSet, args []string, out i
 	flags.StringVar(&cfg.URL, "url", "", "what to play; without it a server is started")
 	flags.StringVar(&cfg.Push, "push", "rtmp://127.0.0.1/live/glass", "with -url: where to publish it")
 	flags.DurationVar(&cfg.Duration, "duration", 20*time.Second, "of the measurement")
-	flags.DurationVar(&cfg.Warmup, "warmup", 10*time.Second, "time from the first picture, in which the player finds its place")
+	flags.DurationVar(&cfg.Before, "before", 15*time.Second,
+		"how long the stream runs before the player joins: a window of HLS fills")
+	flags.DurationVar(&cfg.Warmup, "warmup", 10*time.Second,
+		"time from the first picture, in which the player finds its place")
 	flush := flags.String("flush", "low_latency", "without -url: the app's flush")
 	dir := resultsFlag(flags, "glass-PLAYER.json")
 	if err := parse(flags, args); err != nil {
@@ -88,8 +91,8 @@ func glassDomains(player, flush string) string {
 
 // printGlass prints the delays; an error says that they are over the limit.
 func printGlass(r glass.Result, out io.Writer) error {
-	fmt.Fprintf(out, "%s: p50 %.0f ms, p90 %.0f, p99 %.0f, most %.0f; %d pictures, %d misread, the player waited %d times\n",
-		r.Player, r.P50MS, r.P90MS, r.P99MS, r.MaxMS, r.Pictures, r.Misread, r.Waits)
+	fmt.Fprintf(out, "%s: p50 %.0f ms, p90 %.0f, p99 %.0f, most %.0f; ", r.Player, r.P50MS, r.P90MS, r.P99MS, r.MaxMS)
+	fmt.Fprintf(out, "%d pictures, %d misread, the player waited %d times\n", r.Pictures, r.Misread, r.Waits)
 	limit, limited := glassLimits()[r.Player]
 	if p50 := time.Duration(r.P50MS * float64(time.Millisecond)); limited && p50 > limit {
 		return fmt.Errorf("glass: the median of %s is %v, the limit is %v", r.Player, p50, limit)

@@ -48,7 +48,8 @@ func (r *ingestReport) print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(w, "%d publishers x %.2f Mbit/s, nobody watches, server on one processor, medians of %d\n",
 		r.Streams, float64(r.Bitrate)/1e6, r.Runs)
-	fmt.Fprintln(w, "HLS\tMbit/s\tmessages/s\tCPU\tus/Mbit\tus/message\theap MiB\tlost publishers\tlost bytes\tdropped packets")
+	fmt.Fprintln(w, "HLS\tMbit/s\tmessages/s\tCPU\tus/Mbit\tus/message\theap MiB\t"+
+		"lost publishers\tlost bytes\tdropped packets")
 	lost := false
 	for i := range r.Rows {
 		f := &r.Rows[i]
