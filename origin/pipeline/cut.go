@@ -205,6 +205,10 @@ func (p *Pipeline) begin(start media.Timestamp, discontinuity bool) {
 	}
 	p.video.inSegment, p.audio.inSegment = 0, 0
 	p.splice = nil
+	for _, e := range p.early { // the tables announce a track for them
+		p.event(e)
+	}
+	p.early = nil
 	p.scratch = p.mux.tables(p.scratch[:0])
 	p.open.ts.append(p.scratch)
 }

@@ -23,6 +23,7 @@ type segment struct {
 	startsWithKey            bool // the first video frame is a keyframe
 
 	ts, mp4 content
+	events  int // timed metadata, in bytes
 
 	// Of fragmented MP4. A chunk is a part, or a fragment.
 	init            uint32
