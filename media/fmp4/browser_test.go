@@ -14,30 +14,31 @@ import (
 var inChromium = []string{"h264+aac", "b-frames", "av1+opus", "vp9+opus", "h264+flac", "opus-5.1", "audio-only", "video-only"}
 
 // Chromium takes the media type by the names that a playlist has, and plays all
-// of the file. In -short runs, which have no browser, this looks at the names only.
+// of the file. -short runs have no browser and look at the names only.
 func TestBrowser(t *testing.T) {
-	played := 0
+	var sources []source
+	var args []string
 	for _, c := range combinations {
 		if !slices.Contains(inChromium, c.name) {
 			continue
 		}
-		played++
-		t.Run(c.name, func(t *testing.T) {
-			src := encode(t, c.args)
-			if c.only != 0 {
-				src = src.only(c.only)
-			}
-			typ := mediaType(fmp4.Describe(src.cfg))
-			if !strings.Contains(typ, `/mp4; codecs="`) {
-				t.Fatalf("media type %q", typ)
-			}
-			if !testing.Short() {
-				play(t, src, typ)
-			}
-		})
+		src := encode(t, c.args)
+		if c.only != 0 {
+			src = src.only(c.only)
+		}
+		out := mux(t, src, 200)
+		typ := mediaType(fmp4.Describe(src.cfg))
+		if !strings.Contains(typ, `/mp4; codecs="`) {
+			t.Fatalf("media type %q", typ)
+		}
+		sources = append(sources, src)
+		args = append(args, save(t, append([][]byte{out.init}, out.segments...)...), typ)
 	}
-	if played != len(inChromium) {
-		t.Errorf("%d combinations, want %d", played, len(inChromium))
+	if len(sources) != len(inChromium) {
+		t.Fatalf("%d combinations, want %d", len(sources), len(inChromium))
+	}
+	if !testing.Short() {
+		play(t, sources, args)
 	}
 }
 
@@ -51,12 +52,10 @@ func mediaType(info fmp4.Info) string {
 	return typ + `/mp4; codecs="` + strings.Join(names, ",") + `"`
 }
 
-// play plays a source in the browser, in parts of 200 ms.
-func play(t *testing.T, src source, typ string) {
+// play plays files in the browser: args has each file's name and media type.
+func play(t *testing.T, sources []source, args []string) {
 	t.Helper()
-	out := mux(t, src, 200)
-	name := save(t, append([][]byte{out.init}, out.segments...)...)
-	var report struct {
+	var reports []struct {
 		Supported     bool
 		Buffered      [][2]float64
 		Played        float64
@@ -64,16 +63,21 @@ func play(t *testing.T, src source, typ string) {
 		Error         string
 	}
 	dir := filepath.Join("..", "..", "cmd", "tmms", "e2e")
-	if err := json.Unmarshal([]byte(tool(t, dir, "node", "mse.mjs", name, typ)), &report); err != nil {
-		t.Fatal(err)
+	out := tool(t, dir, "node", append([]string{"mse.mjs"}, args...)...)
+	if err := json.Unmarshal([]byte(out), &reports); err != nil || len(reports) != len(sources) {
+		t.Fatalf("%d reports, error %v", len(reports), err)
 	}
-	if !report.Supported || report.Error != "" || len(report.Buffered) != 1 {
-		t.Fatalf("%s: %+v", typ, report)
-	}
-	if b := report.Buffered[0]; b[0] > 0.2 || b[1] < 1.9 || b[1] > 2.2 || report.Played < 1.9 {
-		t.Errorf("%s: of two seconds %.3f are buffered, played until %.3f", typ, b, report.Played)
-	}
-	if info := fmp4.Describe(src.cfg); report.Width != info.Width || report.Height != info.Height {
-		t.Errorf("%s: picture %d x %d, want %d x %d", typ, report.Width, report.Height, info.Width, info.Height)
+	for i, r := range reports {
+		typ := args[2*i+1]
+		if !r.Supported || r.Error != "" || len(r.Buffered) != 1 {
+			t.Errorf("%s: %+v", typ, r)
+			continue
+		}
+		if b := r.Buffered[0]; b[0] > 0.2 || b[1] < 1.9 || b[1] > 2.2 || r.Played < 1.9 {
+			t.Errorf("%s: of two seconds %.3f are buffered, played until %.3f", typ, b, r.Played)
+		}
+		if info := fmp4.Describe(sources[i].cfg); r.Width != info.Width || r.Height != info.Height {
+			t.Errorf("%s: picture %d x %d, want %d x %d", typ, r.Width, r.Height, info.Width, info.Height)
+		}
 	}
 }

@@ -17,7 +17,7 @@ var (
 	ErrUnsupported = errors.New("fmp4: cannot carry")
 	// ErrNoTrack is wrapped where a frame comes for a track that was not configured.
 	ErrNoTrack = errors.New("fmp4: no such track")
-	// ErrFull is wrapped where the open fragment takes no more.
+	// ErrFull is wrapped where the open fragment takes no more: it is to be written first.
 	ErrFull = errors.New("fmp4: the open fragment is full")
 )
 

@@ -7,6 +7,7 @@ import (
 
 	"tmms/media"
 	"tmms/media/fmp4"
+	"tmms/media/mpegts"
 )
 
 // Parts of sources.
@@ -101,6 +102,9 @@ var combinations = []struct {
 	},
 }
 
+// A track that is checked for MPEG-TS converts.
+var _ = fmp4.Track(mpegts.Track{})
+
 // Requirement: S12, S13, S16: every codec that can be carried comes out as it was
 // pushed: for the own reader, for mp4box, and for ffprobe, which decodes it.
 func TestCodecs(t *testing.T) {
@@ -150,7 +154,7 @@ func judged(t *testing.T, src source, part int64, codecs []string) {
 	}
 	sameAsProbed(t, src, p)
 	if !testing.Short() { // it needs what "make deps" installs
-		sameAsJudged(t, f, mp4box(t, name))
+		sameAsJudged(t, f, fmp4.Describe(src.cfg), mp4box(t, name))
 	}
 }
 

@@ -16,8 +16,8 @@ const (
 )
 
 // keepBuffer is the largest buffer in bytes that is kept though the last
-// fragment needed little of it.
-const keepBuffer = 64 << 10
+// fragment needed little of it: parts with a keyframe are much larger than others.
+const keepBuffer = 1 << 20
 
 // run gathers the samples of one track for a fragment. Its times are in ticks of
 // the track's clock.

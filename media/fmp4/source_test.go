@@ -28,6 +28,7 @@ type frame struct {
 type source struct {
 	cfg    fmp4.Config
 	frames []frame
+	boxes  map[string][]byte // how ffmpeg tells the configurations, by the box's type
 }
 
 // tool runs a program that the tests cannot do without.
@@ -66,10 +67,13 @@ func encode(t *testing.T, args string) source {
 // readMP4 turns a plain file into a source.
 func readMP4(t *testing.T, b []byte) source {
 	t.Helper()
-	var s source
+	s := source{boxes: map[string][]byte{}}
 	for _, box := range readBoxes(t, readBoxes(t, b).find(t, "moov")).all("trak") {
 		trak := readBoxes(t, box.body)
 		entry, inner, fixed := entryOf(t, trak)
+		for _, box := range inner {
+			s.boxes[box.typ] = box.body
+		}
 		frames := readTable(t, trak, b)
 		codec, config := sourceConfig(t, entry, inner, frames[0].payload)
 		into := &s.cfg.Audio

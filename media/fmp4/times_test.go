@@ -91,7 +91,7 @@ func TestNegativeCTS(t *testing.T) {
 	sameAsSource(t, src, f)
 	name := save(t, append([][]byte{out.init}, out.segments...)...)
 	if !testing.Short() {
-		sameAsJudged(t, f, mp4box(t, name))
+		sameAsJudged(t, f, fmp4.Describe(src.cfg), mp4box(t, name))
 	}
 	// ffprobe shows fragmented files with negative offsets late by the largest of
 	// them, its own too.

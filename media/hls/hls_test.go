@@ -196,6 +196,16 @@ func TestLookup(t *testing.T) {
 	if _, ok := (&Index{}).LastMSN(); ok {
 		t.Error("an empty index has no last segment")
 	}
+	if n, d := x.NextMSN(), x.Discontinuities(); n != 1_700_000_004 || d != 5 {
+		t.Errorf("the next is %d, with %d discontinuities so far", n, d)
+	}
+	x.Open = &Segment{Epoch: 1700, MSN: 1_700_000_004, Discontinuity: true}
+	if n, d := x.NextMSN(), x.Discontinuities(); n != 1_700_000_005 || d != 6 {
+		t.Errorf("behind an open one the next is %d, with %d discontinuities so far", n, d)
+	}
+	if n := (&Index{}).NextMSN(); n != 0 {
+		t.Errorf("the first is %d", n)
+	}
 }
 
 func TestETag(t *testing.T) {

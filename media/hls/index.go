@@ -41,6 +41,7 @@ type Index struct {
 	PartTarget time.Duration
 	// Open is the segment that is being made: the one after the last of Segments,
 	// with the parts so far, whose durations Duration sums up. nil: it has no part yet.
+	// Its TS, if there is any, is the first chunks of what TS will be, for other nodes.
 	Open *Segment
 	// Inits are the initialization sections that Segments and Open need, oldest first.
 	Inits []*Init
@@ -158,21 +159,27 @@ func (x *Index) LastMSN() (msn uint64, ok bool) {
 	return x.Segments[len(x.Segments)-1].MSN, true
 }
 
-// NextMSN is above the numbers of all segments; 0 if there is none.
+// NextMSN is above the numbers of all segments, the open one's too; 0 if there is none.
 func (x *Index) NextMSN() uint64 {
+	if x.Open != nil {
+		return x.Open.MSN + 1
+	}
 	if last, ok := x.LastMSN(); ok {
 		return last + 1
 	}
 	return 0
 }
 
-// Discontinuities counts those of the stream so far.
+// Discontinuities counts those of the stream so far, that before the open segment too.
 func (x *Index) Discontinuities() uint64 {
 	n := x.DiscontinuitySequence
 	for _, s := range x.Playlist() {
 		if s.Discontinuity {
 			n++
 		}
+	}
+	if x.Open != nil && x.Open.Discontinuity {
+		n++
 	}
 	return n
 }

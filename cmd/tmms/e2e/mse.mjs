@@ -1,15 +1,18 @@
-// Gives a fragmented MP4 to a browser's Media Source Extensions and plays it.
-// Says as JSON what is buffered, in seconds, what was played, and what went wrong.
-//   node mse.mjs FILE TYPE
+// Gives fragmented MP4s to a browser's Media Source Extensions and plays them all
+// at once. Says as JSON, for each, what is buffered, in seconds, what was played,
+// and what went wrong.
+//   node mse.mjs FILE TYPE [FILE TYPE ...]
 // TYPE is a media type with codecs, such as video/mp4; codecs="avc1.42c00b,mp4a.40.2".
 import { readFileSync } from 'node:fs';
 import { launch } from './chromium.mjs';
 
-const [file, type] = process.argv.slice(2);
+const args = process.argv.slice(2);
+const files = [];
+while (args.length > 0) files.push({ base64: readFileSync(args.shift()).toString('base64'), mime: args.shift() });
 const browser = await launch();
 try {
   const page = await browser.newPage();
-  console.log(JSON.stringify(await page.evaluate(async ([base64, mime]) => {
+  console.log(JSON.stringify(await page.evaluate((all) => Promise.all(all.map(async ({ base64, mime }) => {
     const report = { supported: MediaSource.isTypeSupported(mime), buffered: [], played: 0, width: 0, height: 0, error: '' };
     const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
     const video = document.createElement('video');
@@ -36,7 +39,7 @@ try {
       report.error = String(e);
     }
     return report;
-  }, [readFileSync(file).toString('base64'), type])));
+  })), files)));
 } finally {
   await browser.close();
 }

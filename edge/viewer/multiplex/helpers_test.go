@@ -472,6 +472,20 @@ func index(n int) *hls.Index {
 	return x
 }
 
+// lowLatency adds the open segment with so many parts.
+func lowLatency(x *hls.Index, parts int) *hls.Index {
+	x.Target, x.PartTarget = time.Second, 200*time.Millisecond
+	x.Inits = []*hls.Init{{Epoch: 7, Version: 1, Data: []byte("init")}}
+	x.Open = &hls.Segment{Epoch: 7, MSN: x.NextMSN(), ProgramTime: time.Unix(1_700_000_100, 0), Init: 1, MP4: &hls.Media{}}
+	for i := range parts {
+		b := bytes.Repeat([]byte{byte(i), 3}, 5_000)
+		x.Open.Parts = append(x.Open.Parts, hls.Part{Duration: 200 * time.Millisecond, Size: len(b)})
+		x.Open.MP4.Chunks, x.Open.MP4.Size = append(x.Open.MP4.Chunks, b), x.Open.MP4.Size+len(b)
+		x.Open.Duration += 200 * time.Millisecond
+	}
+	return x
+}
+
 // tick is long enough for an answer that should not come.
 func (c *client) tick() <-chan time.Time { return time.After(100 * time.Millisecond) }
 

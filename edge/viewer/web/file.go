@@ -85,10 +85,10 @@ type demand struct {
 	file     *segmentFile
 }
 
-// file counts a request for a segment and gives its file, held; nil: it has none.
-// The caller holds the stream.
+// file counts a request for a segment and gives its file, held; nil: it has none,
+// as parts and initialization sections, which are small. The caller holds the stream.
 func (s *hlsStream) file(name hls.Name, m *hls.Media) *segmentFile {
-	if m.Size < minFileSize || m.Size > maxFileSize {
+	if name.Kind != hls.NameTS && name.Kind != hls.NameMP4 || m.Size < minFileSize || m.Size > maxFileSize {
 		return nil
 	}
 	file, wanted := s.asked(name, m)
