@@ -46,6 +46,7 @@ func TestEvents(t *testing.T) {
 	cue := amf0.Object(amf0.Property{Name: "name", Value: amf0.String("ad")})
 	tag := id3.AppendTXXX(nil, "onCuePoint", `{"name":"ad"}`)
 	eachMode(t, func(t *testing.T, mode func(*Config)) {
+		t.Helper()
 		r := newRig(t, mode)
 		r.headers()
 		r.must(r.write(media.TypeData, 0, message(amf0.String("onCuePoint"), cue))) // before the first segment
@@ -71,6 +72,7 @@ func TestEvents(t *testing.T) {
 	})
 	t.Run("how many", func(t *testing.T) {
 		eachMode(t, func(t *testing.T, mode func(*Config)) {
+			t.Helper()
 			r := newRig(t, mode)
 			r.headers()
 			for range media.MaxHeldMetadata + 5 {

@@ -210,6 +210,7 @@ func TestPlaylistsAreValid(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			eachMode(t, func(t *testing.T, mode func(*Config)) {
+				t.Helper()
 				r := newRig(t, mode, func(c *Config) { c.Window = 20 })
 				c.play(r)
 				r.judgePlaylists(60)
@@ -372,6 +373,7 @@ func TestForeignCodecs(t *testing.T) {
 			t.Parallel()
 			f := encodeMP4(t, c.args, c.video, c.audio)
 			eachMode(t, func(t *testing.T, mode func(*Config)) {
+				t.Helper()
 				r := newRig(t, wide, mode)
 				r.pushForeign(f)
 				if len(r.all) != 5 {

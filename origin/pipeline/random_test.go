@@ -2,8 +2,8 @@ package pipeline
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 	"time"
 
@@ -107,8 +107,9 @@ func newPublisher(t *testing.T, seed uint64, mode func(*Config)) *publisher {
 // check, and every frame that was not dropped is in a segment, once).
 func TestRandomStreams(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode func(*Config)) {
+		t.Helper()
 		for seed := range uint64(60) {
-			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 				p := newPublisher(t, seed, mode)
 				for range 1500 {
 					p.turn(seed%3 == 0)
