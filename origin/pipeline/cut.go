@@ -194,6 +194,7 @@ func (p *Pipeline) freeze() {
 func (p *Pipeline) begin(start media.Timestamp, discontinuity bool) {
 	changed := p.apply()
 	if p.err != nil {
+		p.open = nil
 		return
 	}
 	spliced := changed
@@ -218,6 +219,7 @@ func (p *Pipeline) begin(start media.Timestamp, discontinuity bool) {
 func (p *Pipeline) join() {
 	p.scratch = p.mux.flush(p.scratch[:0])
 	if p.apply(); p.err != nil {
+		p.open = nil
 		return
 	}
 	p.scratch = p.mux.tables(p.scratch)
@@ -255,7 +257,7 @@ func (p *Pipeline) apply() (changed bool) {
 func (p *Pipeline) mux1(tr *track, f *frame) {
 	var err error
 	p.scratch, err = p.mux.write(p.scratch[:0], &f.Frame)
-	if errors.Is(err, fmp4.ErrFull) {
+	if errors.Is(err, fmp4.ErrFull) && f.DTS > p.open.partStart {
 		p.closePart(f.DTS)
 		p.scratch, err = p.mux.write(p.scratch[:0], &f.Frame)
 	}

@@ -259,7 +259,7 @@ func (p *Pipeline) settle() {
 // take puts a frame into the segment that it belongs to.
 func (p *Pipeline) take(f *frame) {
 	tr := p.track(f.Type)
-	if tr.typ == media.TypeVideo && tr.needKey && !f.Key {
+	if p.err != nil || tr.typ == media.TypeVideo && tr.needKey && !f.Key {
 		p.dropped++
 		return
 	}
@@ -284,7 +284,9 @@ func (p *Pipeline) take(f *frame) {
 		p.cut(f, f.DTS)
 	case hole:
 		p.cut(f, p.mediaEnd())
-		p.open.discontinuity = true
+		if p.open != nil {
+			p.open.discontinuity = true
+		}
 	case restart:
 		p.restart(f)
 	}

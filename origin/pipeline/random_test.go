@@ -103,7 +103,7 @@ func newPublisher(t *testing.T, seed uint64, mode func(*Config)) *publisher {
 	return p
 }
 
-// Requirement: S12, S14 (whatever a publisher does, what is published holds, see
+// Requirement: S12 (whatever a publisher does, what is published holds, see
 // check, and every frame that was not dropped is in a segment, once).
 func TestRandomStreams(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode func(*Config)) {

@@ -73,7 +73,7 @@ func TestSegments(t *testing.T) {
 	})
 }
 
-// Requirement: S14 (the session's part: LL-HLS is made where the app has it on).
+// LL-HLS (the session's part: LL-HLS is made where the app has it on).
 func TestLowLatencySegments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t)
