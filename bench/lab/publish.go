@@ -1,10 +1,14 @@
 package lab
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
+
+	"tmms/bench/publish"
 )
 
 // Push is what is published to a server.
@@ -34,6 +38,28 @@ func (l *Lab) Push(ctx context.Context, s *Server, p Push) (stop func(), err err
 	return func() {
 		cancel()
 		_ = cmd.Wait()
+	}, nil
+}
+
+// PushTallied is Push; stop waits until the server has read everything, and tells
+// what that was. p.Batch must not be 0.
+func (l *Lab) PushTallied(ctx context.Context, s *Server, p Push) (stop func() (publish.Tally, error), err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	cmd := l.Command(ctx, GeneratorCPU, "tmms-bench", append(p.args(s), "-tally")...)
+	cmd.WaitDelay = time.Minute
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		cancel()
+		return nil, fmt.Errorf("lab: publish: %w", err)
+	}
+	return func() (t publish.Tally, err error) {
+		cancel()
+		_ = cmd.Wait() // what it has printed tells how it ended
+		if err = json.Unmarshal(out.Bytes(), &t); err != nil {
+			return t, fmt.Errorf("lab: publish printed %q: %w", out.String(), err)
+		}
+		return t, nil
 	}, nil
 }
 

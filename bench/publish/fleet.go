@@ -24,6 +24,10 @@ type Fleet struct {
 
 	Streams int           // 1 to 10,000
 	Batch   time.Duration // 5 ms to 1 s
+
+	// Tally, if not nil, is filled by Run; then at the end of ctx all streams are
+	// ended in order, and it is waited until the server has read every byte.
+	Tally *Tally
 }
 
 const (
@@ -69,6 +73,12 @@ func (f Fleet) Run(ctx context.Context, onReady func(url string)) error {
 		r.add(m)
 	}
 	wg.Wait()
+	if f.Tally != nil {
+		if err == nil {
+			err = r.finish()
+		}
+		*f.Tally = r.tally
+	}
 	for _, slot := range r.slots {
 		for _, m := range slot {
 			_ = unix.Close(m.fd) // nothing that was written is waited for
@@ -83,6 +93,7 @@ type fleetRun struct {
 	added   int
 	fresh   chan *member
 	onReady func(url string)
+	tally   Tally
 	scratch [4096]byte
 }
 
@@ -139,6 +150,10 @@ func (r *fleetRun) dial(ctx context.Context, url string) (*member, error) {
 func (r *fleetRun) add(m *member) {
 	m.start = time.Now()
 	m.taken = m.start
+	r.tally.Messages++ // the header of video
+	if !r.cfg.Signal.NoAudio {
+		r.tally.Messages++
+	}
 	slot := r.added % len(r.slots)
 	r.slots[slot] = append(r.slots[slot], m)
 	r.added++
@@ -185,7 +200,7 @@ func cause(ctx context.Context) error {
 func (r *fleetRun) visit(slot []*member) error {
 	now := time.Now()
 	for _, m := range slot {
-		if err := m.send(now, r.scratch[:]); err != nil {
+		if err := r.send(m, now); err != nil {
 			return fmt.Errorf("publish: %s: %w", m.url, err)
 		}
 	}
@@ -194,10 +209,11 @@ func (r *fleetRun) visit(slot []*member) error {
 
 // send gives the server the frames that are due. What it says meanwhile is not
 // needed and dropped, but for its end.
-func (m *member) send(now time.Time, scratch []byte) error {
+func (r *fleetRun) send(m *member, now time.Time) error {
 	for due := m.source.Due(); !m.start.Add(due).After(now); due = m.source.Due() {
 		f := m.source.Next(m.start.Add(due))
 		m.conn.Publish(rtmp.Message{Type: f.Type, Timestamp: uint32(f.Due.Milliseconds()), Body: f.Body})
+		r.tally.Messages++
 	}
 	if out := m.conn.Output(); len(out) > 0 {
 		n, err := rawsock.Send(m.fd, out)
@@ -205,6 +221,7 @@ func (m *member) send(now time.Time, scratch []byte) error {
 			return err
 		}
 		m.conn.Sent(n)
+		r.tally.Bytes += int64(n)
 		switch {
 		case n > 0:
 			m.taken = now
@@ -212,7 +229,7 @@ func (m *member) send(now time.Time, scratch []byte) error {
 			return fmt.Errorf("the server took nothing for %v, %d bytes wait", now.Sub(m.taken), len(out))
 		}
 	}
-	n, err := rawsock.Recv(m.fd, scratch)
+	n, err := rawsock.Recv(m.fd, r.scratch[:])
 	switch {
 	case errors.Is(err, unix.EAGAIN):
 		return nil

@@ -176,6 +176,45 @@ func TestFleetIsRefused(t *testing.T) {
 	}
 }
 
+// At its end a fleet knows what it has sent, and that all of it was read.
+func TestFleetTally(t *testing.T) {
+	const streams = 3
+	ln := listen(t)
+	all := make([]chan rtmp.Message, streams)
+	for i := range all {
+		all[i] = make(chan rtmp.Message, 1000)
+		go accept(t, ln, false, all[i])
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var tally Tally
+	cfg := Fleet{
+		Config:  Config{URL: "rtmp://" + ln.Addr().String() + "/live/a", Signal: signal.Config{BitrateBPS: 200_000, FPS: 25, GOP: 50}},
+		Streams: streams, Batch: 5 * time.Millisecond, Tally: &tally,
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cfg.Run(ctx, nil) }()
+	var messages, bytes int64
+	see := func(m rtmp.Message) { messages, bytes = messages+1, bytes+int64(len(m.Body)) }
+	for _, got := range all {
+		for range 10 {
+			see(<-got)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range all {
+		for m := range got {
+			see(m)
+		}
+	}
+	if tally.Messages != messages || tally.Bytes < bytes || tally.Bytes > bytes+20*messages {
+		t.Errorf("%+v, but %d messages of %d bytes came", tally, messages, bytes)
+	}
+}
+
 // A server that ends one stream ends the fleet with an error.
 func TestFleetLosesAStream(t *testing.T) {
 	ln := listen(t)

@@ -25,6 +25,8 @@ const usage = `usage: tmms-bench COMMAND [flags]
   scale     how many viewers one processor carries, and what each costs
   tls       viewers by HTTPS-FLV beside viewers by HTTP-FLV
   streams   many streams of few viewers beside one stream of all of them
+  ingest    what it costs to take streams in that nobody watches
+  glass     delay from a clock in the picture to a browser's screen
   accepts   thousands of connections a second beside running viewers
   attack    hostile input of every kind beside healthy viewers
   slow      what viewers that read too slowly cost the server and the others
@@ -59,6 +61,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		"latency":      latencyCommand,
 		"scale":        scaleCommand,
 		"streams":      streamsCommand,
+		"ingest":       ingestCommand,
+		"glass":        glassCommand,
 		"peers":        peersCommand,
 		"slow":         slowCommand,
 		"slow-readers": slowReadersCommand,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,10 +24,15 @@ func publishCommand(ctx context.Context, flags *flag.FlagSet, args []string, out
 	audio := flags.Bool("audio", true, "with audio, 132 kbit/s of the bit rate")
 	batch := flags.Duration("batch", 0,
 		"send the frames of this time together, 5ms to 1s, all streams from one thread; 0: each frame when it is due")
+	tally := flags.Bool("tally", false,
+		"with -batch: at the end wait until the server has read everything, and print what was sent as JSON")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
 	cfg.NoAudio = !*audio
+	if *tally && *batch == 0 {
+		return errors.New("publish: -tally needs -batch")
+	}
 	if *streams < 1 || *streams > 10_000 {
 		return fmt.Errorf("publish: %d streams are not in 1..10000", *streams)
 	}
@@ -37,10 +43,21 @@ func publishCommand(ctx context.Context, flags *flag.FlagSet, args []string, out
 	}
 	fleet := publish.Fleet{Config: publish.Config{URL: *url, Signal: cfg}, Streams: *streams, Batch: *batch}
 	ready := func(url string) { fmt.Fprintf(out, "publishing %s at %d bit/s\n", url, cfg.BitrateBPS) }
-	if *batch != 0 {
+	switch {
+	case *tally:
+		return publishTallied(ctx, fleet, out)
+	case *batch != 0:
 		return fleet.Run(ctx, ready)
 	}
 	return publishAll(ctx, fleet, ready)
+}
+
+func publishTallied(ctx context.Context, f publish.Fleet, out io.Writer) error {
+	f.Tally = new(publish.Tally)
+	if err := f.Run(ctx, nil); err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(f.Tally) //nolint:wrapcheck // the writer's own
 }
 
 // publishAll gives each stream a goroutine of its own.

@@ -33,8 +33,8 @@ type Header struct {
 	StreamInfo [streamInfo]byte
 }
 
-// ParseHeader reads the header of a stream, which is what Enhanced RTMP v2 puts
-// into AudioPacketType.SequenceStart:
+// ParseHeader reads the header of a stream, which is what senders put into
+// AudioPacketType.SequenceStart of Enhanced RTMP v2:
 //
 //	"fLaC" | metadata block STREAMINFO | further metadata blocks
 //	block:      last (1 bit) | type (7 bits), 0: STREAMINFO | length (3) | body
@@ -42,8 +42,8 @@ type Header struct {
 //	            sample rate (20 bits) | channels - 1 (3 bits) | bits per sample - 1 (5 bits) |
 //	            samples of the stream (36 bits) | MD5 (16)
 //
-// Further blocks are not read. Senders that leave the marker out, or the block's
-// header too, are understood. The error wraps [ErrMalformed].
+// Further blocks are not read. The specification asks for the block alone, so the
+// marker may be left out, and the block's header too. The error wraps [ErrMalformed].
 func ParseHeader(b []byte) (Header, error) {
 	if len(b) > media.MaxCodecConfig {
 		return Header{}, fmt.Errorf("%w: header of %d bytes, the limit is %d", ErrMalformed, len(b), media.MaxCodecConfig)

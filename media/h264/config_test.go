@@ -29,7 +29,7 @@ func record(lengthSize int, sps, pps [][]byte) []byte {
 	return b
 }
 
-// Case avcc: length sizes 1, 2, 4, several SPS and PPS.
+// CASES avcc: length sizes 1, 2, 4, several SPS and PPS.
 func TestParseConfig(t *testing.T) {
 	sps1 := []byte("\x67\x42\xc0\x1e\x6d\x90\x0a\x04\x7f\xe8\x80")
 	for _, c := range []struct {

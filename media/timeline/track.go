@@ -19,6 +19,7 @@ type track struct {
 	last    media.Timestamp // the latest given out: a lower bound for the next
 	base    base            // where its raw time belongs; gen 0: nowhere yet
 	frameUS int64           // smoothed distance of frames, 0: not known yet
+	gap     bool            // the last step was more than twice as long
 }
 
 // frame is the usual distance of two frames, 1 ms to maxFrame.
@@ -45,10 +46,15 @@ func (tr *track) accept(dts media.Timestamp, learn bool) {
 	tr.seen, tr.last = true, dts
 }
 
-// learn smooths the distance of frames; a gap moves it little.
+// learn smooths the distance of frames. A gap says nothing about it; two steps of
+// that length in a row are a new pace.
 func (tr *track) learn(stepUS int64) {
 	if tr.frameUS == 0 {
 		tr.frameUS = stepUS
+		return
+	}
+	was := tr.gap
+	if tr.gap = stepUS > 2*tr.frameUS; tr.gap && !was {
 		return
 	}
 	stepUS = min(stepUS, 2*tr.frameUS)

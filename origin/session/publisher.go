@@ -73,6 +73,10 @@ func (p *Publisher) Write(m rtmp.Message, now time.Time) error {
 	}
 	p.bytes += int64(len(m.Body))
 	p.meter.add(now, len(m.Body))
+	if len(m.Body) == 0 { // of no type is that anything
+		s.seq.drop(DropMalformed)
+		return nil
+	}
 	return s.seq.write(m, now)
 }
 

@@ -268,6 +268,12 @@ func TestDropsAreCounted(t *testing.T) {
 	if i, _ := g.Stream(testKey()); i.Dropped != 5 || i.Packets != 1 {
 		t.Errorf("%d dropped, %d packets, want 5 and 1", i.Dropped, i.Packets)
 	}
+	for i, typ := range []media.Type{media.TypeVideo, media.TypeAudio, media.TypeData} {
+		p.send(t, typ, 40, "") // does not end the publisher
+		if n := g.Counters().Dropped(DropMalformed); n != int64(3+i) {
+			t.Errorf("%v without a body: %d malformed packets, want %d", typ, n, 3+i)
+		}
+	}
 }
 
 func TestRebasesAreCounted(t *testing.T) {
