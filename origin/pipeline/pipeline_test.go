@@ -351,6 +351,24 @@ func testRepublish(t *testing.T, mode func(*Config)) {
 			}
 		}
 	})
+	t.Run("republish twenty times", func(t *testing.T) {
+		r := start(t)
+		for i := range media.Timestamp(20) {
+			from := 5040 + 3040*i
+			r.headers()
+			r.av(from, from+3000, 40, 1000, true)
+			r.behind += 7 * time.Second
+			r.p.StartRun(testWall.Add(r.behind + (from + 3000).Duration()))
+		}
+		r.wantMarked()
+		r.wantDependent()
+		if got := len(r.all); got < 26 {
+			t.Errorf("%d segments of 65 s", got)
+		}
+		if r.p.Dropped() != 0 {
+			t.Errorf("%d frames were dropped", r.p.Dropped())
+		}
+	})
 	t.Run("republish changed", func(t *testing.T) {
 		r := start(t)
 		r.videoHeader(avc360)
