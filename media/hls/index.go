@@ -123,24 +123,20 @@ func (x *Index) Coming(epoch, msn uint64) bool {
 // is none. It allocates for parts and initialization sections only.
 func (x *Index) Find(n Name) *Media {
 	switch n.Kind {
-	case NameTS, NameMP4:
-		s := x.Lookup(n.Epoch, n.MSN)
-		switch {
-		case s == nil:
-			return nil
-		case n.Kind == NameTS:
+	case NameTS:
+		if s := x.Lookup(n.Epoch, n.MSN); s != nil {
 			return s.TS
 		}
-		return s.MP4
+	case NameMP4:
+		if s := x.Lookup(n.Epoch, n.MSN); s != nil {
+			return s.MP4
+		}
 	case NamePart:
 		s := x.Lookup(n.Epoch, n.MSN)
 		if o := x.Open; s == nil && o != nil && o.Epoch == n.Epoch && o.MSN == n.MSN {
 			s = o
 		}
-		if s == nil || s.MP4 == nil || n.Number >= uint64(len(s.Parts)) || len(s.MP4.Chunks) <= int(n.Number) {
-			return nil
-		}
-		return &Media{Chunks: s.MP4.Chunks[n.Number : n.Number+1], Size: s.Parts[n.Number].Size}
+		return s.part(n.Number)
 	case NameInit:
 		for _, i := range x.Inits {
 			if i.Epoch == n.Epoch && uint64(i.Version) == n.Number {
@@ -149,6 +145,14 @@ func (x *Index) Find(n Name) *Media {
 		}
 	}
 	return nil
+}
+
+// part is the bytes of a part; nil if there is none, or no segment.
+func (s *Segment) part(number uint64) *Media {
+	if s == nil || s.MP4 == nil || number >= uint64(min(len(s.Parts), len(s.MP4.Chunks))) {
+		return nil
+	}
+	return &Media{Chunks: s.MP4.Chunks[number : number+1], Size: s.Parts[number].Size}
 }
 
 // LastMSN is the number of the newest segment; ok is false if there is none.

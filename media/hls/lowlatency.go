@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -128,16 +129,15 @@ func (x *Index) skippable() int {
 // endingBefore counts the listed segments that end so long, or longer, before the
 // end of the playlist.
 func (x *Index) endingBefore(d time.Duration) int {
-	listed := x.Playlist()
 	var rest time.Duration
 	if x.Open != nil {
 		rest = x.Open.Duration
 	}
-	for i := len(listed) - 1; i >= 0; i-- {
+	for i, s := range slices.Backward(x.Playlist()) {
 		if rest >= d {
 			return i + 1
 		}
-		rest += listed[i].Duration
+		rest += s.Duration
 	}
 	return 0
 }

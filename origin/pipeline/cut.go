@@ -194,6 +194,7 @@ func (p *Pipeline) freeze() {
 func (p *Pipeline) begin(start media.Timestamp, discontinuity bool) {
 	changed := p.apply()
 	if p.err != nil {
+		p.open = nil
 		return
 	}
 	spliced := changed
@@ -205,6 +206,10 @@ func (p *Pipeline) begin(start media.Timestamp, discontinuity bool) {
 	}
 	p.video.inSegment, p.audio.inSegment = 0, 0
 	p.splice = nil
+	for _, e := range p.early { // the tables announce a track for them
+		p.event(e)
+	}
+	p.early = nil
 	p.scratch = p.mux.tables(p.scratch[:0])
 	p.open.ts.append(p.scratch)
 }
@@ -214,6 +219,7 @@ func (p *Pipeline) begin(start media.Timestamp, discontinuity bool) {
 func (p *Pipeline) join() {
 	p.scratch = p.mux.flush(p.scratch[:0])
 	if p.apply(); p.err != nil {
+		p.open = nil
 		return
 	}
 	p.scratch = p.mux.tables(p.scratch)
@@ -251,7 +257,7 @@ func (p *Pipeline) apply() (changed bool) {
 func (p *Pipeline) mux1(tr *track, f *frame) {
 	var err error
 	p.scratch, err = p.mux.write(p.scratch[:0], &f.Frame)
-	if errors.Is(err, fmp4.ErrFull) {
+	if errors.Is(err, fmp4.ErrFull) && f.DTS > p.open.partStart {
 		p.closePart(f.DTS)
 		p.scratch, err = p.mux.write(p.scratch[:0], &f.Frame)
 	}

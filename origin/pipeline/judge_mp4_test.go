@@ -65,7 +65,7 @@ func (p probed) sent(typ string) []int64 {
 	return times
 }
 
-// Requirement: S13, S14 (each segment decodes alone behind its initialization
+// Requirement: S13 (each segment decodes alone behind its initialization
 // section; both formats have the same frames at the same times).
 func (r *rig) judgeMP4(segments []string, codecs []string) {
 	r.t.Helper()
@@ -86,6 +86,29 @@ func (r *rig) judgeMP4(segments []string, codecs []string) {
 		}
 	}
 	tool(r.t, "ffmpeg", "-v", "warning", "-xerror", "-i", playlist, "-f", "null", "-")
+	if r.last().PartTarget > 0 {
+		r.judgeParts(codecs)
+	}
+}
+
+// judgeParts: decoding can start at a part that is INDEPENDENT, here the one of the
+// second keyframe of a segment.
+func (r *rig) judgeParts(codecs []string) {
+	r.t.Helper()
+	s := r.all[1]
+	for i, part := range s.Parts {
+		if i == 0 || !part.Independent {
+			continue
+		}
+		init := r.names[hls.Name{Kind: hls.NameInit, Epoch: s.Epoch, Number: uint64(s.Init)}].Chunks[0]
+		name := filepath.Join(r.t.TempDir(), "parts.mp4")
+		r.must(os.WriteFile(name, slices.Concat(init, slices.Concat(s.MP4.Chunks[i:]...)), 0o600))
+		if got := probe1(r.t, name).codecs(); !slices.Equal(got, codecs) {
+			r.t.Errorf("from part %d on decodes %v, want %v", i, got, codecs)
+		}
+		return
+	}
+	r.t.Errorf("none of the parts behind the first of segment %d is independent", s.MSN)
 }
 
 // judged is what hls-parser finds in a playlist.
@@ -143,7 +166,7 @@ func (r *rig) judgePlaylists(most int) {
 	}
 }
 
-// Requirement: S14 (whatever a publisher does, a strict parser takes every
+// LL-HLS (whatever a publisher does, a strict parser takes every
 // playlist; case by case as in the tests that have these names).
 func TestPlaylistsAreValid(t *testing.T) {
 	if testing.Short() {
@@ -210,6 +233,7 @@ func TestPlaylistsAreValid(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			eachMode(t, func(t *testing.T, mode func(*Config)) {
+				t.Helper()
 				r := newRig(t, mode, func(c *Config) { c.Window = 20 })
 				c.play(r)
 				r.judgePlaylists(60)
@@ -353,7 +377,7 @@ func (r *rig) pushForeign(f foreign) {
 	r.p.End()
 }
 
-// Requirement: S12, S13, S14, S18 (what HLS does not have in MPEG-TS it has in
+// Requirement: S12, S13, S18 (what HLS does not have in MPEG-TS it has in
 // fragmented MP4, with low latency and without).
 func TestForeignCodecs(t *testing.T) {
 	const x265 = "-c:v libx265 -preset ultrafast -x265-params log-level=error:keyint=25:min-keyint=25:scenecut=0 -tag:v hvc1 -pix_fmt yuv420p "
@@ -372,6 +396,7 @@ func TestForeignCodecs(t *testing.T) {
 			t.Parallel()
 			f := encodeMP4(t, c.args, c.video, c.audio)
 			eachMode(t, func(t *testing.T, mode func(*Config)) {
+				t.Helper()
 				r := newRig(t, wide, mode)
 				r.pushForeign(f)
 				if len(r.all) != 5 {

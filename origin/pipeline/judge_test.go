@@ -299,7 +299,7 @@ func wantSameMP3(t *testing.T, tags []flv.Tag, whole string) {
 func TestRealRepublish(t *testing.T) {
 	t.Parallel()
 	tags := encode(t, picture25+sine+x264+"-c:a aac -ac 2 -shortest")
-	r := newRig(t, wide)
+	r := newRig(t, wide, lowLatency)
 	tl := timeline.New(timeline.Config{})
 	r.push(tl, tags)
 	cut := slices.IndexFunc(tags, func(tag flv.Tag) bool { return tag.Timestamp > 4321 })
@@ -318,8 +318,12 @@ func TestRealRepublish(t *testing.T) {
 	continuity(t, whole)
 	// Not the null muxer: where a push was cut between a P frame and its B frames,
 	// the P frame is shown no earlier than the first frame of the next push.
-	tool(t, "ffmpeg", "-v", "error", "-xerror", "-i", playlist,
-		"-map", "0:v", "-f", "rawvideo", "-y", "/dev/null", "-map", "0:a", "-f", "s16le", "-y", "/dev/null")
+	parts, _ := r.saveMP4()
+	for _, list := range []string{playlist, parts} {
+		tool(t, "ffmpeg", "-v", "error", "-xerror", "-i", list,
+			"-map", "0:v", "-f", "rawvideo", "-y", "/dev/null", "-map", "0:a", "-f", "s16le", "-y", "/dev/null")
+	}
+	r.judgePlaylists(40)
 	last := map[string]int64{}
 	for _, k := range probe1(t, whole).Packets {
 		if at, ok := last[k.Type]; ok && k.DTS <= at {

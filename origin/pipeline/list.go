@@ -3,6 +3,7 @@ package pipeline
 import (
 	"bytes"
 	"math"
+	"slices"
 	"time"
 
 	"tmms/media"
@@ -66,7 +67,7 @@ func (l *list) init(data []byte) (version uint32) {
 		version = l.lastInit.Version
 	}
 	l.lastInit = &hls.Init{Epoch: l.epoch, Version: version + 1, Data: data}
-	l.inits = append(l.inits[:len(l.inits):len(l.inits)], l.lastInit)
+	l.inits = append(slices.Clip(l.inits), l.lastInit)
 	return l.lastInit.Version
 }
 

@@ -150,7 +150,7 @@ func (m *mux) write(dst []byte, f *tsmux.Frame) ([]byte, error) {
 	}
 	out, err := m.ts.Write(dst, f)
 	if err != nil && m.mp4 != nil {
-		return dst, nil //nolint:nilerr // it is in the other format
+		return dst, nil // it is in the other format
 	}
 	return out, err
 }

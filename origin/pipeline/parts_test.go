@@ -166,7 +166,7 @@ func (r *rig) frames(num, den, n, gop int) {
 	}
 }
 
-// Requirement: S14 (LL-HLS: the part target is the fewest whole frames that last
+// LL-HLS (LL-HLS: the part target is the fewest whole frames that last
 // as long as is wanted, and what the parts last of it).
 func TestPartTarget(t *testing.T) {
 	for _, c := range []struct {
@@ -249,7 +249,7 @@ func TestPartTarget(t *testing.T) {
 	})
 }
 
-// Requirement: S14 (a part is published with the frame behind it, the last of a
+// LL-HLS (a part is published with the frame behind it, the last of a
 // segment with the keyframe that cuts; INDEPENDENT where one starts with a keyframe).
 func TestPartsArePublishedAsTheyEnd(t *testing.T) {
 	r := newRig(t, lowLatency)

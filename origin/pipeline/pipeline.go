@@ -40,11 +40,9 @@ package pipeline
 import (
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"tmms/media"
-	"tmms/media/flv"
 	"tmms/media/hls"
 	"tmms/media/mpegts"
 	"tmms/media/tsmux"
@@ -76,7 +74,9 @@ type Pipeline struct {
 	firstDTS     media.Timestamp // of the first segment
 	probe        probe
 	run          run
-	scratch      []byte // TS packets on their way to the segment
+	scratch      []byte  // TS packets on their way to the segment
+	tag          []byte  // the last event
+	early        []event // from before the first segment
 	dropped      uint64
 	err          error // final
 }
@@ -116,8 +116,9 @@ func (p *Pipeline) StartRun(wall time.Time) {
 }
 
 // Write takes the next packet of the log, with corrected DTS, and the wall
-// clock time at which it came. Its body is only used during the call. Metadata
-// and tracks other than the first are ignored, frames that cannot be used are
+// clock time at which it came. Its body is only used during the call. A data
+// message that tells of an event, such as onCuePoint, becomes timed metadata.
+// Tracks other than the first are ignored, frames that cannot be used are
 // dropped and counted. An error wraps [ErrUnsupported] and is final, or is
 // [ErrEnded].
 func (p *Pipeline) Write(pkt *media.Packet, wall time.Time) error {
@@ -127,8 +128,10 @@ func (p *Pipeline) Write(pkt *media.Packet, wall time.Time) error {
 	if pkt.Track != 0 {
 		return nil
 	}
+	if pkt.Type == media.TypeData {
+		p.data(pkt)
+	}
 	if pkt.Type != media.TypeVideo && pkt.Type != media.TypeAudio {
-		p.metadata(pkt)
 		return nil
 	}
 	in, err := tsmux.Read(pkt.Type, pkt.DTS, pkt.Body)
@@ -169,19 +172,6 @@ func (p *Pipeline) track(typ media.Type) *track {
 		return &p.video
 	}
 	return &p.audio
-}
-
-// metadata takes the size of the picture, for a codec whose configuration does
-// not tell.
-func (p *Pipeline) metadata(pkt *media.Packet) {
-	if pkt.Type != media.TypeData {
-		return
-	}
-	if m, ok, err := flv.ParseMetadata(pkt.Body); err == nil && ok {
-		if m.Width >= 1 && m.Height >= 1 && max(m.Width, m.Height) <= math.MaxUint16 {
-			p.mux.width, p.mux.height = int(m.Width), int(m.Height)
-		}
-	}
 }
 
 // configure takes a sequence header.
@@ -269,7 +259,7 @@ func (p *Pipeline) settle() {
 // take puts a frame into the segment that it belongs to.
 func (p *Pipeline) take(f *frame) {
 	tr := p.track(f.Type)
-	if tr.typ == media.TypeVideo && tr.needKey && !f.Key {
+	if p.err != nil || tr.typ == media.TypeVideo && tr.needKey && !f.Key {
 		p.dropped++
 		return
 	}
@@ -294,7 +284,9 @@ func (p *Pipeline) take(f *frame) {
 		p.cut(f, f.DTS)
 	case hole:
 		p.cut(f, p.mediaEnd())
-		p.open.discontinuity = true
+		if p.open != nil {
+			p.open.discontinuity = true
+		}
 	case restart:
 		p.restart(f)
 	}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"tmms/media"
@@ -23,6 +24,7 @@ type segment struct {
 	startsWithKey            bool // the first video frame is a keyframe
 
 	ts, mp4 content
+	events  int // timed metadata, in bytes
 
 	// Of fragmented MP4. A chunk is a part, or a fragment.
 	init            uint32
@@ -85,7 +87,7 @@ func (s *segment) snapshot(epoch, msn uint64, independent bool) *hls.Segment {
 	o := &hls.Segment{
 		Epoch: epoch, MSN: msn, ProgramTime: s.program, Discontinuity: s.discontinuity,
 		Independent: independent || s.startsWithKey, MP4: s.mp4.media(), Init: s.init,
-		Parts: s.parts[:len(s.parts):len(s.parts)],
+		Parts: slices.Clip(s.parts),
 	}
 	for _, p := range o.Parts {
 		o.Duration += p.Duration

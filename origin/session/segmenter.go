@@ -72,6 +72,12 @@ func (s *segmenter) open(run uint32, app *state.App, now time.Time) error {
 	if c == nil || run == 0 { // the epoch's first publisher sends its own
 		return nil
 	}
+	if c.Metadata != nil {
+		s.write(&media.Packet{
+			Run: run, Type: media.TypeData, Kind: media.KindData,
+			DTS: s.writer.Live().LastDTS(), Ingested: now.UnixMicro(), Body: c.Metadata,
+		})
+	}
 	for _, h := range c.Headers {
 		s.write(&media.Packet{
 			Run: run, Type: h.Type, Kind: media.KindConfig, Codec: h.Codec, Track: h.Track,

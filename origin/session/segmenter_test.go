@@ -73,6 +73,30 @@ func TestSegments(t *testing.T) {
 	})
 }
 
+// LL-HLS (the session's part: LL-HLS is made where the app has it on).
+func TestLowLatencySegments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		app := testApp()
+		app.HLS.Enabled, app.HLS.LowLatency = true, true
+		p, _ := g.attach(app, "")
+		p.pictures(t, avcConfig, avcKey, avcDelta, 9)
+		x := g.live().Index()
+		if x == nil || x.PartTarget != 200*time.Millisecond || x.Open == nil || len(x.Open.Parts) == 0 || x.Version < 20 {
+			t.Fatalf("index %+v", x)
+		}
+		for _, s := range x.Segments {
+			if s.TS == nil || s.MP4 == nil || len(s.Parts) != 10 {
+				t.Errorf("segment %+v", s)
+			}
+		}
+		if _, err := x.Reached(x.NextMSN(), len(x.Open.Parts)-1); err != nil {
+			t.Error(err)
+		}
+		p.Detach(errGone)
+	})
+}
+
 func TestSegmentsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t)
