@@ -35,7 +35,7 @@ func TestPublish(t *testing.T) {
 			c.send(media.TypeVideo, 0, want[3])
 			c.send(media.TypeAudio, 10, want[4])
 			for i, e := range entries(n.waitPackets("test", 5)) {
-				if e.body != want[i] {
+				if i > 0 && e.body != want[i] { // the metadata is made anew
 					t.Errorf("packet %d has a body of %d bytes that is not what was pushed", i, len(e.body))
 				}
 			}
@@ -220,8 +220,8 @@ func TestAccept(t *testing.T) {
 	n.Accept(h)
 	c.ready()
 	c.send(media.TypeAudio, 20, audioFrame)
-	list := entries(n.waitPackets("test", 3))
-	if len(list) != 3 || list[0].body != audioConfig || list[2].DTS != 20 {
+	list := entries(n.waitPackets("test", 4))
+	if len(list) != 4 || list[1].body != audioConfig || list[3].DTS != 20 {
 		t.Errorf("log %v", list)
 	}
 	c.quit()

@@ -73,12 +73,15 @@ func (c *conn) lend(ctx context.Context) error {
 		}
 		select {
 		case <-w.done:
+		case <-c.departs():
+			stop()
+			<-w.done
 		case <-ctx.Done():
 			stop()
 			<-w.done
 		}
 		c.plug(w.nc)
-		if err = w.settle(ctx); err != nil || errors.Is(w.ended, ErrSilence) {
+		if err = w.settle(ctx); err != nil || errors.Is(w.ended, ErrSilence) || c.toDepart() {
 			return err
 		}
 	}
