@@ -34,7 +34,7 @@ func (s *Server) Drain(ctx context.Context) {
 }
 
 // ask tells the connection that it is to leave; its goroutine, which may be
-// reading, looks at once.
+// reading, looks at once, and Sockets gives the socket back with the next byte.
 func (c *conn) ask() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,14 +52,6 @@ func (c *conn) toDepart() bool {
 	default:
 		return false
 	}
-}
-
-// departs is what wakes a goroutine that waits, when there is something to do.
-func (c *conn) departs() <-chan struct{} {
-	if c.leaving {
-		return nil
-	}
-	return c.asked
 }
 
 // depart asks the peer to reconnect, once it is to leave; the error ends a

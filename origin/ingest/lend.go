@@ -73,9 +73,6 @@ func (c *conn) lend(ctx context.Context) error {
 		}
 		select {
 		case <-w.done:
-		case <-c.departs():
-			stop()
-			<-w.done
 		case <-ctx.Done():
 			stop()
 			<-w.done
@@ -134,6 +131,9 @@ func (w *lent) OnData(s Socket, b []byte) (more bool) {
 	rest, ev, err := c.consume(b)
 	if err != nil || ev.Kind != rtmp.EventNone {
 		w.err, w.event, w.rest = err, ev, append([]byte(nil), rest...)
+		return false
+	}
+	if c.toDepart() { // the goroutine asks the peer to
 		return false
 	}
 	out := c.rtmp.Output()
