@@ -39,6 +39,10 @@ type Deps struct {
 	// PublishAt names an address, HOST:PORT, of a node that takes publishers, for
 	// those who are refused; nil or "": none is known. It must not block.
 	PublishAt func() string
+	// PlayAt names an address, HOST:PORT, of another node that plays RTMP, for
+	// players that Drain asks to reconnect; nil or "": where they are connected to.
+	// It must not block.
+	PlayAt func() string
 	// TLS has the certificates and versions of RTMPS and HTTPS; needed for them.
 	TLS *tls.Config
 	// Budget bounds the unfinished RTMP messages of the process; nil: one of
@@ -103,7 +107,7 @@ func New(cfg Config, deps Deps) (*Edge, error) {
 func (e *Edge) build(cfg Config, deps Deps) (err error) {
 	e.rtmp = rtmp.NewServer(rtmp.Config{
 		Apps: deps.Apps, Gate: e.gate, Budget: deps.Budget, Flush: cfg.Flush, Publish: deps.Publish,
-		PublishAt: deps.PublishAt, Log: deps.Log,
+		PublishAt: deps.PublishAt, PlayAt: deps.PlayAt, Log: deps.Log,
 	})
 	e.web, err = web.NewServer(web.Config{
 		Hub: deps.Hub, Apps: deps.Apps, Gate: e.gate, Flush: cfg.Flush, Log: deps.Log,
@@ -233,7 +237,7 @@ func (e *Edge) Close() error {
 const drainPoll = 20 * time.Millisecond
 
 // Drain stops accepting and asks every viewer to leave, each where a message
-// ends; HLS viewers are told to come by another connection. It returns when the
+// ends; RTMP players that can reconnect have media.ReconnectTimeout for it. HLS viewers are told to come by another connection. It returns when the
 // streaming viewers are gone, or with ctx's error.
 func (e *Edge) Drain(ctx context.Context) error {
 	e.gate.Drain()

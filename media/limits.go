@@ -11,6 +11,9 @@ const (
 	MaxMessageVideo = 8 << 20
 	// MaxMessageData bounds one metadata (AMF data) message.
 	MaxMessageData = 256 << 10
+	// MaxMetadata bounds the onMetaData that viewers get, with what the session
+	// says itself; each viewer that joins is sent it. Real ones have 1 KiB.
+	MaxMetadata = 16 << 10
 	// MaxMessageCommand bounds one AMF command message.
 	MaxMessageCommand = 64 << 10
 	// MaxMessageControl bounds one protocol control message; the largest real one has 18 bytes.
@@ -52,6 +55,10 @@ const (
 	// asks without reading is closed.
 	MaxControlOutput = 64 << 10
 
+	// MaxFourCCs bounds the codecs that a peer may announce in one list or map;
+	// Enhanced RTMP v2 names eleven.
+	MaxFourCCs = 64
+
 	// MaxAMFDepth and MaxAMFNodes bound one AMF value.
 	MaxAMFDepth = 32
 	MaxAMFNodes = 4096
@@ -92,8 +99,12 @@ const (
 	MaxTimedMetadata = 32 << 10
 	// MaxHeldMetadata bounds the tags that wait for their track to be announced.
 	MaxHeldMetadata = 16
-	// MaxTracks bounds the tracks of one stream.
-	MaxTracks = 8
+	// MaxPublishedTracks bounds the tracks of one type in a stream: ids 0 to 7.
+	// Encoders that send several pictures send five.
+	MaxPublishedTracks = 8
+	// MaxTracks bounds the track ids of packets: those that are published, and
+	// above them one each for what lies beside a codec configuration, see [BesideTrack].
+	MaxTracks = 2 * MaxPublishedTracks
 
 	// MaxStreamsPerNode bounds the feeds that a node holds at once.
 	MaxStreamsPerNode = 20000
@@ -160,6 +171,9 @@ const (
 	BudgetRetry = 50 * time.Millisecond
 	// PauseTimeout bounds how long a player may stay paused.
 	PauseTimeout = 10 * time.Minute
+	// ReconnectTimeout is the drain time: how long an RTMP peer that was asked to
+	// reconnect may stay, for its new connection and the next keyframe.
+	ReconnectTimeout = 5 * time.Second
 	// WaitTimeout bounds how long an RTMP player waits for a publisher.
 	WaitTimeout = 60 * time.Second
 )

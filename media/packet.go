@@ -50,6 +50,12 @@ const (
 // TrackID tells tracks of one type apart; 0 is the default track.
 type TrackID uint8
 
+// BesideTrack is the id of packets that say something about a track beside its
+// codec configuration, and stay in force as that does: colour metadata, the
+// layout of channels. It keeps the two apart where there is one configuration
+// for each id. t is below [MaxPublishedTracks].
+func BesideTrack(t TrackID) TrackID { return t + MaxPublishedTracks }
+
 // PacketID is the identity that the owner gives to a packet. It is unchanged
 // through every relay: the order, dedupe and resume key of the stream.
 type PacketID struct {

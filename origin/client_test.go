@@ -278,13 +278,17 @@ type client struct {
 
 func newClient(t *testing.T, nc net.Conn, url string, order rtmp.Order) *client {
 	t.Helper()
-	u, err := rtmp.ParseURL(url)
-	if err != nil {
+	return newClientWith(t, nc, rtmp.ClientConfig{Role: rtmp.RolePublish, Order: order}, url)
+}
+
+func newClientWith(t *testing.T, nc net.Conn, cfg rtmp.ClientConfig, url string) *client {
+	t.Helper()
+	var err error
+	if cfg.URL, err = rtmp.ParseURL(url); err != nil {
 		t.Fatal(err)
 	}
 	c := &client{
-		t: t, nc: nc, events: make(chan rtmp.Event, 1024), out: make(chan []byte, 65536),
-		rtmp: rtmp.NewClientConn(rtmp.ClientConfig{URL: u, Role: rtmp.RolePublish, Order: order}),
+		t: t, nc: nc, events: make(chan rtmp.Event, 1024), out: make(chan []byte, 65536), rtmp: rtmp.NewClientConn(cfg),
 	}
 	stopped := make(chan struct{})
 	c.quit = sync.OnceFunc(func() {
@@ -300,11 +304,16 @@ func newClient(t *testing.T, nc net.Conn, url string, order rtmp.Order) *client 
 
 func dial(t *testing.T, addr, url string, order rtmp.Order) *client {
 	t.Helper()
+	return dialWith(t, addr, rtmp.ClientConfig{Role: rtmp.RolePublish, Order: order}, url)
+}
+
+func dialWith(t *testing.T, addr string, cfg rtmp.ClientConfig, url string) *client {
+	t.Helper()
 	nc, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newClient(t, nc, url, order)
+	return newClientWith(t, nc, cfg, url)
 }
 
 func (c *client) write(stopped <-chan struct{}) {

@@ -200,8 +200,8 @@ func TestBudget(t *testing.T) {
 				c.quit()
 			}
 			time.Sleep(time.Second)
-			if k := n.live("hungry").Packets(); k != 1 {
-				n.t.Errorf("%d packets once there is room, want 1", k)
+			if k := n.live("hungry").Packets(); k != 2 { // with the metadata
+				n.t.Errorf("%d packets once there is room, want 2", k)
 			}
 			hungry.quit()
 		})
@@ -289,7 +289,7 @@ func TestMaxPending(t *testing.T) {
 		}
 		publisher.send(media.TypeAudio, 0, audioFrame)
 		synctest.Wait()
-		if n.live("test").Packets() != 1 {
+		if n.live("test").Packets() != 2 { // with the metadata
 			t.Error("the publisher was closed")
 		}
 	})

@@ -39,6 +39,9 @@ type Deps struct {
 	PlayAt func() string
 	// WatchAt is PlayAt for HTTP.
 	WatchAt func() string
+	// PublishAt names an address, HOST:PORT, of another node that takes publishers,
+	// for those that Drain asks to reconnect; nil or "": where they are connected to.
+	PublishAt func() string
 }
 
 // errDeps refuses Deps with holes.
@@ -72,7 +75,8 @@ func New(cfg Config, deps Deps) (*Origin, error) {
 	server, err := ingest.New(cfg.Ingest, ingest.Deps{
 		Sessions: sessions, Apps: deps.Apps, Forward: deps.Forward, Placements: deps.Placements,
 		Sockets: deps.Sockets, Budget: deps.Budget, PlayAt: deps.PlayAt, WatchAt: deps.WatchAt,
-		Log: deps.Log, Now: deps.Now,
+		PublishAt: deps.PublishAt,
+		Log:       deps.Log, Now: deps.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -111,12 +115,17 @@ func (o *Origin) Accept(h Handover) { o.server.Accept(h) }
 // done, Drain or Run ends; then it returns nil. For nodes without an edge.
 func (o *Origin) Serve(ctx context.Context, ln net.Listener) error { return o.server.Serve(ctx, ln) }
 
-// Drain stops to accept and closes the publishers, forwarded ones too, whose
-// streams go to their grace. It returns when they are closed, or with ctx's error.
+// Drain stops to accept and empties the node of publishers. In a cluster the
+// streams lose their owner first, and go on where their publishers come to. Those
+// that can reconnect are asked to, and have media.ReconnectTimeout for it; others,
+// and forwarded ones, are closed. What is left of streams goes to the grace. It
+// returns when the publishers are gone, or with ctx's error.
 func (o *Origin) Drain(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		o.sessions.Leave(ctx)
+		o.server.Drain(ctx)
 		o.pushes.close(ingest.ErrDraining)
 		o.server.Close(ingest.ErrDraining)
 	}()

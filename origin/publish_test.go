@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"tmms/media"
 	"tmms/media/amf0"
 	"tmms/media/rtmp"
+	"tmms/origin/ingest"
 )
 
 // CASES: fc-order (the orders of ffmpeg, OBS and GStreamer).
@@ -35,7 +37,7 @@ func TestPublish(t *testing.T) {
 			c.send(media.TypeVideo, 0, want[3])
 			c.send(media.TypeAudio, 10, want[4])
 			for i, e := range entries(n.waitPackets("test", 5)) {
-				if e.body != want[i] {
+				if i > 0 && e.body != want[i] { // the metadata is made anew
 					t.Errorf("packet %d has a body of %d bytes that is not what was pushed", i, len(e.body))
 				}
 			}
@@ -220,8 +222,8 @@ func TestAccept(t *testing.T) {
 	n.Accept(h)
 	c.ready()
 	c.send(media.TypeAudio, 20, audioFrame)
-	list := entries(n.waitPackets("test", 3))
-	if len(list) != 3 || list[0].body != audioConfig || list[2].DTS != 20 {
+	list := entries(n.waitPackets("test", 4))
+	if len(list) != 4 || list[1].body != audioConfig || list[3].DTS != 20 {
 		t.Errorf("log %v", list)
 	}
 	c.quit()
@@ -319,5 +321,54 @@ func TestDrain(t *testing.T) {
 	n.Accept(originHandover{Conn: b, RTMP: rtmp.NewServerConn(rtmp.ServerConfig{}), Request: &rtmp.Request{}})
 	if _, err := a.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("a connection handed over to a drained origin reads %v, want EOF", err)
+	}
+}
+
+// CASES: ertmp-reconnect. Publishers that can reconnect are asked to and publish on;
+// those that do not go are closed after the drain time, the others at once.
+func TestDrainAsksPublishersToReconnect(t *testing.T) {
+	for _, sockets := range []ingest.Sockets{nil, readers{}} {
+		t.Run(fmt.Sprintf("ertmp-reconnect %T", sockets), func(t *testing.T) {
+			n := newNode(t, func(c *setup) { c.sockets = sockets })
+			addr := n.listen()
+			able := func(stream string) *client {
+				return dialWith(t, addr, rtmp.ClientConfig{Role: rtmp.RolePublish, Caps: rtmp.CapsReconnect}, "rtmp://h/live/"+stream)
+			}
+			old, stays, goes := dial(t, addr, "rtmp://h/live/old", rtmp.OrderFFmpeg).ready(), able("stays").ready(), able("goes").ready()
+			for stream, c := range map[string]*client{"old": old, "stays": stays, "goes": goes} {
+				n.waitPackets(stream, c.publish(0, 1000))
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+			defer cancel()
+			began, drained := time.Now(), make(chan error, 1)
+			go func() { drained <- n.Drain(ctx) }()
+			waitFor(t, "the drain", func() bool {
+				nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+				if err == nil {
+					nc.Close()
+				}
+				return err != nil
+			})
+			old.do(func(rc *rtmp.ClientConn) {
+				rc.Publish(rtmp.Message{Type: media.TypeAudio, Timestamp: 1000, Body: []byte(audioFrame)})
+			})
+			old.closed()
+			for _, c := range []*client{stays, goes} {
+				c.send(media.TypeAudio, 1000, audioFrame) // a lent socket comes back with what comes
+				ev := <-c.events
+				if ev.Kind != rtmp.EventReconnect || ev.Status.TcURL != "rtmp://h/live" {
+					t.Fatalf("event %v with %+v, want a request to reconnect", ev.Kind, ev.Status)
+				}
+			}
+			goes.quit()
+			n.waitPackets("stays", 79+stays.publish(1000, 1000)-3) // it goes on meanwhile
+			stays.closed()
+			if lasted := time.Since(began); lasted < media.ReconnectTimeout {
+				t.Errorf("closed after %v, want %v", lasted, media.ReconnectTimeout)
+			}
+			if err := <-drained; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

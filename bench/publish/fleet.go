@@ -12,7 +12,6 @@ import (
 
 	"tmms/bench/rawsock"
 	"tmms/bench/signal"
-	"tmms/media"
 	"tmms/media/rtmp"
 )
 
@@ -44,7 +43,7 @@ func (f Fleet) Validate() error {
 	case f.Batch < fleetTick || f.Batch > time.Second:
 		return fmt.Errorf("publish: batch %v is not in 5ms..1s", f.Batch)
 	}
-	return f.Signal.Validate()
+	return f.Config.Validate()
 }
 
 // Name is the URL of the stream i of n, counted from 0.
@@ -102,6 +101,7 @@ type member struct {
 	url    string
 	fd     int
 	conn   *rtmp.ClientConn
+	form   Form
 	source *signal.Source
 	start  time.Time
 	taken  time.Time // when the server last took something, or nothing waited
@@ -135,16 +135,18 @@ func (r *fleetRun) dialAll(ctx context.Context, cancel context.CancelCauseFunc) 
 }
 
 func (r *fleetRun) dial(ctx context.Context, url string) (*member, error) {
-	p, err := connect(ctx, Config{URL: url, Signal: r.cfg.Signal})
+	cfg := r.cfg.Config
+	cfg.URL = url
+	p, err := connect(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	p.headers(r.cfg.Signal)
+	p.headers(cfg)
 	fd, err := rawsock.Take(p.c)
 	if err != nil {
 		return nil, fmt.Errorf("publish: %s: %w", url, err)
 	}
-	return &member{url: url, fd: fd, conn: p.conn, source: p.source}, nil
+	return &member{url: url, fd: fd, conn: p.conn, form: cfg.Form, source: p.source}, nil
 }
 
 func (r *fleetRun) add(m *member) {
@@ -212,7 +214,7 @@ func (r *fleetRun) visit(slot []*member) error {
 func (r *fleetRun) send(m *member, now time.Time) error {
 	for due := m.source.Due(); !m.start.Add(due).After(now); due = m.source.Due() {
 		f := m.source.Next(m.start.Add(due))
-		m.conn.Publish(rtmp.Message{Type: f.Type, Timestamp: uint32(f.Due.Milliseconds()), Body: f.Body})
+		m.form.publish(m.conn, rtmp.Message{Type: f.Type, Timestamp: uint32(f.Due.Milliseconds()), Body: f.Body})
 		r.tally.Messages++
 	}
 	if out := m.conn.Output(); len(out) > 0 {
@@ -239,13 +241,4 @@ func (r *fleetRun) send(m *member, now time.Time) error {
 		return net.ErrClosed
 	}
 	return nil
-}
-
-// headers queues the sequence headers of the stream's tracks.
-func (p *publisher) headers(cfg signal.Config) {
-	video, audio := signal.Headers()
-	p.conn.Publish(rtmp.Message{Type: media.TypeVideo, Body: video})
-	if !cfg.NoAudio {
-		p.conn.Publish(rtmp.Message{Type: media.TypeAudio, Body: audio})
-	}
 }

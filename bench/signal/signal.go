@@ -116,6 +116,12 @@ func (s *Source) Due() time.Duration {
 	return min(video, audio)
 }
 
+// AtKey tells that the frame that Next returns is a keyframe.
+func (s *Source) AtKey() bool {
+	video, audio := s.due()
+	return video <= audio && s.videos%int64(s.cfg.GOP) == 0
+}
+
 // due is when the next frame of each track is due.
 func (s *Source) due() (video, audio time.Duration) {
 	video = time.Duration(s.videos) * time.Second / time.Duration(s.cfg.FPS)

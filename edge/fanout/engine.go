@@ -6,6 +6,7 @@ import (
 
 	"tmms/cluster/relay"
 	"tmms/media"
+	"tmms/media/flv"
 )
 
 // Tick is the step of the flush: T is a multiple of it.
@@ -109,6 +110,9 @@ type Options struct {
 	// FlushLimit is how far T may stretch while the loop has too much to do; 0 or
 	// less than Flush: not at all.
 	FlushLimit time.Duration
+	// Takes are the codecs that an RTMP player has announced by FourCC; it is sent
+	// no stream with others. Codecs with a legacy header need no announcement.
+	Takes flv.FourCCs
 }
 
 // Attach puts the viewer into the stream. If the stream has a keyframe the
@@ -127,7 +131,7 @@ func (e *Engine) Attach(v *Viewer, conn Conn, sink Sink, opt Options, now time.D
 		return fmt.Errorf("fanout: %s: %w, the limit is %d", opt.Key, ErrTooManyWaiting, e.max)
 	}
 	queued := v.flags & flagQueued
-	*v = Viewer{conn: conn, sink: sink, flags: queued, since: e.now}
+	*v = Viewer{conn: conn, sink: sink, flags: queued, takes: opt.Takes, since: e.now}
 	c := e.class(opt.Flush, max(opt.Flush, opt.FlushLimit))
 	slot := c.next()
 	if ok {
@@ -168,7 +172,7 @@ func (e *Engine) Each(f func(*Viewer) bool) {
 }
 
 // StopAll asks every viewer that is there to leave, see [Viewer.Stop], some in
-// each of the next ticks.
+// each of the next ticks. A sink that is a [Leaver] may do it by itself.
 func (e *Engine) StopAll() {
 	e.leaving = make([]*Viewer, 0, e.viewers)
 	e.Each(func(v *Viewer) bool {
@@ -182,7 +186,12 @@ func (e *Engine) StopAll() {
 func (e *Engine) stopSome() {
 	some := e.leaving[:min(len(e.leaving), leaveBatch)]
 	for _, v := range some {
-		v.Stop()
+		if v.bucket == nil {
+			continue
+		}
+		if l, ok := v.sink.(Leaver); !ok || !l.AskToLeave() {
+			v.Stop()
+		}
 	}
 	clear(some)
 	if e.leaving = e.leaving[len(some):]; len(e.leaving) == 0 {

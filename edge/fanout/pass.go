@@ -24,6 +24,7 @@ func (p *pass) begin(ch *channel) {
 	ended := ch.live.State() == relay.StateEnded
 	p.final = ch.view.advance() && ended
 	p.head = ch.view.log.Head()
+	ch.screen()
 	ch.head, ch.final = p.head, p.final
 	if n := ch.view.resets.Load(); n != ch.resets {
 		ch.engine.stats.skips.Add((n - ch.resets) * int64(ch.viewers))
@@ -106,7 +107,7 @@ func (v *Viewer) care(p *pass) {
 func (v *Viewer) due() bool {
 	if v.flags&(flagControl|flagLeaving) != 0 && v.flags&flagMid == 0 {
 		if v.flags&flagLeaving != 0 {
-			v.leave(ErrStopped)
+			v.leave(v.stopReason())
 			return false
 		}
 		if !v.control() {

@@ -6,6 +6,7 @@ import (
 
 	"tmms/cluster/relay"
 	"tmms/media"
+	"tmms/media/flv"
 )
 
 // stream is a loop's share of a stream: it holds the feed while it has channels.
@@ -76,9 +77,10 @@ type channel struct {
 	format  Format
 	buckets []*bucket // by slot; nil where there is no viewer
 	viewers int
-	resets  int64 // of view, as last seen
-	head    int64 // of the view's log, and
-	final   bool  // whether nothing will follow it, as of the last pass
+	resets  int64       // of view, as last seen
+	head    int64       // of the view's log, and
+	final   bool        // whether nothing will follow it, as of the last pass
+	needs   flv.FourCCs // as of the last screen
 }
 
 // place opens the view if need be and finds a place for a viewer in it.

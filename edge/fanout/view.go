@@ -41,6 +41,7 @@ type view struct {
 	src   bytelog.Reader // guarded by mu: the next entry to convert
 	last  mark           // guarded by mu: the newest group seen
 	frame bool           // guarded by mu: that group's first frame was seen
+	needs needs          // RTMP only, as the others need no announcement
 	ts    *ts            // guarded by mu but for ts.empty: nil but for TS
 }
 
@@ -65,6 +66,9 @@ func newView(live *relay.Live, f Format, j relay.Join) *view {
 // start makes the FLV log's join point j the view's next entry.
 func (v *view) start(j relay.Join) {
 	v.src = v.live.Log().Reader(j.Offset)
+	if v.format == RTMP {
+		v.needs.begin(j)
+	}
 	var breaks []byte
 	if v.ts != nil {
 		v.ts.begin(v, j)
@@ -120,6 +124,9 @@ func (v *view) append(e *bytelog.Entry, raw []byte) {
 	if v.ts != nil {
 		v.ts.append(v, e, raw)
 		return
+	}
+	if v.format == RTMP {
+		v.needs.note(e, raw)
 	}
 	b := v.log.Reserve(v.format.size(e, raw))
 	v.format.append(b[:0], e, raw)

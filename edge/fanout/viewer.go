@@ -5,6 +5,7 @@ import (
 
 	"tmms/cluster/relay"
 	"tmms/media"
+	"tmms/media/flv"
 )
 
 // Conn is what the fan-out needs of a connection; *reactor.Conn is one.
@@ -36,6 +37,13 @@ type Sink interface {
 	OnLeave(reason error)
 }
 
+// Leaver is a Sink whose peer can be asked to leave by itself.
+type Leaver interface {
+	// AskToLeave does so, and sees to it that the viewer leaves within a time of
+	// the sink's own; false: the viewer has to be stopped.
+	AskToLeave() bool
+}
+
 // flag bits of a viewer.
 const (
 	flagJoined  uint16 = 1 << iota // has a cursor
@@ -57,6 +65,7 @@ const flagsCare = flagBlocked | flagControl | flagLeaving | flagLate | flagBehin
 type Viewer struct {
 	// What each flush looks at, together.
 	flags  uint16
+	takes  flv.FourCCs
 	shift  int32   // ms taken off the clock by skips
 	cursor int64   // absolute offset in the channel's log
 	prefix *prefix // being sent; nil: done
@@ -90,7 +99,7 @@ func (v *Viewer) Options() Options {
 	ch := v.bucket.channel
 	return Options{
 		Key: ch.stream.key, Format: ch.format, Latency: ch.stream.latency,
-		Flush: ch.class.interval, FlushLimit: ch.class.limit,
+		Flush: ch.class.interval, FlushLimit: ch.class.limit, Takes: v.takes,
 	}
 }
 
@@ -213,6 +222,10 @@ func (v *Viewer) enter(ch *channel, slot int, j relay.Join) bool {
 	ch.add(v, slot)
 	if ch.view.empty() {
 		v.leave(ErrNotCarried)
+		return true
+	}
+	if missing := ch.view.missing(v.takes); missing != 0 {
+		v.leave(&CodecError{Missing: missing})
 		return true
 	}
 	v.cursor, v.shift, v.since = off, 0, e.now

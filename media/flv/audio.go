@@ -81,19 +81,28 @@ func audioCodec(format byte) (codec media.Codec, rate int) {
 	return media.CodecUnknown, 0
 }
 
+// openExAudio reads the header of an Enhanced RTMP v2 audio body up to its first track.
+func openExAudio(body []byte) (h exHeader, err error) {
+	h = exHeader{body: body, packet: exPacket(body[0] & 0x0F).audio(), at: 1, isAudio: true}
+	if err = h.skipModEx(); err != nil {
+		return h, err
+	}
+	return h, h.readTrack()
+}
+
 // describeExAudio reads an Enhanced RTMP v2 audio body.
 func describeExAudio(body []byte) (Info, error) {
-	h := exHeader{body: body, packet: exPacket(body[0] & 0x0F).audio(), at: 1, isAudio: true}
-	if err := h.skipModEx(); err != nil {
+	h, err := openExAudio(body)
+	if err != nil {
 		return Info{}, err
 	}
-	if err := h.readTrack(); err != nil {
-		return Info{}, err
-	}
-	info := Info{
-		Codec: fourCCAudio(h.fourCC), Kind: media.KindData,
-		Track: h.track, Nano: h.nano, Payload: h.payload,
-	}
+	return h.audio(), nil
+}
+
+// audio describes the track at hand.
+func (h *exHeader) audio() Info {
+	info := h.info()
+	info.Codec, info.Kind = fourCCAudio(h.fourCC), media.KindData
 	switch h.packet {
 	case exSequenceStart:
 		info.Kind = media.KindConfig
@@ -101,9 +110,11 @@ func describeExAudio(body []byte) (Info, error) {
 		info.Kind, info.Payload = media.KindEnd, nil
 	case exCodedFrames:
 		info.Kind = media.KindAudio
+	case exMetadata:
+		info.Beside = true
 	default:
 	}
-	return info, nil
+	return info
 }
 
 // fourCCAudio maps an Enhanced RTMP audio FourCC.

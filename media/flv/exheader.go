@@ -30,14 +30,17 @@ func (p exPacket) audio() exPacket {
 		return p
 	case 4:
 		return exMetadata
-	case 5:
+	case audioMultitrack:
 		return exMultitrack
 	default:
 		return exReserved
 	}
 }
 
-// Multitrack types (AvMultitrackType).
+// audioMultitrack is exMultitrack as an AudioPacketType.
+const audioMultitrack = 5
+
+// Multitrack types (AvMultitrackType); 1 is ManyTracks.
 const (
 	oneTrack             = 0
 	manyTracksManyCodecs = 2
@@ -61,6 +64,8 @@ type exHeader struct {
 	at      int // what is read of body
 	packet  exPacket
 	isAudio bool
+	multi   bool // there is a multitrack header, of this kind
+	kind    byte
 
 	nano    uint32
 	fourCC  [4]byte
@@ -121,29 +126,45 @@ func (h *exHeader) readTrack() error {
 		if err := h.readFourCC(); err != nil {
 			return err
 		}
-		h.payload = h.body[h.at:]
+		h.payload, h.at = h.body[h.at:], len(h.body)
 		return nil
 	}
 	if err := h.need("multitrack header", 1); err != nil {
 		return err
 	}
-	kind := h.body[h.at] >> 4
+	h.multi = true
+	h.kind = h.body[h.at] >> 4
 	h.setPacket(h.body[h.at])
 	h.at++
-	if kind > manyTracksManyCodecs || h.packet == exMultitrack || h.packet == exModEx {
+	if h.kind > manyTracksManyCodecs || h.packet == exMultitrack || h.packet == exModEx {
 		return fmt.Errorf("%w: multitrack type %d around packet type %d: % x",
-			ErrMalformed, kind, h.packet, head(h.body))
+			ErrMalformed, h.kind, h.packet, head(h.body))
 	}
-	if err := h.readFourCC(); err != nil { // in the header or in the first track: the same place
-		return err
+	if h.kind != manyTracksManyCodecs {
+		if err := h.readFourCC(); err != nil {
+			return err
+		}
+	}
+	return h.nextTrack()
+}
+
+// more tells that another track follows.
+func (h *exHeader) more() bool { return h.multi && h.kind != oneTrack && h.at < len(h.body) }
+
+// nextTrack reads one track of a multitrack body.
+func (h *exHeader) nextTrack() error {
+	if h.kind == manyTracksManyCodecs {
+		if err := h.readFourCC(); err != nil {
+			return err
+		}
 	}
 	if err := h.need("track id", 1); err != nil {
 		return err
 	}
 	h.track = media.TrackID(h.body[h.at])
 	h.at++
-	if kind == oneTrack {
-		h.payload = h.body[h.at:]
+	if h.kind == oneTrack {
+		h.payload, h.at = h.body[h.at:], len(h.body)
 		return nil
 	}
 	if err := h.need("track size", 3); err != nil {
@@ -155,6 +176,7 @@ func (h *exHeader) readTrack() error {
 		return err
 	}
 	h.payload = h.body[h.at : h.at+size]
+	h.at += size
 	return nil
 }
 
@@ -165,4 +187,11 @@ func (h *exHeader) readFourCC() error {
 	copy(h.fourCC[:], h.body[h.at:])
 	h.at += 4
 	return nil
+}
+
+// info is what the header says of the track at hand, but for the kind.
+func (h *exHeader) info() Info {
+	return Info{
+		FourCC: h.fourCC, Track: h.track, Several: h.more(), Nano: h.nano, Payload: h.payload, packet: h.packet,
+	}
 }

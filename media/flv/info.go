@@ -1,6 +1,7 @@
 package flv
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"tmms/media"
@@ -14,9 +15,16 @@ type Info struct {
 	// of sequence. KindData of a video or audio body: a command frame, colour
 	// metadata, a multichannel layout or a packet type unknown here; it goes to
 	// FLV and RTMP viewers as it is, carries no media and starts no group.
-	Kind  media.Kind
-	Track media.TrackID // 0 without a multitrack header; the first track of several
-	CTO   int32         // composition offset in ms, may be negative
+	Kind media.Kind
+	// FourCC is zero with a legacy header.
+	FourCC [4]byte
+	Track  media.TrackID // 0 without a multitrack header; the first track of several
+	// Several: another track follows in the body, see [Tracks].
+	Several bool
+	// Beside: the body says something of its track that stays in force until it is
+	// said anew: colour metadata, or the layout of channels. Kind is KindData then.
+	Beside bool
+	CTO    int32 // composition offset in ms, may be negative
 	// Nano is the part of the timestamp below 1 ms, in ns (Enhanced RTMP v2, ModEx).
 	Nano uint32
 	// Payload is what follows the codec header: the configuration record, or one
@@ -25,6 +33,8 @@ type Info struct {
 	// Rate in Hz and Channels are what a legacy audio header claims, 0 elsewhere.
 	// AAC and MP3 say the truth only in their own headers.
 	Rate, Channels int
+
+	packet exPacket // of an enhanced header
 }
 
 // Describe reads the codec header of a tag body: legacy (FLV 10.1 E.4.2 and
@@ -42,6 +52,18 @@ func Describe(typ media.Type, body []byte) (Info, error) {
 		return Info{Kind: media.KindData, Payload: body}, nil
 	}
 	return Info{}, fmt.Errorf("%w: tag type %d is not audio, video or data", ErrMalformed, typ)
+}
+
+// CodecID is how onMetaData names the codec of an audio or video body, which
+// Describe has read: by the number in a legacy header, or by the FourCC.
+func CodecID(typ media.Type, body []byte, i *Info) uint32 {
+	switch {
+	case i.FourCC != [4]byte{}:
+		return binary.BigEndian.Uint32(i.FourCC[:])
+	case typ == media.TypeVideo:
+		return uint32(body[0] & 0x0F)
+	}
+	return uint32(body[0] >> 4)
 }
 
 // shortBody says that a header needs more bytes than the body has.

@@ -21,6 +21,7 @@ type Metadata struct {
 	// that is not 0 or "", or else by a data rate or a size.
 	HasVideo, HasAudio bool
 	Encoder            string
+	Props              []amf0.Property // all of it, in order
 }
 
 // ParseMetadata reads a data tag body: "onMetaData" and an object or ECMA
@@ -43,8 +44,8 @@ func ParseMetadata(body []byte) (md Metadata, ok bool, err error) {
 		Width: o.Get("width").Float(), Height: o.Get("height").Float(),
 		FrameRate:     o.Get("framerate").Float(),
 		VideoDataRate: o.Get("videodatarate").Float(), AudioDataRate: o.Get("audiodatarate").Float(),
-		SampleRate: o.Get("audiosamplerate").Float(),
-		Encoder:    o.Get("encoder").Text(),
+		SampleRate: o.Get("audiosamplerate").Float(), Props: o.Props,
+		Encoder: o.Get("encoder").Text(),
 	}
 	if md.FrameRate == 0 {
 		md.FrameRate = o.Get("fps").Float()

@@ -101,35 +101,50 @@ func frameKind(frame byte, body []byte) (media.Kind, error) {
 	return 0, fmt.Errorf("%w: video frame type %d is not 1..5: % x", ErrMalformed, frame, head(body))
 }
 
+// openExVideo reads the header of an Enhanced RTMP v2 video body up to its first
+// track. A command frame has none, and no FourCC either: that is command.
+func openExVideo(body []byte) (h exHeader, command bool, err error) {
+	h = exHeader{body: body, packet: exPacket(body[0] & 0x0F), at: 1}
+	if err = h.skipModEx(); err != nil {
+		return h, false, err
+	}
+	if body[0]>>4&0x07 == frameCommand && h.packet != exMetadata {
+		return h, true, nil
+	}
+	return h, false, h.readTrack()
+}
+
 // describeExVideo reads an Enhanced RTMP v2 video body.
 func describeExVideo(body []byte) (Info, error) {
-	frame := body[0] >> 4 & 0x07
-	h := exHeader{body: body, packet: exPacket(body[0] & 0x0F), at: 1}
-	if err := h.skipModEx(); err != nil {
+	h, command, err := openExVideo(body)
+	if err != nil {
 		return Info{}, err
 	}
-	if frame == frameCommand && h.packet != exMetadata {
+	if command {
 		return Info{Kind: media.KindData, Nano: h.nano, Payload: body[h.at:]}, nil
 	}
-	if err := h.readTrack(); err != nil {
-		return Info{}, err
-	}
-	info := Info{Codec: fourCCVideo(h.fourCC), Track: h.track, Nano: h.nano, Payload: h.payload}
-	var err error
+	return h.video()
+}
+
+// video describes the track at hand.
+func (h *exHeader) video() (info Info, err error) {
+	info = h.info()
+	info.Codec = fourCCVideo(h.fourCC)
+	frame := h.body[0] >> 4 & 0x07
 	switch h.packet {
 	case exSequenceStart, exMPEG2TSStart:
 		info.Kind = media.KindConfig
 	case exSequenceEnd:
 		info.Kind, info.Payload = media.KindEnd, nil
 	case exCodedFrames:
-		info.Kind, err = frameKind(frame, body)
+		info.Kind, err = frameKind(frame, h.body)
 		if err == nil && (info.Codec == media.CodecH264 || info.Codec == media.CodecHEVC) {
-			err = info.cutCTO(body)
+			err = info.cutCTO(h.body)
 		}
 	case exCodedFramesX:
-		info.Kind, err = frameKind(frame, body)
+		info.Kind, err = frameKind(frame, h.body)
 	default:
-		info.Kind = media.KindData
+		info.Kind, info.Beside = media.KindData, h.packet == exMetadata
 	}
 	if err != nil {
 		return Info{}, err

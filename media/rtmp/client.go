@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"tmms/media"
+	"tmms/media/flv"
 )
 
 // Role is what a client is for.
@@ -38,6 +39,8 @@ type ClientConfig struct {
 	Order     Order
 	ChunkSize int       // bytes of the chunks that we send, 1 to 0xFFFFFF; 0: 4096
 	FlashVer  string    // "": one that fits the role
+	Caps      Caps      // to be announced (Enhanced RTMP v2)
+	FourCCs   []string  // to be announced as codecs that we take, such as "hvc1"
 	Rand      io.Reader // for the handshake; nil: crypto/rand
 }
 
@@ -73,6 +76,8 @@ type ClientConn struct {
 	received    uint32 // bytes, modulo 2^32
 	ackedIn     uint32 // received when we acknowledged last
 	ackedOut    uint32 // what the server acknowledged last
+	serverCaps  Caps   // what the server announced, with
+	serverCCs   flv.FourCCs
 	window      uint32 // bytes of the server's acknowledgement window
 	sentWindow  uint32
 }
@@ -104,6 +109,10 @@ func (c *ClientConn) Sent(n int) { c.out.sent(n, media.KeepMessageBuffer) }
 
 // Ready reports whether the server accepted to publish or play.
 func (c *ClientConn) Ready() bool { return c.phase == clientReady }
+
+// ServerCaps are what the server says it can do, and the codecs that it takes by
+// FourCC; none before Ready.
+func (c *ClientConn) ServerCaps() (Caps, flv.FourCCs) { return c.serverCaps, c.serverCCs }
 
 // Acked is the sequence number that the server acknowledged last: the bytes it
 // has received, modulo 2^32.

@@ -3,6 +3,7 @@ package rtmp
 import (
 	"tmms/media"
 	"tmms/media/amf0"
+	"tmms/media/flv"
 )
 
 // Transactions of the calls whose answers matter.
@@ -107,6 +108,10 @@ func (c *ClientConn) onStatus(info amf0.Value) Event {
 		return refused(info)
 	}
 	switch info.Get("code").Text() {
+	case codeReconnect:
+		return Event{Kind: EventReconnect, Status: &Status{
+			Code: codeReconnect, Description: info.Get("description").Text(), TcURL: info.Get("tcUrl").Text(),
+		}}
 	case "NetStream.Publish.Start", "NetStream.Play.Start":
 		if c.phase == clientStarting {
 			c.phase = clientReady
@@ -122,6 +127,7 @@ func (c *ClientConn) onStatus(info amf0.Value) Event {
 func (c *ClientConn) answered(cmd *command) {
 	switch {
 	case cmd.transaction == transactionConnect && c.phase == clientConnecting:
+		c.serverCaps, c.serverCCs = Caps(toUint32(cmd.arg(0).Get("capsEx").Float())), fourCCs(cmd.arg(0))
 		c.create()
 	case cmd.transaction == transactionCreate && c.phase == clientCreating:
 		c.streamID = toUint32(cmd.arg(0).Float())
@@ -147,7 +153,30 @@ func (c *ClientConn) setChunkSize() {
 	c.chunkSize = c.cfg.ChunkSize
 }
 
+// connectProps is the command object of connect.
 func (c *ClientConn) connectProps() []amf0.Property {
+	props := c.plainProps()
+	if c.cfg.Caps == 0 && len(c.cfg.FourCCs) == 0 {
+		return props
+	}
+	return append(props, c.announce()...)
+}
+
+// announce is what Enhanced RTMP v2 adds to it.
+func (c *ClientConn) announce() []amf0.Property {
+	var video, audio []string
+	for _, name := range c.cfg.FourCCs {
+		if flv.ParseFourCC(name)&^flv.VideoFourCCs == 0 || name == "*" {
+			video = append(video, name)
+		}
+		if flv.ParseFourCC(name)&^flv.AudioFourCCs == 0 || name == "*" {
+			audio = append(audio, name)
+		}
+	}
+	return capsProps(video, audio, canDecode, c.cfg.Caps)
+}
+
+func (c *ClientConn) plainProps() []amf0.Property {
 	text := func(name, s string) amf0.Property { return amf0.Property{Name: name, Value: amf0.String(s)} }
 	number := func(name string, f float64) amf0.Property {
 		return amf0.Property{Name: name, Value: amf0.Number(f)}

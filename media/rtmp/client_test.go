@@ -185,9 +185,9 @@ func TestClientRefused(t *testing.T) {
 			got = append(got, *ev.Status)
 		}
 		l.run()
-		want := []Status{{"NetStream.Publish.BadName", "taken"}}
+		want := []Status{{Code: "NetStream.Publish.BadName", Description: "taken"}}
 		if role == RolePlay {
-			want = []Status{{"NetStream.Play.StreamNotFound", "no such app"}}
+			want = []Status{{Code: "NetStream.Play.StreamNotFound", Description: "no such app"}}
 		}
 		if !slices.Equal(got, want) || l.client.Ready() {
 			t.Errorf("role %d: %+v", role, got)
@@ -238,7 +238,7 @@ func TestClientAnswers(t *testing.T) {
 	}
 	c.Sent(len(c.Output()))
 	refusal := call(0, "_error", 1, amf0.Null(), statusObject(levelError, "NetConnection.Connect.Rejected", "no"))
-	if ev, _ := feed(refusal); ev.Kind != EventRefused || *ev.Status != (Status{"NetConnection.Connect.Rejected", "no"}) {
+	if ev, _ := feed(refusal); ev.Kind != EventRefused || *ev.Status != (Status{Code: "NetConnection.Connect.Rejected", Description: "no"}) {
 		t.Errorf("event %v", ev)
 	}
 	if ev, _ := feed(call(0, "_error", 9, amf0.Null())); ev.Kind != EventNone {

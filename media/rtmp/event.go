@@ -31,6 +31,9 @@ const (
 	EventRefused
 	// EventEOF: only of a ClientConn: the stream that is played has ended.
 	EventEOF
+	// EventReconnect: only of a ClientConn: the server asks for a new connection, at
+	// Status.TcURL if that is not "", before this one ends.
+	EventReconnect
 )
 
 // Event is what Feed found.
@@ -38,7 +41,7 @@ type Event struct {
 	Kind    EventKind
 	Paused  bool     // EventPause
 	Request *Request // EventPublish, EventPlay
-	Status  *Status  // EventRefused
+	Status  *Status  // EventRefused, EventReconnect
 	Message Message  // EventMessage
 }
 
@@ -46,4 +49,5 @@ type Event struct {
 type Status struct {
 	Code        string // such as "NetStream.Publish.BadName"
 	Description string // for people
+	TcURL       string // EventReconnect: where to
 }

@@ -5,6 +5,7 @@ import (
 
 	"tmms/media"
 	"tmms/media/amf0"
+	"tmms/media/flv"
 )
 
 // ConnectInfo is what the connect command told of the peer. It is immutable.
@@ -13,9 +14,11 @@ type ConnectInfo struct {
 	FlashVer       string
 	PageURL        string
 	SwfURL         string
-	ObjectEncoding int      // 0 or 3
-	FourCCList     []string // Enhanced RTMP v2: codecs that the peer takes
-	CapsEx         uint32   // Enhanced RTMP v2: flags
+	ObjectEncoding int // 0 or 3
+	// FourCCs are the codecs that the peer takes by FourCC, to decode them or to
+	// pass them on (Enhanced RTMP v2); none for one that announces nothing.
+	FourCCs flv.FourCCs
+	Caps    Caps // Enhanced RTMP v2
 }
 
 // Request is what a peer asks to publish or to play. The names are as sent:
@@ -43,33 +46,17 @@ func parseConnect(o amf0.Value) (*ConnectInfo, target, error) {
 		return nil, target{}, err
 	}
 	info := &ConnectInfo{
-		TcURL:      o.Get("tcUrl").Text(),
-		FlashVer:   clip(o.Get("flashVer").Text()),
-		PageURL:    clip(o.Get("pageUrl").Text()),
-		SwfURL:     clip(o.Get("swfUrl").Text()),
-		CapsEx:     toUint32(o.Get("capsEx").Float()),
-		FourCCList: fourCCs(o.Get("fourCcList")),
+		TcURL:    o.Get("tcUrl").Text(),
+		FlashVer: clip(o.Get("flashVer").Text()),
+		PageURL:  clip(o.Get("pageUrl").Text()),
+		SwfURL:   clip(o.Get("swfUrl").Text()),
+		Caps:     Caps(toUint32(o.Get("capsEx").Float())),
+		FourCCs:  fourCCs(o),
 	}
 	if o.Get("objectEncoding").Float() == 3 {
 		info.ObjectEncoding = 3
 	}
 	return info, t, nil
-}
-
-func fourCCs(v amf0.Value) []string {
-	if v.Kind != amf0.KindStrictArray {
-		return nil
-	}
-	var list []string
-	for _, p := range v.Props {
-		if s := p.Value.Text(); s == "*" || len(s) == 4 {
-			list = append(list, s)
-		}
-		if len(list) == media.MaxName {
-			break
-		}
-	}
-	return list
 }
 
 // newRequest makes a request of the name in a publish or play command.

@@ -6,6 +6,7 @@ import (
 
 	"tmms/media"
 	"tmms/media/amf0"
+	"tmms/media/flv"
 )
 
 // command carries out one command. Encoders send them in any order and leave
@@ -53,6 +54,9 @@ func (c *ServerConn) connect(cmd *command) error {
 	reply := statusObject(levelStatus, "NetConnection.Connect.Success", "Connection succeeded.")
 	// We write AMF0 only, whatever the peer would take.
 	reply.Props = append(reply.Props, amf0.Property{Name: "objectEncoding", Value: amf0.Number(0)})
+	if info.Caps != 0 || info.FourCCs != 0 { // old clients have small buffers for what they do not know
+		reply.Props = append(reply.Props, capsProps(flv.VideoNames(), flv.AudioNames(), canForward, ServerCaps)...)
+	}
 	c.result(cmd, amf0.Object(
 		amf0.Property{Name: "fmsVer", Value: amf0.String("FMS/3,0,1,123")},
 		amf0.Property{Name: "capabilities", Value: amf0.Number(31)},

@@ -55,6 +55,45 @@ func (c *ServerConn) EndPlay() {
 	c.leave()
 }
 
+// FailPlay tells a player that what it plays can't go on, with a code such as
+// "NetStream.Play.Failed"; close after sending Output.
+func (c *ServerConn) FailPlay(code, description string) {
+	if c.phase != PhasePlay || c.closed {
+		return
+	}
+	c.resume()
+	c.out.buf = appendUserControl(c.out.buf, userStreamEOF, c.streamID)
+	c.status(c.streamID, levelError, code, description)
+	c.leave()
+}
+
+// Caps are what the peer can do; none before it has connected.
+func (c *ServerConn) Caps() Caps {
+	if c.session == nil {
+		return 0
+	}
+	return c.session.info.Caps
+}
+
+// Reconnect asks the peer to connect anew and, once it has, to leave (Enhanced
+// RTMP v2, Reconnect Request): at address, HOST:PORT, or where it is connected
+// to if that is "". A peer without [CapsReconnect] is not asked: that is false.
+func (c *ServerConn) Reconnect(address, description string) bool {
+	if c.closed || c.Caps()&CapsReconnect == 0 {
+		return false
+	}
+	c.resume()
+	info := statusObject(levelStatus, codeReconnect, description)
+	if at := replaceHost(c.session.info.TcURL, address); at != "" {
+		info.Props = append(info.Props, amf0.Property{Name: "tcUrl", Value: amf0.String(at)})
+	}
+	c.send(0, "onStatus", 0, amf0.Null(), info)
+	return true
+}
+
+// codeReconnect is the code of a request to reconnect.
+const codeReconnect = "NetConnection.Connect.ReconnectRequest"
+
 // asks reports whether a request for phase p waits for a decision.
 func (c *ServerConn) asks(p Phase) bool {
 	return c.serverWork != nil && c.pending != nil && c.wanted == p

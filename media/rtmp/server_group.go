@@ -1,9 +1,8 @@
 package rtmp
 
 import (
-	"strings"
-
 	"tmms/media"
+	"tmms/media/flv"
 )
 
 // ServerGroup makes the connections that one goroutine serves, and holds what
@@ -49,14 +48,14 @@ type serverSession struct {
 type sessionKey struct {
 	tcURL, app, flashVer, pageURL, swfURL string
 
-	fourCCs        string
+	fourCCs        flv.FourCCs
 	objectEncoding int
-	capsEx         uint32
+	caps           Caps
 }
 
 // size is the bytes of its texts.
 func (k *sessionKey) size() int {
-	return len(k.tcURL) + len(k.app) + len(k.flashVer) + len(k.pageURL) + len(k.swfURL) + len(k.fourCCs)
+	return len(k.tcURL) + len(k.app) + len(k.flashVer) + len(k.pageURL) + len(k.swfURL)
 }
 
 // share gives the session of another connection that said the same, or s.
@@ -67,7 +66,7 @@ func (g *ServerGroup) share(s *serverSession, app string) *serverSession {
 	}
 	key := sessionKey{
 		tcURL: s.info.TcURL, app: app, flashVer: s.info.FlashVer, pageURL: s.info.PageURL, swfURL: s.info.SwfURL,
-		fourCCs: strings.Join(s.info.FourCCList, " "), objectEncoding: s.info.ObjectEncoding, capsEx: s.info.CapsEx,
+		fourCCs: s.info.FourCCs, objectEncoding: s.info.ObjectEncoding, caps: s.info.Caps,
 	}
 	if same := g.sessions[key]; same != nil {
 		same.refs++

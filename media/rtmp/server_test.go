@@ -12,6 +12,7 @@ import (
 
 	"tmms/media"
 	"tmms/media/amf0"
+	"tmms/media/flv"
 )
 
 func TestConnectInfo(t *testing.T) {
@@ -31,7 +32,7 @@ func TestConnectInfo(t *testing.T) {
 	want := &Request{
 		ConnectInfo: &ConnectInfo{
 			TcURL: "rtmp://example.com:1935/live?key=k1", FlashVer: "FMLE/3.0", ObjectEncoding: 3,
-			FourCCList: []string{"av01", "hvc1"}, CapsEx: 7,
+			FourCCs: flv.VideoFourCCs, Caps: CapsReconnect | CapsMultitrack | CapsModEx,
 		},
 		Host: "example.com", App: "live", Stream: "cam", Query: "key=k1", StreamID: 5, Start: -1,
 	}

@@ -139,6 +139,18 @@ func parseTarget(tcURL, appField string) (target, error) {
 	return t, nil
 }
 
+// replaceHost is tcURL with another address, HOST:PORT; tcURL itself if there is
+// none. One over TLS stays as it is: its port is another, and its name is the
+// certificate's.
+func replaceHost(tcURL, address string) string {
+	scheme, rest, ok := strings.Cut(tcURL, "://")
+	if address == "" || !ok || !strings.EqualFold(scheme, "rtmp") {
+		return tcURL
+	}
+	_, path, _ := strings.Cut(rest, "/")
+	return scheme + "://" + address + "/" + path
+}
+
 // cleanApp takes surrounding slashes and the default instance off. Any other
 // instance stays, and makes the name one that validation refuses.
 func cleanApp(s string) string {

@@ -73,7 +73,7 @@ type Apps interface {
 }
 
 // Deps are what a server works with; all fields but Forward, Placements, Sockets,
-// PlayAt and WatchAt are needed.
+// PlayAt, WatchAt and PublishAt are needed.
 type Deps struct {
 	Sessions *session.Registry
 	Apps     Apps
@@ -89,8 +89,11 @@ type Deps struct {
 	PlayAt func() string
 	// WatchAt is PlayAt for HTTP.
 	WatchAt func() string
-	Log     *slog.Logger
-	Now     func() time.Time
+	// PublishAt names an address, HOST:PORT, of another node that takes publishers,
+	// for those that Drain asks to reconnect; nil or "": where they are connected to.
+	PublishAt func() string
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 // Handover is a connection that asked to publish, as an edge's loop gives it

@@ -43,7 +43,9 @@ type conn struct {
 	cancel  context.CancelFunc // set before the goroutine starts
 
 	cause   atomic.Pointer[error] // why somebody else closed it
-	pending *list.Element         // guarded by srv.mu
+	asked   chan struct{}         // closed when the peer is to leave
+	asking  sync.Once
+	pending *list.Element // guarded by srv.mu
 
 	mu     sync.Mutex
 	closed bool     // guarded by mu
@@ -65,11 +67,15 @@ type conn struct {
 	bytes    int64
 
 	unlendable bool // Sockets refused the socket
+	leaving    bool // the peer was asked to reconnect
 }
 
 func newConn(s *Server, nc net.Conn, rc *rtmp.ServerConn) *conn {
 	now := s.deps.Now()
-	c := &conn{srv: s, nc: nc, rtmp: rc, started: now, last: now, deadline: now.Add(media.IdentifyTimeout)}
+	c := &conn{
+		srv: s, nc: nc, rtmp: rc, started: now, last: now, deadline: now.Add(media.IdentifyTimeout),
+		asked: make(chan struct{}),
+	}
 	if a := nc.RemoteAddr(); a != nil {
 		c.remote = a.String()
 	}
@@ -324,6 +330,9 @@ func (c *conn) read() (int, error) {
 		if err := c.nc.SetReadDeadline(until); err != nil {
 			return 0, err
 		}
+		if err := c.depart(); err != nil {
+			return 0, err
+		}
 		n, err := c.nc.Read(c.buffer())
 		switch {
 		case err == nil || n > 0:
@@ -332,6 +341,8 @@ func (c *conn) read() (int, error) {
 			return 0, errPeer
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return 0, fmt.Errorf("ingest: read: %w", err)
+		case c.toDepart():
+			continue
 		case cause != nil:
 			return 0, cause
 		}

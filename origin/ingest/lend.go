@@ -78,7 +78,7 @@ func (c *conn) lend(ctx context.Context) error {
 			<-w.done
 		}
 		c.plug(w.nc)
-		if err = w.settle(ctx); err != nil || errors.Is(w.ended, ErrSilence) {
+		if err = w.settle(ctx); err != nil || errors.Is(w.ended, ErrSilence) || c.toDepart() {
 			return err
 		}
 	}
@@ -131,6 +131,9 @@ func (w *lent) OnData(s Socket, b []byte) (more bool) {
 	rest, ev, err := c.consume(b)
 	if err != nil || ev.Kind != rtmp.EventNone {
 		w.err, w.event, w.rest = err, ev, append([]byte(nil), rest...)
+		return false
+	}
+	if c.toDepart() { // the goroutine asks the peer to
 		return false
 	}
 	out := c.rtmp.Output()

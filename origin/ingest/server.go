@@ -198,14 +198,19 @@ func outOfFiles(err error) bool {
 	return false
 }
 
-// Close refuses new connections and ends all there are for a reason. It returns
-// when their goroutines have ended.
-func (s *Server) Close(cause error) {
-	s.mu.Lock()
+// shut refuses new connections. s.mu is held.
+func (s *Server) shut() {
 	s.closed = true
 	for ln := range s.serving {
 		ln.Close()
 	}
+}
+
+// Close refuses new connections and ends all there are for a reason. It returns
+// when their goroutines have ended.
+func (s *Server) Close(cause error) {
+	s.mu.Lock()
+	s.shut()
 	for c := range s.conns {
 		c.close(cause)
 	}

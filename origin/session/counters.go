@@ -15,7 +15,7 @@ const (
 	DropMalformed
 	// DropOversize: a codec configuration over media.MaxCodecConfig.
 	DropOversize
-	// DropTracks: a track id that is not below media.MaxTracks.
+	// DropTracks: a track id that is not below media.MaxPublishedTracks.
 	DropTracks
 	numDropReasons
 )

@@ -108,6 +108,8 @@ func (s *stream) ownership(now state.Placement) ownership {
 	switch at := s.reg.deps.Now(); {
 	case !s.seen:
 		return unseen
+	case s.reg.isClosed(): // it was given up, see Leave
+		return settled
 	case now.Epoch != s.epoch || !now.Orphan():
 		return settled
 	case at.Before(s.again):

@@ -32,14 +32,14 @@ type grouper struct {
 func (g *grouper) startRun() { g.cut, g.hasVideo = true, false }
 
 // starts says whether a frame starts a group: a keyframe of the run's first
-// video track does; without video, or while it pauses, a frame does that comes a second
+// video track does, that with the lowest id; without video, or while it pauses, a frame does that comes a second
 // after the group's start.
 func (g *grouper) starts(kind media.Kind, track media.TrackID, dts media.Timestamp) bool {
 	switch {
 	case !g.open || g.cut:
 		return true
 	case kind == media.KindKey:
-		return !g.hasVideo || track == g.master
+		return !g.hasVideo || track <= g.master
 	}
 	return kind == media.KindAudio && !g.watching(dts) && dts-g.start >= groupSpan
 }
@@ -57,12 +57,13 @@ func (g *grouper) watching(dts media.Timestamp) bool {
 	return g.hasVideo && dts-g.picture < max(videoPause, 4*g.step)
 }
 
-// note notes a frame; the track of the run's first keyframe is the master.
+// note notes a frame; the master is the lowest track that has had a keyframe in
+// the run.
 func (g *grouper) note(kind media.Kind, track media.TrackID, dts media.Timestamp) {
 	if kind == media.KindAudio {
 		return
 	}
-	if !g.hasVideo && kind == media.KindKey {
+	if kind == media.KindKey && (!g.hasVideo || track < g.master) {
 		g.hasVideo, g.master, g.picture, g.step = true, track, dts, 0
 	}
 	if dts > g.picture {

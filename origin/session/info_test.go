@@ -25,7 +25,7 @@ func TestInfo(t *testing.T) {
 		if i.State != "live" || i.Since != began || i.Epoch != 101 || i.Run != 0 {
 			t.Errorf("state %s since %v epoch %d run %d", i.State, i.Since, i.Epoch, i.Run)
 		}
-		if want := (AudioTrack{Codec: media.CodecAAC, Rate: 44100, Channels: 2}); i.Tracks.Audio != want {
+		if want := (AudioTrack{Codec: media.CodecAAC, ID: 10, Rate: 44100, Channels: 2, seen: true}); i.Tracks.Audio != want {
 			t.Errorf("audio %v, want %v", i.Tracks.Audio, want)
 		}
 		if i.Tracks.Video.Codec != media.CodecH264 || i.Tracks.Video.Width != 1280 {
@@ -88,10 +88,10 @@ func TestTracks(t *testing.T) {
 	p.video(t, 0, videoKey)
 	p.audio(t, 0, "\x2f\xff\xfb\x90\xc4") // MP3, flagged 44.1 kHz stereo: header says mono
 	i, _ := g.Stream(testKey())
-	if want := (VideoTrack{Codec: media.CodecH264, Width: 640, Height: 360, FPS: 25}); i.Tracks.Video != want {
+	if want := (VideoTrack{Codec: media.CodecH264, ID: 7, Width: 640, Height: 360, FPS: 25, seen: true}); i.Tracks.Video != want {
 		t.Errorf("video %+v, want %+v", i.Tracks.Video, want)
 	}
-	if want := (AudioTrack{Codec: media.CodecMP3, Rate: 44100, Channels: 1}); i.Tracks.Audio != want {
+	if want := (AudioTrack{Codec: media.CodecMP3, ID: 2, Rate: 44100, Channels: 1, seen: true}); i.Tracks.Audio != want {
 		t.Errorf("audio %+v, want %+v", i.Tracks.Audio, want)
 	}
 }

@@ -190,6 +190,13 @@ func (r *Registry) Close(ctx context.Context) {
 	}
 }
 
+// isClosed tells that Leave or Close was called.
+func (r *Registry) isClosed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
+}
+
 // disown takes this node's name off all its streams.
 func (r *Registry) disown(ctx context.Context) (ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.ReleaseTimeout)

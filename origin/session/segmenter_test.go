@@ -179,8 +179,8 @@ func TestBadHLSConfig(t *testing.T) {
 	app.HLS.Enabled, app.HLS.Window = true, 0
 	p, _ := g.attach(app, "")
 	p.video(t, 0, avcKey)
-	if i, _ := g.Stream(testKey()); i.HLSError == nil || i.Packets != 1 {
-		t.Errorf("error %v, %d packets; want an error, and the packet", i.HLSError, i.Packets)
+	if i, _ := g.Stream(testKey()); i.HLSError == nil || i.Packets != 2 {
+		t.Errorf("error %v, %d packets; want an error, the metadata and the packet", i.HLSError, i.Packets)
 	}
 	if (pipeline.Config{}).Validate() == nil {
 		t.Error("an empty config is accepted")

@@ -28,7 +28,9 @@ type sequencer struct {
 	run      uint32             // of the packets to come
 	group    grouper
 	headers  headers
-	keyed    [media.MaxTracks]bool // video tracks that had a keyframe in this run
+	meta     metadata
+	keyed    [media.MaxPublishedTracks]bool // video tracks that had a keyframe in this run
+	base     anchor                         // of data in this run
 	segments segmenter
 	tracks   Tracks
 	packets  int64
@@ -84,6 +86,7 @@ func (q *sequencer) startRun(run uint32, app *state.App, now time.Time) {
 		q.clock.StartRun()
 	}
 	q.headers.startRun()
+	q.meta.stale, q.base = true, anchor{}
 	clear(q.keyed[:])
 	q.segments.startRun(run, app, now)
 	q.writer.SetState(relay.StateLive)
@@ -115,8 +118,8 @@ func (q *sequencer) write(m rtmp.Message, now time.Time) error {
 		q.drop(DropMalformed)
 		return nil //nolint:nilerr // one bad packet does not end the stream
 	}
-	if int(info.Track) >= media.MaxTracks {
-		q.drop(DropTracks)
+	if reason, ok := admit(&m, &info); !ok {
+		q.drop(reason)
 		return nil
 	}
 	p := media.Packet{
@@ -127,13 +130,33 @@ func (q *sequencer) write(m rtmp.Message, now time.Time) error {
 	case info.Kind == media.KindEnd:
 		// Whether the stream ends is decided by the grace, not by the encoder.
 		return nil
-	case info.Kind == media.KindConfig, m.Type == media.TypeData && flv.IsMetadata(m.Body):
+	case info.Kind == media.KindConfig, info.Beside:
 		q.header(&p, info)
 		return nil
+	case m.Type == media.TypeData && flv.IsMetadata(m.Body):
+		q.metadata(m.Body)
+		return nil
 	case info.Kind == media.KindData:
-		return q.data(&p)
+		return q.data(&p, m.Timestamp)
 	}
 	return q.frame(&p, info, m.Timestamp)
+}
+
+// admit refuses a body with a track that a stream can't have. One with several
+// tracks goes in whole or not at all.
+func admit(m *rtmp.Message, info *flv.Info) (reason DropReason, ok bool) {
+	if !info.Several {
+		return DropTracks, info.Track < media.MaxPublishedTracks
+	}
+	for i, err := range flv.Tracks(m.Type, m.Body) {
+		if err != nil {
+			return DropMalformed, false
+		}
+		if i.Track >= media.MaxPublishedTracks {
+			return DropTracks, false
+		}
+	}
+	return 0, true
 }
 
 func (q *sequencer) drop(r DropReason) {
@@ -141,22 +164,86 @@ func (q *sequencer) drop(r DropReason) {
 	q.counters.drops[r].Add(1)
 }
 
-// header keeps a codec configuration or metadata until the next frame, so that
-// it lies in the group of the packets that it describes. One that says nothing
-// new is left out (CASES: repeated-headers).
+// header keeps a codec configuration, or what lies beside one, until the next
+// frame, so that it lies in the group of the packets that it describes. One that
+// says nothing new is left out (CASES: repeated-headers).
 func (q *sequencer) header(p *media.Packet, info flv.Info) {
-	if p.Kind == media.KindConfig && len(p.Body) > media.MaxCodecConfig {
+	if len(p.Body) > media.MaxCodecConfig {
 		q.drop(DropOversize)
 		return
 	}
-	if q.headers.offer(p) {
-		q.tracks.note(p, info)
+	beside := info.Beside
+	if beside {
+		p.Kind, p.Track = media.KindConfig, media.BesideTrack(p.Track)
+	}
+	if q.headers.offer(p) && !beside && q.tracks.note(p, info) {
+		q.meta.stale = true
+	}
+	if info.Several {
+		q.split(p, info.Track)
 	}
 }
 
-// data passes on a packet that has no time of its own.
-func (q *sequencer) data(p *media.Packet) error {
+// split keeps what a header with several tracks says of each but the first by
+// itself too: it stays in force until a later header says something else of that
+// very track, whatever other tracks that one has (CASES: ertmp-latejoin). The
+// header itself goes out as it was pushed.
+func (q *sequencer) split(p *media.Packet, first media.TrackID) {
+	for i, err := range flv.Tracks(p.Type, p.Body) {
+		if err != nil || i.Track == first {
+			continue
+		}
+		one := *p
+		one.Track, one.Codec, one.Body = i.Track, i.Codec, flv.AppendOneTrack(nil, p.Type, i)
+		if i.Beside {
+			one.Track = media.BesideTrack(i.Track)
+		}
+		q.headers.offer(&one)
+	}
+}
+
+// metadata takes what the publisher says of the stream. Viewers are told before
+// the next frame.
+func (q *sequencer) metadata(body []byte) {
+	md, ok, err := flv.ParseMetadata(body)
+	if err != nil || !ok {
+		return // what can't be read says nothing
+	}
+	q.tracks.metadata(&md)
+	q.meta.publish(&md)
+}
+
+// anchor is a frame: what comes beside it is as far from it in stream time as it
+// was in the publisher's.
+type anchor struct {
+	raw  uint32
+	dts  media.Timestamp
+	set  bool
+	data media.Timestamp // of the last data
+}
+
+// cueReach is how far data may lie from the frames around it, in ms: muxers
+// are within a second.
+const cueReach media.Timestamp = 1000
+
+// at gives data the time that it was sent with; that of the newest frame, now, if
+// it has none that fits.
+func (a *anchor) at(raw uint32, now media.Timestamp) media.Timestamp {
+	at := a.dts + media.Timestamp(int32(raw-a.raw))
+	if !a.set || at < now-cueReach || at > now+cueReach {
+		at = now
+	}
+	a.data = max(at, a.data)
+	return a.data
+}
+
+// data passes on a packet that is no frame: a cue or a text comes at its own
+// time, a command where it is.
+func (q *sequencer) data(p *media.Packet, raw uint32) error {
 	p.DTS = q.clock.Stamp(p.Type)
+	if p.Type == media.TypeData {
+		p.DTS = q.base.at(raw, p.DTS)
+	}
 	if !q.group.open || q.group.cut {
 		q.group.begin(p.DTS)
 	}
@@ -165,31 +252,53 @@ func (q *sequencer) data(p *media.Packet) error {
 
 // frame passes on an audio or video frame, with the headers held for it.
 func (q *sequencer) frame(p *media.Packet, info flv.Info, raw uint32) error {
-	switch p.Kind {
-	case media.KindKey:
-		q.keyed[p.Track] = true
-	case media.KindDelta:
-		if !q.keyed[p.Track] {
-			q.drop(DropNoKeyframe)
-			return nil
-		}
-	default:
+	if !q.decodable(p, &info) {
+		q.drop(DropNoKeyframe)
+		return nil
 	}
 	dts, rebased := q.clock.Correct(p.Type, p.Track, raw)
 	if rebased {
 		q.rebases++
 		q.counters.rebases.Add(1)
 	}
+	q.base.raw, q.base.dts, q.base.set = raw, dts, true
 	if q.group.starts(p.Kind, p.Track, dts) {
 		q.group.begin(dts)
 	}
 	q.group.note(p.Kind, p.Track, dts)
+	if q.tracks.frame(p, &info) || q.meta.stale {
+		q.tell(p)
+	}
 	if err := q.flushHeaders(p, dts); err != nil {
 		return err
 	}
-	q.tracks.frame(p, info)
 	p.DTS = dts
 	return q.append(p)
+}
+
+// decodable tells that a frame does not refer to one that came before its
+// track's first keyframe of the run.
+func (q *sequencer) decodable(p *media.Packet, info *flv.Info) bool {
+	switch p.Kind {
+	case media.KindKey:
+		q.keyed[p.Track] = true
+		if info.Several {
+			for i := range flv.Tracks(p.Type, p.Body) {
+				q.keyed[i.Track] = true
+			}
+		}
+	case media.KindDelta:
+		return q.keyed[p.Track]
+	default:
+	}
+	return true
+}
+
+// tell has viewers told of what the stream is, in front of the frame p.
+func (q *sequencer) tell(p *media.Packet) {
+	q.headers.offer(&media.Packet{
+		Run: p.Run, Type: media.TypeData, Kind: media.KindData, Ingested: p.Ingested, Body: q.meta.body(&q.tracks),
+	})
 }
 
 // flushHeaders appends the headers that must lie in front of the frame p: all

@@ -50,8 +50,10 @@ func checkTools() error {
 			return fmt.Errorf("%s is missing, run \"make deps\": %w", tool, err)
 		}
 	}
-	if _, err := os.Stat("node_modules/hls-parser"); err != nil {
-		return fmt.Errorf("npm packages are missing, run \"make deps\": %w", err)
+	for _, name := range []string{"hls-parser", "node-av"} {
+		if _, err := os.Stat("node_modules/" + name); err != nil {
+			return fmt.Errorf("npm packages are missing, run \"make deps\": %w", err)
+		}
 	}
 	return nil
 }

@@ -222,6 +222,11 @@ func (e *refusedError) Error() string { return e.Code + ": " + e.Description }
 
 // watchRTMP plays url until ctx ends or the server closes.
 func watchRTMP(ctx context.Context, url string) (tags []flv.Tag, closed bool, err error) {
+	return watchEnhanced(ctx, url)
+}
+
+// watchEnhanced is watchRTMP with codecs announced that can be played.
+func watchEnhanced(ctx context.Context, url string, fourCCs ...string) (tags []flv.Tag, closed bool, err error) {
 	u, err := rtmp.ParseURL(url)
 	if err != nil {
 		return nil, false, err
@@ -232,7 +237,7 @@ func watchRTMP(ctx context.Context, url string) (tags []flv.Tag, closed bool, er
 	}
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
-	conn := rtmp.NewClientConn(rtmp.ClientConfig{URL: u, Role: rtmp.RolePlay})
+	conn := rtmp.NewClientConn(rtmp.ClientConfig{URL: u, Role: rtmp.RolePlay, FourCCs: fourCCs})
 	in := bufio.NewReaderSize(c, 64<<10)
 	b := make([]byte, 64<<10)
 	for {

@@ -62,6 +62,10 @@ func (c *conn) OnWritable(*reactor.Conn) {
 
 // OnTimer implements reactor.Protocol.
 func (c *conn) OnTimer(*reactor.Conn) {
+	if c.loop.server.cfg.Gate.Draining() && c.viewer.Attached() {
+		c.viewer.Stop() // it was asked to reconnect, or to leave
+		return
+	}
 	c.viewer.Detach() // it has waited long enough, for a publisher or to go on after a pause
 	c.rtmp.EndPlay()
 	if c.ended {
@@ -137,7 +141,7 @@ func (c *conn) start(r *wire.Request) {
 	c.entered, c.ended = true, false
 	c.rc.Identified()
 	c.rtmp.AcceptPlay()
-	opt := fanout.Options{Key: t.Key, Format: fanout.RTMP, Latency: t.App.Latency}
+	opt := fanout.Options{Key: t.Key, Format: fanout.RTMP, Latency: t.App.Latency, Takes: r.FourCCs}
 	opt.Flush, opt.FlushLimit = t.Pace(cfg.Flush)
 	c.attach(opt)
 }
@@ -162,7 +166,7 @@ func (c *conn) attach(opt fanout.Options) {
 		c.farewell(err)
 		return
 	}
-	if len(c.rtmp.Output()) > 0 {
+	if !c.gone && len(c.rtmp.Output()) > 0 {
 		c.viewer.Interrupt()
 	}
 }
@@ -260,7 +264,9 @@ func override(r *wire.Request) string {
 
 // OnJoin implements fanout.Sink.
 func (c *conn) OnJoin() {
-	c.rc.StopTimer()
+	if !c.loop.server.cfg.Gate.Draining() {
+		c.rc.StopTimer()
+	}
 	viewer.Tune(c.rc, c.viewer.FlushSize())
 }
 
@@ -284,6 +290,9 @@ func (c *conn) OnLeave(reason error) {
 	case c.gone:
 	case errors.Is(reason, fanout.ErrStopped):
 		c.stopped()
+	case isCodecError(reason):
+		c.rtmp.FailPlay("NetStream.Play.Failed", reason.Error())
+		c.farewell(fmt.Errorf("%w: %w", viewer.ErrRefused, reason))
 	case errors.Is(reason, fanout.ErrEnded):
 		c.rtmp.EndPlay()
 		c.exit()
@@ -294,6 +303,23 @@ func (c *conn) OnLeave(reason error) {
 		c.gone = true
 		c.rc.Reset(reason)
 	}
+}
+
+func isCodecError(err error) bool {
+	_, ok := errors.AsType[*fanout.CodecError](err)
+	return ok
+}
+
+// AskToLeave implements fanout.Leaver: a player that can reconnect has some time
+// to do so while it still plays.
+func (c *conn) AskToLeave() bool {
+	cfg := &c.loop.server.cfg
+	if c.gone || !c.rtmp.Reconnect(cfg.playElsewhere(), "This node is being emptied.") {
+		return false
+	}
+	c.rc.SetTimer(media.ReconnectTimeout)
+	c.reply()
+	return true
 }
 
 // stopped goes on after a play has stopped at a message's end: with what was

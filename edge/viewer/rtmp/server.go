@@ -36,7 +36,19 @@ type Config struct {
 	// PublishAt names an address, HOST:PORT, to publish at for those who are
 	// refused; nil or "": none is known. It is called on a loop.
 	PublishAt func() string
-	Log       *slog.Logger
+	// PlayAt names an address, HOST:PORT, of another node that plays, for players
+	// that are asked to reconnect; nil or "": where they are connected to. It is
+	// called on a loop.
+	PlayAt func() string
+	Log    *slog.Logger
+}
+
+// playElsewhere is where players are to reconnect at.
+func (c *Config) playElsewhere() string {
+	if c.PlayAt == nil {
+		return ""
+	}
+	return c.PlayAt()
 }
 
 // publishElsewhere tells a publisher where to go.

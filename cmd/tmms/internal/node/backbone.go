@@ -173,6 +173,7 @@ func (n *Node) newGossip(context.Context) error {
 func (n *Node) originDeps(deps *origin.Deps) {
 	deps.Placements, deps.Forward = n.group, n.backbone.pusher
 	deps.PlayAt = func() string { return n.addressOf(nodeconfig.RoleEdge, "rtmp") }
+	deps.PublishAt = func() string { return n.addressOf(nodeconfig.RoleOrigin, "rtmp") }
 	deps.WatchAt = func() string { return n.addressOf(nodeconfig.RoleEdge, "http") }
 }
 

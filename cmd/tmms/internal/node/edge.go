@@ -34,6 +34,7 @@ func (n *Node) newEdge(ctx context.Context) (err error) {
 		Hub: n.hub, Apps: n.group, Budget: n.budget, Log: n.opt.Log, Registerer: n.registry,
 		Publish:   n.publish(),
 		PublishAt: func() string { return n.addressOf(nodeconfig.RoleOrigin, "rtmp") },
+		PlayAt:    func() string { return n.addressOf(nodeconfig.RoleEdge, "rtmp") },
 	}
 	if n.certs != nil {
 		deps.TLS = n.certs.TLS()
