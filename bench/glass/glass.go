@@ -39,7 +39,8 @@ func (c Config) Validate() error {
 	case c.Push == "" || c.URL == "" || c.Assets == "":
 		return fmt.Errorf("glass: push %q, url %q and assets %q must all be given", c.Push, c.URL, c.Assets)
 	case c.Before < 0 || c.Warmup < 0 || c.Duration < time.Second:
-		return fmt.Errorf("glass: before %v or warmup %v is negative, or duration %v below 1s", c.Before, c.Warmup, c.Duration)
+		return fmt.Errorf("glass: before %v or warmup %v is negative, or duration %v below 1s",
+			c.Before, c.Warmup, c.Duration)
 	}
 	return nil
 }

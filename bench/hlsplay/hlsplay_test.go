@@ -245,6 +245,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(sample))
 	f.Add([]byte("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlive.m3u8\n"))
 	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"))
+	f.Add([]byte("a:%0")) // no path, and none that could be parsed
 	u := base(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if p, err := parsePlaylist(u, b); err == nil && p.last() < p.first {

@@ -95,5 +95,8 @@ func resolve(base *url.URL, ref string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("hlsplay: %w", err)
 	}
+	if u.Opaque != "" {
+		return "", fmt.Errorf("hlsplay: %q has no path", ref)
+	}
 	return u.RequestURI(), nil
 }
