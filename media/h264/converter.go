@@ -8,9 +8,6 @@ import (
 	"tmms/media/nal"
 )
 
-// aud is an access unit delimiter that allows any slice type (H.264 section 7.3.2.4).
-const aud = "\x00\x00\x00\x01\x09\xf0"
-
 // Converter turns the AVCC access units of one stream into Annex B access
 // units that a decoder can start at: each opens with exactly one access unit
 // delimiter, and a keyframe carries every parameter set exactly once, in
@@ -48,18 +45,20 @@ func (c *Converter) Dropped() uint64 { return c.dropped }
 // Keyframe tells that the access unit that was converted last was a keyframe.
 func (c *Converter) Keyframe() bool { return c.keyframe }
 
-// Append converts one access unit and appends it to dst; key says that it is a
-// keyframe (an IDR is taken for one in any case). On error dst is returned as
-// it was and the error wraps [ErrMalformed].
-func (c *Converter) Append(dst, payload []byte, key bool) ([]byte, error) {
+// Append converts one access unit and appends the parts that it then consists of
+// to dst: delimiter, parameter sets, start codes and NAL units. They alias payload,
+// or are the converter's and valid until its next call. key says that it is a
+// keyframe (an IDR is taken for one in any case). On error dst is returned as it
+// was and the error wraps [ErrMalformed].
+func (c *Converter) Append(dst [][]byte, payload []byte, key bool) ([][]byte, error) {
 	key, err := c.inspect(payload, key)
 	if err != nil {
 		return dst, err
 	}
 	c.keyframe = key
-	dst = append(dst, aud...)
+	dst = append(dst, aud)
 	if key {
-		dst = c.sets.Append(dst)
+		dst = append(dst, c.sets.AnnexB())
 	}
 	s := nal.Scanner{Rest: payload, LengthSize: c.lengthSize}
 	for {
@@ -76,8 +75,7 @@ func (c *Converter) Append(dst, payload []byte, key bool) ([]byte, error) {
 			}
 		default:
 		}
-		dst = append(dst, 0, 0, 0, 1)
-		dst = append(dst, nalu...)
+		dst = append(dst, nal.StartCode, nalu)
 	}
 }
 

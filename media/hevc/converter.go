@@ -25,12 +25,14 @@ type Converter struct {
 	sets       nal.Sets
 	dropped    uint64
 	keyframe   bool
+	aud        []byte // of the access unit that was converted last
 }
 
 // NewConverter starts with the parameter sets of the configuration. The error
 // wraps [ErrMalformed].
 func NewConverter(cfg *Config) (*Converter, error) {
-	c := &Converter{lengthSize: cfg.LengthSize}
+	// The delimiter allows any slice type (H.265 section 7.3.2.5).
+	c := &Converter{lengthSize: cfg.LengthSize, aud: []byte{0, 0, 0, 1, byte(nalAUD) << 1, 1, 0x50}}
 	for _, nalu := range slices.Concat(cfg.VPS, cfg.SPS, cfg.PPS) {
 		if err := c.learn(nalu); err != nil {
 			return nil, err
@@ -47,24 +49,23 @@ func (c *Converter) Dropped() uint64 { return c.dropped }
 // Keyframe tells that the access unit that was converted last was a keyframe.
 func (c *Converter) Keyframe() bool { return c.keyframe }
 
-// Append converts one access unit and appends it to dst; key says that it is a
+// Append converts one access unit and appends the parts that it then consists of
+// to dst: delimiter, parameter sets, start codes and NAL units. They alias payload,
+// or are the converter's and valid until its next call. key says that it is a
 // keyframe (one with an IRAP picture is taken for one in any case). On error dst
 // is returned as it was and the error wraps [ErrMalformed].
-func (c *Converter) Append(dst, payload []byte, key bool) ([]byte, error) {
+func (c *Converter) Append(dst [][]byte, payload []byte, key bool) ([][]byte, error) {
 	u, err := c.inspect(payload)
 	if err != nil {
 		return dst, err
 	}
 	key = key || u.irap
 	c.keyframe = key
+	c.aud[len(nal.StartCode)+1] = u.temporal // that of its access unit (H.265 section 7.4.2.2)
+	dst = append(dst, c.aud)
 	if key {
 		c.dropped += uint64(u.badSets)
-	}
-	// The delimiter allows any slice type and has the temporal id of its access
-	// unit (H.265 sections 7.3.2.5 and 7.4.2.2).
-	dst = append(dst, 0, 0, 0, 1, byte(nalAUD)<<1, u.temporal, 0x50)
-	if key {
-		dst = c.sets.Append(dst)
+		dst = append(dst, c.sets.AnnexB())
 	}
 	s := nal.Scanner{Rest: payload, LengthSize: c.lengthSize}
 	for {
@@ -75,8 +76,7 @@ func (c *Converter) Append(dst, payload []byte, key bool) ([]byte, error) {
 		if len(nalu) < headerSize || TypeOf(nalu) == nalAUD || key && isSet(nalu) {
 			continue
 		}
-		dst = append(dst, 0, 0, 0, 1)
-		dst = append(dst, nalu...)
+		dst = append(dst, nal.StartCode, nalu)
 	}
 }
 

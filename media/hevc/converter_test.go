@@ -58,7 +58,7 @@ func TestConverter(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for _, size := range []int{1, 2, 4} {
 				conv := converter(t, size)
-				got, err := conv.Append([]byte("x"), prefixed(size, c.in...), c.key)
+				got, err := convert(conv, []byte("x"), prefixed(size, c.in...), c.key)
 				if want := annexB([]byte("x"), c.want...); err != nil || !bytes.Equal(got, want) {
 					t.Errorf("length size %d: got %s: % x, error %v, want %s: % x", size, show(got), got, err, show(want), want)
 				}
@@ -93,7 +93,7 @@ var malformedCases = []struct {
 func TestConverterMalformed(t *testing.T) {
 	for _, c := range malformedCases {
 		conv := converter(t, 1)
-		got, err := conv.Append([]byte("x"), []byte(c.payload), false)
+		got, err := convert(conv, []byte("x"), []byte(c.payload), false)
 		if conv.Dropped() != uint64(c.dropped) {
 			t.Errorf("%s: %d dropped, want %d", c.name, conv.Dropped(), c.dropped)
 		}
@@ -110,7 +110,7 @@ func TestConverterMalformed(t *testing.T) {
 	t.Run("bad-sets", func(t *testing.T) {
 		conv := converter(t, 4)
 		huge := append(bytes.Clone(testPPS1), make([]byte, media.MaxCodecConfig)...)
-		got, err := conv.Append(nil, prefixed(4, []byte{0x42, 1}, []byte{0x44, 1, 0}, huge, testIDR), true)
+		got, err := convert(conv, nil, prefixed(4, []byte{0x42, 1}, []byte{0x44, 1, 0}, huge, testIDR), true)
 		if want := annexB(nil, testAUD, testVPS, testSPS, testPPS, testIDR); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("got %s, error %v", show(got), err)
 		}
@@ -120,16 +120,22 @@ func TestConverterMalformed(t *testing.T) {
 	})
 	t.Run("too-many", func(t *testing.T) {
 		payload := bytes.Repeat([]byte("\x02\x02\x01"), media.MaxNALUs+1)
-		if _, err := converter(t, 1).Append(nil, payload, false); !errors.Is(err, ErrMalformed) {
+		if _, err := convert(converter(t, 1), nil, payload, false); !errors.Is(err, ErrMalformed) {
 			t.Errorf("error %v, want %v", err, ErrMalformed)
 		}
 	})
 }
 
+// convert joins the parts of an access unit.
+func convert(c *Converter, dst, payload []byte, key bool) ([]byte, error) {
+	parts, err := c.Append(nil, payload, key)
+	return append(dst, bytes.Join(parts, nil)...), err
+}
+
 func TestConverterAllocs(t *testing.T) {
 	conv := converter(t, 4)
 	in := prefixed(4, testAUD, testVPS, testSPS, testPPS, testIDR)
-	dst := make([]byte, 0, 1024)
+	dst := make([][]byte, 0, 16)
 	if n := testing.AllocsPerRun(100, func() { dst, _ = conv.Append(dst[:0], in, true) }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
@@ -144,7 +150,7 @@ func FuzzConverter(f *testing.F) {
 	f.Add(byte(2), prefixed(4, testAUD, testVPS, testSPS, testPPS, testPPS1, testIDR), false)
 	f.Fuzz(func(t *testing.T, size byte, payload []byte, key bool) {
 		conv := converter(t, 1<<(size%3))
-		out, err := conv.Append(nil, payload, key)
+		out, err := convert(conv, nil, payload, key)
 		if err != nil {
 			if !errors.Is(err, ErrMalformed) || len(out) > 0 {
 				t.Fatalf("error %v, %d bytes", err, len(out))

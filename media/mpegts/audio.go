@@ -9,9 +9,12 @@ import (
 )
 
 // adts is AAC: raw frames in, ADTS out.
-type adts struct{ cfg *aac.Config }
+type adts struct {
+	cfg   *aac.Config
+	frame int64 // ticks of each
+}
 
-func openAAC(config []byte) (elementary, error) {
+func openAAC(config []byte) (sounds, error) {
 	cfg, err := aac.ParseConfig(config)
 	if err != nil {
 		return nil, err
@@ -19,24 +22,18 @@ func openAAC(config []byte) (elementary, error) {
 	if err := cfg.CheckADTS(); err != nil {
 		return nil, fmt.Errorf("%w this AAC: %w", ErrUnsupported, err)
 	}
-	return adts{cfg}, nil
+	return adts{cfg, int64(cfg.FrameSamples) * Clock / int64(cfg.SampleRate)}, nil
 }
 
-func (a adts) append(dst, frame []byte, _ bool) (es []byte, start bool, err error) {
-	es, err = a.cfg.AppendADTS(dst, frame)
-	return es, true, err
-}
-func (a adts) streamType() byte    { return typeADTS }
-func (a adts) descriptors() []byte { return nil }
-func (a adts) dropped() uint64     { return 0 }
-func (a adts) ticks([]byte) int64 {
-	return int64(a.cfg.FrameSamples) * Clock / int64(a.cfg.SampleRate)
-}
+func (a adts) append(dst, frame []byte) ([]byte, error) { return a.cfg.AppendADTS(dst, frame) }
+func (a adts) streamType() byte                         { return typeADTS }
+func (a adts) descriptors() []byte                      { return nil }
+func (a adts) ticks([]byte) int64                       { return a.frame }
 
 // mpegAudio is MP3: frames pass unchanged.
 type mpegAudio struct{ version mp3.Version }
 
-func openMP3(frame []byte) (elementary, error) {
+func openMP3(frame []byte) (sounds, error) {
 	if len(frame) == 0 {
 		return &mpegAudio{}, nil
 	}
@@ -47,13 +44,13 @@ func openMP3(frame []byte) (elementary, error) {
 	return &mpegAudio{version: h.Version}, nil
 }
 
-func (a *mpegAudio) append(dst, frame []byte, _ bool) (es []byte, start bool, err error) {
+func (a *mpegAudio) append(dst, frame []byte) ([]byte, error) {
 	h, err := mp3.ParseHeader(frame)
 	if err != nil {
-		return dst, false, err
+		return dst, err
 	}
 	a.version = h.Version
-	return append(dst, frame...), true, nil
+	return append(dst, frame...), nil
 }
 
 func (a *mpegAudio) ticks(frame []byte) int64 {
@@ -74,7 +71,6 @@ func (a *mpegAudio) streamType() byte {
 }
 
 func (a *mpegAudio) descriptors() []byte { return nil }
-func (a *mpegAudio) dropped() uint64     { return 0 }
 
 // dolby is AC-3 or E-AC-3: syncframes pass unchanged. Both go as ATSC has them
 // (A/52 annexes A and G), with a stream type of their own, and not as DVB has
@@ -82,11 +78,11 @@ func (a *mpegAudio) dropped() uint64     { return 0 }
 // of DVB know both.
 type dolby struct{ enhanced bool }
 
-func openAC3(frame []byte) (elementary, error)  { return openDolby(dolby{false}, frame) }
-func openEAC3(frame []byte) (elementary, error) { return openDolby(dolby{true}, frame) }
+func openAC3(frame []byte) (sounds, error)  { return openDolby(dolby{false}, frame) }
+func openEAC3(frame []byte) (sounds, error) { return openDolby(dolby{true}, frame) }
 
 // openDolby accepts a configuration: a frame of the stream, or none.
-func openDolby(d dolby, frame []byte) (elementary, error) {
+func openDolby(d dolby, frame []byte) (sounds, error) {
 	if len(frame) > 0 {
 		if err := d.check(frame); err != nil {
 			return nil, err
@@ -103,11 +99,11 @@ func (d dolby) check(frame []byte) error {
 	return err
 }
 
-func (d dolby) append(dst, frame []byte, _ bool) (es []byte, start bool, err error) {
+func (d dolby) append(dst, frame []byte) ([]byte, error) {
 	if err := d.check(frame); err != nil {
-		return dst, false, err
+		return dst, err
 	}
-	return append(dst, frame...), true, nil
+	return append(dst, frame...), nil
 }
 
 func (d dolby) ticks(frame []byte) int64 {
@@ -131,5 +127,3 @@ func (d dolby) descriptors() []byte {
 	}
 	return registration("AC-3")
 }
-
-func (d dolby) dropped() uint64 { return 0 }

@@ -19,50 +19,54 @@ const (
 	typeEAC3       = 0x87
 )
 
-// elementary turns the payloads of one codec, as FLV carries them, into what
-// PES packets carry.
+// elementary is how a codec stands in the PMT.
 type elementary interface {
-	// append appends the elementary stream bytes of one payload, and says whether
-	// decoding can start at it. On error dst is returned as it was.
-	append(dst, payload []byte, key bool) (es []byte, start bool, err error)
-	// ticks is how long an audio payload plays.
-	ticks(payload []byte) int64
-	// streamType may change with what append has seen.
+	// streamType may change with what a payload says.
 	streamType() byte
-	// descriptors are those of the PMT.
 	descriptors() []byte
-	// dropped counts what append left out.
-	dropped() uint64
+}
+
+// pictures turns the access units of a video codec, as FLV carries them, into
+// what PES packets carry.
+type pictures interface {
+	elementary
+	// Append appends the parts of one access unit. On error dst is returned as it
+	// was.
+	Append(dst [][]byte, payload []byte, key bool) ([][]byte, error)
+	// Keyframe says whether decoding can start at the last one.
+	Keyframe() bool
+	// Dropped counts what Append left out.
+	Dropped() uint64
+}
+
+// sounds turns the frames of an audio codec, as FLV carries them, into what PES
+// packets carry.
+type sounds interface {
+	elementary
+	// append appends the elementary stream bytes of one payload. On error dst is
+	// returned as it was.
+	append(dst, payload []byte) ([]byte, error)
+	// ticks is how long a payload plays.
+	ticks(payload []byte) int64
 }
 
 // carriage says how MPEG-TS carries a codec.
-type carriage struct {
+type carriage[E elementary] struct {
 	codec    media.Codec
-	typ      media.Type
 	streamID byte
-	open     func(config []byte) (elementary, error)
+	open     func(config []byte) (E, error)
 }
 
-// carried is a track whose configuration was read.
-type carried struct {
-	es       elementary
-	streamID byte
-}
-
-// open reads the configuration of a track; nil if there is no track.
-func open(typ media.Type, t Track) (*carried, error) {
+// open reads the configuration of a track; es is nil if there is no track.
+func open[E elementary](from []carriage[E], typ media.Type, t Track) (es E, streamID byte, err error) {
 	if t.Codec == media.CodecUnknown {
-		return nil, nil //nolint:nilnil // no track is no fault
+		return es, 0, nil
 	}
-	for _, c := range &carriages {
-		if c.codec != t.Codec || c.typ != typ {
-			continue
+	for _, c := range from {
+		if c.codec == t.Codec {
+			es, err = c.open(t.Config)
+			return es, c.streamID, err
 		}
-		es, err := c.open(t.Config)
-		if err != nil {
-			return nil, err
-		}
-		return &carried{es: es, streamID: c.streamID}, nil
 	}
-	return nil, fmt.Errorf("%w %s as %s", ErrUnsupported, t.Codec, typ)
+	return es, 0, fmt.Errorf("%w %s as %s", ErrUnsupported, t.Codec, typ)
 }

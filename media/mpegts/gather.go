@@ -13,7 +13,8 @@ const maxAudioES = 0xFFFF - 8
 
 // gather collects audio frames for one PES packet.
 type gather struct {
-	unit  []byte // room for the PES header, then frames; empty: none
+	es    []byte // of the frames; empty: none
+	unit  unit   // for es
 	pts   int64  // of the first frame
 	ticks int64  // that the frames play
 	frame int64  // ticks of the last frame
@@ -24,18 +25,18 @@ type gather struct {
 
 // fits says whether a frame of n bytes may join those that are there.
 func (g *gather) fits(pts int64, n int) bool {
-	if len(g.unit) == 0 {
+	if len(g.es) == 0 {
 		return true
 	}
 	drift := pts - g.pts - g.ticks
-	return drift <= maxDrift && drift >= -maxDrift && len(g.unit)-pesHeaderRoom+n <= maxAudioES
+	return drift <= maxDrift && drift >= -maxDrift && len(g.es)+n <= maxAudioES
 }
 
 func (g *gather) add(pts, ticks int64, es []byte) {
-	if len(g.unit) == 0 {
-		g.unit, g.pts, g.ticks, g.sinceKnown = pesRoom(g.unit), pts, 0, false
+	if len(g.es) == 0 {
+		g.pts, g.ticks, g.sinceKnown = pts, 0, false
 	}
-	g.unit = append(g.unit, es...)
+	g.es = append(g.es, es...)
 	g.ticks += ticks
 	g.frame = ticks
 }
@@ -47,7 +48,7 @@ func (g *gather) full() bool { return g.frame <= 0 || g.ticks+g.frame > MaxGathe
 // late says whether the frames have waited too long when the video unit with
 // that DTS comes, counted from the first one that they waited through.
 func (g *gather) late(dts int64) bool {
-	if len(g.unit) == 0 {
+	if len(g.es) == 0 {
 		return false
 	}
 	if !g.sinceKnown {
@@ -56,4 +57,4 @@ func (g *gather) late(dts int64) bool {
 	return dts-g.since > MaxGather || g.since > dts
 }
 
-func (g *gather) reset() { g.unit = g.unit[:0] }
+func (g *gather) reset() { g.es = g.es[:0] }

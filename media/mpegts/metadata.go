@@ -30,10 +30,12 @@ func (m *Muxer) WriteMetadata(dst []byte, pts int64, id3 []byte) ([]byte, error)
 	if len(id3) > maxAudioES {
 		return dst, fmt.Errorf("%w an ID3 tag of %d bytes, a PES packet has at most %d", ErrUnsupported, len(id3), maxAudioES)
 	}
-	m.scratch = append(pesRoom(m.scratch), id3...)
 	if m.clock.given {
 		pts = max(pts, m.clock.pcr)
 	}
 	pts = d.stream.grow(pts)
-	return d.stream.pid.appendPackets(dst, finishPES(m.scratch, streamIDPrivate, pts, pts)), nil
+	m.unit.begin()
+	m.unit.parts = append(m.unit.parts, id3)
+	m.unit.finish(streamIDPrivate, pts, pts)
+	return d.stream.pid.appendPackets(dst, &m.unit), nil
 }

@@ -18,10 +18,6 @@ const TicksPerMS = Clock / 1000
 // stream clock references and early presentation times stay above zero.
 const TimeOffset = 1400 * TicksPerMS
 
-// keepScratch is the largest work buffer in bytes that outlives an access
-// unit; more is only needed by a rare huge one.
-const keepScratch = 1 << 20
-
 var (
 	// ErrUnsupported is wrapped by the error that refuses a codec, or a form of
 	// it, that MPEG-TS cannot carry here.
@@ -62,12 +58,15 @@ type Counters struct {
 type Muxer struct {
 	// Set by NewMuxer and Reconfigure.
 	video, audio stream
+	pictures     pictures // of video; nil: the track does not exist
+	sounds       sounds   // of audio; likewise
 	metadata     metadata
 	tables       tables
 
 	clock   clock
 	gather  gather // audio frames of the open PES packet
-	scratch []byte // the PES packet being written
+	unit    unit   // the PES packet of other things that is being written
+	scratch []byte // an audio frame
 }
 
 // NewMuxer makes a muxer. The error wraps [ErrUnsupported], or is the parser's
@@ -89,22 +88,23 @@ func NewMuxer(cfg Config) (*Muxer, error) {
 // The version of the PMT rises if the PMT changed; counters and clock go on.
 // On error nothing has changed. Resume is ignored here.
 func (m *Muxer) Reconfigure(cfg Config) error {
-	if len(m.gather.unit) > 0 {
+	if m.Gathers() {
 		return ErrNotFlushed
 	}
 	if cfg.Video.Codec == media.CodecUnknown && cfg.Audio.Codec == media.CodecUnknown {
 		return fmt.Errorf("%w a program without tracks", ErrUnsupported)
 	}
-	video, err := open(media.TypeVideo, cfg.Video)
+	video, videoID, err := open(videoCarriages, media.TypeVideo, cfg.Video)
 	if err != nil {
 		return err
 	}
-	audio, err := open(media.TypeAudio, cfg.Audio)
+	audio, audioID, err := open(audioCarriages, media.TypeAudio, cfg.Audio)
 	if err != nil {
 		return err
 	}
-	m.video.reset(video)
-	m.audio.reset(audio)
+	m.pictures, m.sounds = video, audio
+	m.video.reset(video, videoID)
+	m.audio.reset(audio, audioID)
 	m.metadata.on = cfg.Metadata
 	m.renderTables()
 	return nil
@@ -112,7 +112,12 @@ func (m *Muxer) Reconfigure(cfg Config) error {
 
 // CheckTrack says whether a track of the type can be carried, as NewMuxer would.
 func CheckTrack(typ media.Type, t Track) error {
-	_, err := open(typ, t)
+	var err error
+	if typ == media.TypeVideo {
+		_, _, err = open(videoCarriages, typ, t)
+	} else {
+		_, _, err = open(audioCarriages, typ, t)
+	}
 	return err
 }
 
@@ -133,7 +138,7 @@ func (m *Muxer) AppendBreaks(dst []byte) []byte {
 	pids := [...]pid{m.tables.pat, m.tables.pmt, m.video.pid, m.audio.pid, m.metadata.stream.pid}
 	for i, there := range [...]bool{true, true, m.video.es != nil, m.audio.es != nil, m.metadata.on} {
 		if there {
-			dst = pids[i].appendPacket(dst, nil, false, adaptation{discontinuity: true})
+			dst = pids[i].appendEmpty(dst, adaptation{discontinuity: true})
 		}
 	}
 	return dst
@@ -142,10 +147,10 @@ func (m *Muxer) AppendBreaks(dst []byte) []byte {
 // Dropped counts the parts of video access units that were left out, such as
 // empty NAL units, since the last Reconfigure.
 func (m *Muxer) Dropped() uint64 {
-	if m.video.es == nil {
+	if m.pictures == nil {
 		return 0
 	}
-	return m.video.es.dropped()
+	return m.pictures.Dropped()
 }
 
 // WriteTables appends PAT and PMT, as each segment starts with. In between the
@@ -159,28 +164,26 @@ func (m *Muxer) WriteTables(dst []byte) []byte {
 // length-prefixed), key says that decoding can start here. On error dst is returned as it was and
 // the muxer can go on; the error wraps [ErrNoTrack] or is the codec's.
 func (m *Muxer) WriteVideo(dst []byte, pts, dts int64, payload []byte, key bool) ([]byte, error) {
-	v := &m.video
-	if v.es == nil {
+	if m.pictures == nil {
 		return dst, fmt.Errorf("%w: video", ErrNoTrack)
 	}
-	unit, key, err := v.es.append(pesRoom(m.scratch), payload, key)
+	u := &m.unit
+	u.begin()
+	parts, err := m.pictures.Append(u.parts, payload, key)
 	if err != nil {
 		return dst, err
 	}
-	m.scratch = unit
-	pts, dts, err = v.order(pts, dts)
+	u.parts = parts
+	pts, dts, err = m.video.order(pts, dts)
 	if err != nil {
+		u.drop()
 		return dst, err
 	}
 	if m.gather.late(dts) {
 		dst = m.Flush(dst)
 	}
-	t := m.clock.at(dts)
-	dst = m.appendUnit(dst, &v.pid, finishPES(unit, v.streamID, pts, dts), t, key)
-	if cap(m.scratch) > keepScratch {
-		m.scratch = nil
-	}
-	return dst, nil
+	u.finish(m.video.streamID, pts, dts)
+	return m.appendUnit(dst, &m.video.pid, u, m.clock.at(dts), m.pictures.Keyframe()), nil
 }
 
 // WriteAudio takes one frame as FLV carries it (AAC: raw). Frames are gathered
@@ -188,30 +191,30 @@ func (m *Muxer) WriteVideo(dst []byte, pts, dts int64, payload []byte, key bool)
 // frame is ignored. Errors are as for WriteVideo.
 func (m *Muxer) WriteAudio(dst []byte, pts int64, frame []byte) ([]byte, error) {
 	a := &m.audio
-	if a.es == nil {
+	if m.sounds == nil {
 		return dst, fmt.Errorf("%w: audio", ErrNoTrack)
 	}
 	if len(frame) == 0 {
 		return dst, nil
 	}
-	unit, _, err := a.es.append(pesRoom(m.scratch), frame, false)
+	es, err := m.sounds.append(m.scratch[:0], frame)
 	if err != nil {
 		return dst, err
 	}
-	m.scratch = unit
-	if es := len(unit) - pesHeaderRoom; es > maxAudioES {
-		m.scratch = nil // it may be as large as a message
-		return dst, fmt.Errorf("%w an audio frame of %d bytes, a PES packet has at most %d", ErrUnsupported, es, maxAudioES)
+	if len(es) > maxAudioES { // it may be as large as a message: it is not kept
+		return dst, fmt.Errorf("%w an audio frame of %d bytes, a PES packet has at most %d",
+			ErrUnsupported, len(es), maxAudioES)
 	}
-	if a.streamType != a.es.streamType() { // MP3 that goes from MPEG-1 to MPEG-2 rates
+	m.scratch = es
+	if a.streamType != m.sounds.streamType() { // MP3 that goes from MPEG-1 to MPEG-2 rates
 		dst = m.Flush(dst)
-		a.streamType = a.es.streamType()
+		a.streamType = m.sounds.streamType()
 		m.renderTables()
 	}
-	if !m.gather.fits(pts, len(unit)-pesHeaderRoom) {
+	if !m.gather.fits(pts, len(es)) {
 		dst = m.Flush(dst)
 	}
-	m.gather.add(pts, a.es.ticks(frame), unit[pesHeaderRoom:])
+	m.gather.add(pts, m.sounds.ticks(frame), es)
 	if m.gather.full() {
 		dst = m.Flush(dst)
 	}
@@ -219,22 +222,25 @@ func (m *Muxer) WriteAudio(dst []byte, pts int64, frame []byte) ([]byte, error) 
 }
 
 // Gathers tells that there is audio for Flush.
-func (m *Muxer) Gathers() bool { return len(m.gather.unit) > 0 }
+func (m *Muxer) Gathers() bool { return len(m.gather.es) > 0 }
 
 // Flush appends the audio that is still gathered; call it before a cut.
 func (m *Muxer) Flush(dst []byte) []byte {
-	if len(m.gather.unit) == 0 {
+	if !m.Gathers() {
 		return dst
 	}
 	pts := m.audio.grow(m.gather.pts)
-	unit := finishPES(m.gather.unit, m.audio.streamID, pts, pts)
+	u := &m.gather.unit
+	u.begin()
+	u.parts = append(u.parts, m.gather.es)
+	u.finish(m.audio.streamID, pts, pts)
 	t := m.clock.at(pts)
-	if m.video.es == nil {
-		dst = m.appendUnit(dst, &m.audio.pid, unit, t, true)
+	if m.pictures == nil {
+		dst = m.appendUnit(dst, &m.audio.pid, u, t, true)
 	} else {
 		t -= m.video.lag + audioAhead
 		dst = m.advance(dst, t)
-		dst = m.audio.pid.appendPackets(dst, unit)
+		dst = m.audio.pid.appendPackets(dst, u)
 	}
 	m.gather.reset()
 	return dst
@@ -254,28 +260,28 @@ func (m *Muxer) advance(dst []byte, t int64) []byte {
 // counted (ISO/IEC 13818-1 section 2.4.3.3).
 func (m *Muxer) appendClock(dst []byte, t int64) []byte {
 	dst = m.clock.appendTables(dst, t, &m.tables)
-	return m.pcrPID().appendPacket(dst, nil, false, m.clock.reference(t))
+	return m.pcrPID().appendEmpty(dst, m.clock.reference(t))
 }
 
-// appendUnit appends a PES packet of the track that carries the clock. The
+// appendUnit appends the PES packet of the track that carries the clock. The
 // references that are due up to t ride on its packets; where there are many the
 // packets are kept short, so that each has a payload and is counted: some
 // analysers take the others for lost ones. Only what the unit is too small for
 // goes in front, in packets without payload.
-func (m *Muxer) appendUnit(dst []byte, p *pid, unit []byte, t int64, random bool) []byte {
+func (m *Muxer) appendUnit(dst []byte, p *pid, u *unit, t int64, random bool) []byte {
 	c := &m.clock
 	n := 1 // the first one
 	if c.given {
 		n = c.due(t)
 	}
-	for ; n > 1 && n > len(unit)-pesHeaderRoom; n-- {
+	for ; n > 1 && n > u.size-pesHeaderSize; n-- {
 		dst = m.appendClock(dst, c.next(n, t))
 	}
-	dst = slices.Grow(dst, (len(unit)/roomSize+n+4)*packetSize)
+	dst = slices.Grow(dst, (u.size/roomSize+n+4)*packetSize)
 	if n == 0 {
 		dst = c.appendTables(dst, t, &m.tables)
 	}
-	for first := true; len(unit) > 0 && (first || n > 0); first = false {
+	for first := true; first || n > 0; first = false {
 		var af adaptation
 		if n > 0 {
 			at := c.next(n, t)
@@ -284,12 +290,9 @@ func (m *Muxer) appendUnit(dst []byte, p *pid, unit []byte, t int64, random bool
 			n--
 		}
 		af.random = first && random
-		k := min(roomSize-af.size(), len(unit)-n)
-		dst = p.appendPacket(dst, unit[:k], first, af)
-		unit = unit[k:]
+		dst = p.appendPacket(dst, u, min(roomSize-af.size(), u.size-n), first, af)
 	}
-	dst = slices.Grow(dst, (len(unit)/roomSize+1)*packetSize)
-	return p.appendRest(dst, unit)
+	return p.appendRest(dst, u)
 }
 
 // pcrPID is where clock references go: video, else audio.

@@ -10,7 +10,7 @@ import (
 // header, in private data that is registered as "Opus".
 type opusTS struct{ channels byte }
 
-func openOpus(config []byte) (elementary, error) {
+func openOpus(config []byte) (sounds, error) {
 	h, err := opus.ParseHead(config)
 	if err != nil {
 		return nil, err
@@ -34,9 +34,9 @@ func openOpus(config []byte) (elementary, error) {
 //
 // The pre-skip is not trimmed: it is of the encoder's first packets, which no
 // viewer of a live stream begins at.
-func (o opusTS) append(dst, packet []byte, _ bool) (es []byte, start bool, err error) {
+func (o opusTS) append(dst, packet []byte) ([]byte, error) {
 	if _, err := opus.Samples(packet); err != nil {
-		return dst, false, err
+		return dst, err
 	}
 	dst = append(dst, 0x7F, 0xE0)
 	n := len(packet)
@@ -44,7 +44,7 @@ func (o opusTS) append(dst, packet []byte, _ bool) (es []byte, start bool, err e
 		dst = append(dst, 255)
 	}
 	dst = append(dst, byte(n))
-	return append(dst, packet...), true, nil
+	return append(dst, packet...), nil
 }
 
 func (o opusTS) ticks(packet []byte) int64 {
@@ -62,4 +62,3 @@ func (o opusTS) descriptors() []byte {
 }
 
 func (o opusTS) streamType() byte { return typePrivate }
-func (o opusTS) dropped() uint64  { return 0 }

@@ -80,17 +80,14 @@ func (a adaptation) append(dst []byte, size int) []byte {
 		v := wrap(a.pcr)
 		dst = append(dst, byte(v>>25), byte(v>>17), byte(v>>9), byte(v>>1), byte(v<<7)|0x7E, 0)
 	}
-	for len(dst) < end {
-		dst = append(dst, 0xFF)
-	}
-	return dst
+	return append(dst, stuffing[:end-len(dst)]...)
 }
 
-// appendPacket appends one packet. The payload fits beside the adaptation
-// field, which is stuffed to fill up the packet; start says that the payload is
-// the start of a unit. A packet without payload does not count.
-func (p *pid) appendPacket(dst, payload []byte, start bool, af adaptation) []byte {
-	field := roomSize - len(payload)
+// appendPacket appends one packet with the next n bytes of a unit, which fit
+// beside the adaptation field; that is stuffed to fill up the packet. start says
+// that they are the unit's first. A packet without payload does not count.
+func (p *pid) appendPacket(dst []byte, u *unit, n int, start bool, af adaptation) []byte {
+	field := roomSize - n
 	high, control := byte(p.id>>8), byte(0)
 	if start {
 		high |= unitStart
@@ -99,7 +96,7 @@ func (p *pid) appendPacket(dst, payload []byte, start bool, af adaptation) []byt
 		control = withAdaptation
 	}
 	counter := (p.next - 1) & 0x0F
-	if len(payload) > 0 {
+	if n > 0 {
 		control |= withPayload
 		counter = p.next
 		p.next = (p.next + 1) & 0x0F
@@ -108,33 +105,57 @@ func (p *pid) appendPacket(dst, payload []byte, start bool, af adaptation) []byt
 	if field > 0 {
 		dst = af.append(dst, field)
 	}
-	return append(dst, payload...)
+	if n == 0 {
+		return dst
+	}
+	return u.take(dst, n)
+}
+
+// appendEmpty appends a packet without payload.
+func (p *pid) appendEmpty(dst []byte, af adaptation) []byte {
+	return p.appendPacket(dst, nil, 0, false, af)
 }
 
 // appendPackets appends a PES packet that carries no clock, in as many
 // transport packets as it takes.
-func (p *pid) appendPackets(dst, unit []byte) []byte {
-	dst = slices.Grow(dst, (len(unit)+roomSize-1)/roomSize*packetSize)
-	k := min(roomSize, len(unit))
-	dst = p.appendPacket(dst, unit[:k], true, adaptation{})
-	return p.appendRest(dst, unit[k:])
+func (p *pid) appendPackets(dst []byte, u *unit) []byte {
+	dst = p.appendPacket(dst, u, min(roomSize, u.size), true, adaptation{})
+	return p.appendRest(dst, u)
 }
 
 // appendRest appends what is left of a PES packet, in packets that have nothing
-// else: almost all there are. dst must have room for them.
-func (p *pid) appendRest(dst, unit []byte) []byte {
-	at := len(dst)
-	dst = dst[:at+len(unit)/roomSize*packetSize]
+// else: almost all there are.
+func (p *pid) appendRest(dst []byte, u *unit) []byte {
+	dst = slices.Grow(dst, (u.size+roomSize-1)/roomSize*packetSize)
+	for u.size >= roomSize {
+		if len(u.part) < roomSize {
+			dst = p.appendPacket(dst, u, roomSize, false, adaptation{})
+		} else {
+			dst = p.appendWhole(dst, u)
+		}
+	}
+	if u.size > 0 {
+		dst = p.appendPacket(dst, u, u.size, false, adaptation{})
+	}
+	u.drop()
+	return dst
+}
+
+// appendWhole appends the packets that the part of a unit fills. dst has room.
+func (p *pid) appendWhole(dst []byte, u *unit) []byte {
+	at, part := len(dst), u.part
+	n := len(part) / roomSize
+	dst = dst[:at+n*packetSize]
 	head := 0x47<<24 | uint32(p.id)<<8 | withPayload
-	for ; len(unit) >= roomSize; unit = unit[roomSize:] {
+	for range n {
 		b := (*[packetSize]byte)(dst[at:])
 		binary.BigEndian.PutUint32(b[:], head|uint32(p.next))
-		*(*[roomSize]byte)(b[headerSize:]) = *(*[roomSize]byte)(unit)
+		*(*[roomSize]byte)(b[headerSize:]) = *(*[roomSize]byte)(part)
 		p.next = (p.next + 1) & 0x0F
+		part = part[roomSize:]
 		at += packetSize
 	}
-	if len(unit) > 0 {
-		dst = p.appendPacket(dst, unit, false, adaptation{})
-	}
+	u.part = part
+	u.size -= n * roomSize
 	return dst
 }

@@ -106,10 +106,7 @@ func appendTable(b []byte, id uint16, section []byte) []byte {
 	end := len(b) + packetSize
 	b = append(b, 0x47, unitStart|byte(id>>8), byte(id), withPayload, 0)
 	b = append(b, section...)
-	for len(b) < end {
-		b = append(b, 0xFF)
-	}
-	return b
+	return append(b, stuffing[:end-len(b)]...)
 }
 
 // crc32 is the CRC of PSI sections (ISO/IEC 13818-1 annex A): polynomial

@@ -18,11 +18,10 @@ type stream struct {
 }
 
 // reset puts a new codec on the track; counters, times and lag go on.
-func (s *stream) reset(c *carried) {
-	s.es = nil
-	if c != nil {
-		s.es, s.streamID = c.es, c.streamID
-		s.streamType = c.es.streamType()
+func (s *stream) reset(es elementary, streamID byte) {
+	s.es, s.streamID = es, streamID
+	if es != nil {
+		s.streamType = es.streamType()
 	}
 }
 

@@ -1,6 +1,10 @@
 package mpegts
 
-import "tmms/media"
+import (
+	"strings"
+
+	"tmms/media"
+)
 
 // PES stream ids (ISO/IEC 13818-1 table 2-22). What MPEG has no id for is
 // private data.
@@ -10,16 +14,20 @@ const (
 	streamIDVideo   = 0xE0
 )
 
-// carriages lists what can be carried; a further codec is one more entry.
-var carriages = [...]carriage{
-	{codec: media.CodecH264, typ: media.TypeVideo, streamID: streamIDVideo, open: openH264},
-	{codec: media.CodecHEVC, typ: media.TypeVideo, streamID: streamIDVideo, open: openHEVC},
-	{codec: media.CodecAAC, typ: media.TypeAudio, streamID: streamIDAudio, open: openAAC},
-	{codec: media.CodecMP3, typ: media.TypeAudio, streamID: streamIDAudio, open: openMP3},
-	{codec: media.CodecOpus, typ: media.TypeAudio, streamID: streamIDPrivate, open: openOpus},
-	{codec: media.CodecAC3, typ: media.TypeAudio, streamID: streamIDPrivate, open: openAC3},
-	{codec: media.CodecEAC3, typ: media.TypeAudio, streamID: streamIDPrivate, open: openEAC3},
-}
+// Of each type, what can be carried; a further codec is one more entry.
+var (
+	videoCarriages = []carriage[pictures]{
+		{media.CodecH264, streamIDVideo, openH264},
+		{media.CodecHEVC, streamIDVideo, openHEVC},
+	}
+	audioCarriages = []carriage[sounds]{
+		{media.CodecAAC, streamIDAudio, openAAC},
+		{media.CodecMP3, streamIDAudio, openMP3},
+		{media.CodecOpus, streamIDPrivate, openOpus},
+		{media.CodecAC3, streamIDPrivate, openAC3},
+		{media.CodecEAC3, streamIDPrivate, openEAC3},
+	}
+)
 
 // opusMappings by channels are those of a channel configuration code: streams,
 // coupled ones among them, and the decoded channel of each output channel (RFC
@@ -37,3 +45,6 @@ var opusMappings = [...]struct {
 	7: {4, 3, "\x00\x04\x01\x02\x03\x05\x06"},
 	8: {5, 3, "\x00\x06\x01\x02\x03\x04\x05\x07"},
 }
+
+// stuffing fills up packets.
+var stuffing = strings.Repeat("\xFF", packetSize)

@@ -8,7 +8,7 @@ import (
 // avc is H.264: AVCC in, Annex B out.
 type avc struct{ *h264.Converter }
 
-func openH264(config []byte) (elementary, error) {
+func openH264(config []byte) (pictures, error) {
 	cfg, err := h264.ParseConfig(config)
 	if err != nil {
 		return nil, err
@@ -20,20 +20,14 @@ func openH264(config []byte) (elementary, error) {
 	return avc{c}, nil
 }
 
-func (a avc) append(dst, payload []byte, key bool) (es []byte, start bool, err error) {
-	es, err = a.Append(dst, payload, key)
-	return es, a.Keyframe(), err
-}
-func (a avc) ticks([]byte) int64  { return 0 }
 func (a avc) streamType() byte    { return typeH264 }
 func (a avc) descriptors() []byte { return nil }
-func (a avc) dropped() uint64     { return a.Dropped() }
 
 // hvc is HEVC. The HEVC video descriptor (ISO/IEC 13818-1 section 2.6.95) is only
 // needed for temporal layers on a PID of their own, and left out.
 type hvc struct{ *hevc.Converter }
 
-func openHEVC(config []byte) (elementary, error) {
+func openHEVC(config []byte) (pictures, error) {
 	cfg, err := hevc.ParseConfig(config)
 	if err != nil {
 		return nil, err
@@ -45,11 +39,5 @@ func openHEVC(config []byte) (elementary, error) {
 	return hvc{c}, nil
 }
 
-func (h hvc) append(dst, payload []byte, key bool) (es []byte, start bool, err error) {
-	es, err = h.Append(dst, payload, key)
-	return es, h.Keyframe(), err
-}
-func (h hvc) ticks([]byte) int64  { return 0 }
 func (h hvc) streamType() byte    { return typeHEVC }
 func (h hvc) descriptors() []byte { return nil }
-func (h hvc) dropped() uint64     { return h.Dropped() }

@@ -70,7 +70,7 @@ func TestSetsAreBounded(t *testing.T) {
 	if _, ok := s.Put(0, 0, half[1:]); !ok {
 		t.Error("a smaller set in place of one is refused")
 	}
-	if n := len(s.Append(nil)); n != 2*len(half)-1+8 {
+	if n := len(s.AnnexB()); n != 2*len(half)-1+8 {
 		t.Errorf("%d bytes of sets", n)
 	}
 }

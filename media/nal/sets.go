@@ -13,8 +13,9 @@ const MaxKinds = 3
 // Sets keeps the parameter sets of a stream, by kind and id. The zero value has
 // none. It has one owner.
 type Sets struct {
-	kinds [MaxKinds][]set
-	bytes int // of all
+	kinds  [MaxKinds][]set
+	bytes  int    // of all
+	annexB []byte // all of them, as they are written
 }
 
 type set struct {
@@ -45,16 +46,20 @@ func (s *Sets) Put(kind int, id uint32, nalu []byte) (total int, ok bool) {
 	} else {
 		*sets = append(*sets, fresh)
 	}
+	s.render()
 	return total, true
 }
 
-// Append appends all sets, kind by kind, each behind a start code.
-func (s *Sets) Append(dst []byte) []byte {
+// render puts them together anew: who has the old bytes may keep them.
+func (s *Sets) render() {
+	s.annexB = make([]byte, 0, len(s.annexB)+64)
 	for i := range s.kinds {
 		for _, p := range s.kinds[i] {
-			dst = append(dst, 0, 0, 0, 1)
-			dst = append(dst, p.nalu...)
+			s.annexB = AppendAnnexB(s.annexB, p.nalu)
 		}
 	}
-	return dst
 }
+
+// AnnexB gives all sets, kind by kind, each behind a start code. The bytes are
+// not changed later.
+func (s *Sets) AnnexB() []byte { return s.annexB }

@@ -41,7 +41,7 @@ func (s *Scanner) Next() (nalu []byte, ok bool) {
 // (annex B of H.264 and of H.265).
 func AppendAnnexB(dst []byte, nalus ...[]byte) []byte {
 	for _, n := range nalus {
-		dst = append(dst, 0, 0, 0, 1)
+		dst = append(dst, StartCode...)
 		dst = append(dst, n...)
 	}
 	return dst

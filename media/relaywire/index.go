@@ -18,7 +18,7 @@ import (
 // goroutine.
 type Indexes struct{ last *hls.Index }
 
-// ErrTooLarge refuses an index over [media.MaxRelayIndex].
+// ErrTooLarge refuses an index that has more of something than [Indexes.Parse] takes.
 var ErrTooLarge = errors.New("relaywire: index too large")
 
 // The kinds of index records.
@@ -55,6 +55,9 @@ const maxDurationUS = 24 * 3600 * 1e6
 // follows, 16: MPEG-TS, 32: fragmented MP4. The frame rate is an IEEE 754 double,
 // big endian. x must not be changed from here on. The error wraps [ErrTooLarge].
 func (r *Indexes) Append(b []byte, x *hls.Index) ([]byte, error) {
+	if err := fits(x); err != nil {
+		return b, err
+	}
 	var record []byte
 	if r.last != nil && sameListing(r.last, x) {
 		record = appendParts(nil, x)
@@ -66,6 +69,37 @@ func (r *Indexes) Append(b []byte, x *hls.Index) ([]byte, error) {
 	}
 	r.last = x
 	return appendBytes(b, record), nil
+}
+
+// fits checks what is counted in x against its limits: a source that sends more
+// would lose the subscription, of which segments are only a part.
+func fits(x *hls.Index) error {
+	parts, largest, total := 0, 0, 0
+	for _, s := range x.Segments {
+		parts = max(parts, len(s.Parts))
+	}
+	if x.Open != nil {
+		parts = max(parts, len(x.Open.Parts))
+	}
+	for _, i := range x.Inits {
+		largest = max(largest, len(i.Data))
+		total += len(i.Data)
+	}
+	for _, c := range []struct {
+		what     string
+		n, limit int
+	}{
+		{"segments", len(x.Segments), media.MaxRelaySegments},
+		{"parts of a segment", parts, media.MaxHLSParts},
+		{"initialization sections", len(x.Inits), media.MaxRelayInits},
+		{"bytes of an initialization section", largest, media.MaxHLSInit},
+		{"bytes of initialization sections", total, media.MaxRelayIndex},
+	} {
+		if c.n > c.limit {
+			return fmt.Errorf("%w: %d %s, the limit is %d", ErrTooLarge, c.n, c.what, c.limit)
+		}
+	}
+	return nil
 }
 
 // sameListing tells that b differs from a by its version and the open segment only.

@@ -88,13 +88,9 @@ func indexCases() map[string]*hls.Index {
 }
 
 // appendIndex appends the first index of a stream.
-func appendIndex(tb testing.TB, x *hls.Index) []byte {
-	tb.Helper()
-	b, err := new(Indexes).Append(nil, x)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return b
+func appendIndex(x *hls.Index) []byte {
+	var r Indexes
+	return appendBytes(nil, r.appendWhole(nil, x)) // as a source that does not look what fits
 }
 
 func parseIndex(b []byte) (*hls.Index, int, error) { return new(Indexes).Parse(b) }
@@ -102,7 +98,7 @@ func parseIndex(b []byte) (*hls.Index, int, error) { return new(Indexes).Parse(b
 func TestIndex(t *testing.T) {
 	for name, x := range indexCases() {
 		t.Run(name, func(t *testing.T) {
-			b := appendIndex(t, x)
+			b := appendIndex(x)
 			got, n, err := parseIndex(append(bytes.Clone(b), 1))
 			if err != nil || n != len(b) || !reflect.DeepEqual(got, x) {
 				t.Fatalf("%+v, %d of %d bytes, %v", got, n, len(b), err)
@@ -120,12 +116,12 @@ func TestIndex(t *testing.T) {
 	change := func(f func(x *hls.Index)) []byte {
 		x := *indexCases()["low latency"]
 		f(&x)
-		return appendIndex(t, &x)
+		return appendIndex(&x)
 	}
 	one := func(f func(s *hls.Segment)) []byte {
 		s := testParts(1, 2)
 		f(s)
-		return appendIndex(t, &hls.Index{Segments: []*hls.Segment{s}})
+		return appendIndex(&hls.Index{Segments: []*hls.Segment{s}})
 	}
 	open := func(f func(s *hls.Segment)) []byte {
 		return change(func(x *hls.Index) {
@@ -214,6 +210,9 @@ func TestIndexesOfAStream(t *testing.T) {
 			t.Fatalf("version %d: %+v, %d of %d bytes, %v", x.Version, got, n, len(b), err)
 		}
 		parsed = append(parsed, got)
+		if i < 13 {
+			t.Logf("record %d has %d bytes", i, len(b))
+		}
 		switch i {
 		case 0:
 			if len(b) > 4000 {
@@ -242,30 +241,48 @@ func TestIndexesOfAStream(t *testing.T) {
 	}
 }
 
+// TestAnIndexTooLarge: what can't be parsed is not sent.
 func TestAnIndexTooLarge(t *testing.T) {
-	x := &hls.Index{}
-	for i := range uint32(5) {
-		x.Inits = append(x.Inits, &hls.Init{Version: i, Data: make([]byte, media.MaxHLSInit)})
+	inits := func(n, size int) (list []*hls.Init) {
+		for i := range n {
+			list = append(list, &hls.Init{Version: uint32(i), Data: make([]byte, size)})
+		}
+		return list
 	}
-	var r Indexes
-	if b, err := r.Append([]byte{1}, x); !errors.Is(err, ErrTooLarge) || len(b) != 1 || r.last != nil {
-		t.Errorf("%d bytes, %v", len(b), err)
+	segments := make([]*hls.Segment, media.MaxRelaySegments+1)
+	long := make([]*hls.Segment, media.MaxRelaySegments)
+	for i := range segments {
+		segments[i] = testSegment(uint64(i))
+		if i < len(long) {
+			long[i] = testParts(uint64(i), media.MaxHLSParts)
+		}
 	}
-	x.Inits = x.Inits[:3]
+	for name, x := range map[string]*hls.Index{
+		"segments":       {Segments: segments},
+		"parts":          {Segments: []*hls.Segment{testParts(1, media.MaxHLSParts+1)}},
+		"open parts":     {Open: testOpen(1, media.MaxHLSParts+1)},
+		"inits":          {Inits: inits(media.MaxRelayInits+1, 1)},
+		"an init":        {Inits: inits(1, media.MaxHLSInit+1)},
+		"bytes of inits": {Inits: inits(4, media.MaxHLSInit)},
+		"bytes":          {Segments: long},
+	} {
+		var r Indexes
+		if b, err := r.Append([]byte{1}, x); !errors.Is(err, ErrTooLarge) || len(b) != 1 || r.last != nil {
+			t.Errorf("%s: %d bytes, %v", name, len(b), err)
+		}
+	}
+	// Record by record an index could have more than one may have.
+	var r, in Indexes
+	x := &hls.Index{Inits: inits(3, media.MaxHLSInit)}
 	b, err := r.Append(nil, x)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var in Indexes
 	if _, _, err = in.Parse(b); err != nil {
 		t.Fatal(err)
 	}
-	// Record by record an index with more than one may have.
-	next := &hls.Index{Inits: append(slices.Clone(x.Inits), &hls.Init{Version: 9, Data: make([]byte, media.MaxHLSInit)})}
-	if b, err = r.Append(nil, next); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err = in.Parse(b); !errors.Is(err, ErrMalformed) {
+	next := &hls.Index{Inits: append(inits(1, media.MaxHLSInit), x.Inits...)}
+	if _, _, err = in.Parse(appendBytes(nil, r.appendWhole(nil, next))); !errors.Is(err, ErrMalformed) {
 		t.Error(err)
 	}
 }

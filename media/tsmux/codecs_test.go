@@ -57,6 +57,17 @@ func TestCodecsOfALiveStream(t *testing.T) {
 				r.now += 40
 			}
 		}, []string{"240f"}, 25},
+		{"h264-becomes-hevc", []string{avc240, aac44}, func(r *rig) {
+			r.second()
+			r.video(body(r.t, hevcHead))
+			r.video(picture(true)) // of the old configuration
+			r.video(hevcPicture(false))
+			for i := range 25 {
+				r.video(hevcPicture(i == 0))
+				r.audio(sound())
+				r.now += 40
+			}
+		}, []string{"1b0f", "240f"}, 50},
 		{"opus", []string{opusHead}, func(r *rig) { play(r, opusFrame, "Opus") }, []string{"06"}, 0},
 		{"ac3", nil, func(r *rig) { play(r, ac3Stereo, "ac-3") }, []string{"81"}, 0},
 		{"eac3", nil, func(r *rig) { play(r, eac3Frame, "ec-3") }, []string{"87"}, 0},
@@ -209,5 +220,32 @@ func TestFirstTagsWait(t *testing.T) {
 				t.Errorf("PMTs %v, %d pictures, %d tags; want %v, 2, %d", pmts, units[0x100], units[0x102], c.pmts, c.want)
 			}
 		})
+	}
+}
+
+// BenchmarkLive is what HTTP-TS costs a packet of FLV beyond the bytes: H.264 of
+// 25 fps with AAC, small.
+func BenchmarkLive(b *testing.B) {
+	var l Live
+	l.Configure(media.TypeVideo, body(b, avc240))
+	l.Configure(media.TypeAudio, body(b, aac44))
+	l.Begin(0)
+	key, delta, snd := picture(true), picture(false), sound()
+	var dst []byte
+	now := media.Timestamp(0)
+	n := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		switch {
+		case n%3 != 0:
+			dst = l.Append(dst[:0], media.TypeAudio, now, snd)
+		case n%75 == 0:
+			dst = l.Append(l.Group(dst[:0], now), media.TypeVideo, now, key)
+		default:
+			dst = l.Append(dst[:0], media.TypeVideo, now, delta)
+		}
+		if n++; n%3 == 0 {
+			now += 40
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"tmms/media"
 )
@@ -243,8 +244,11 @@ func TestBlockingReload(t *testing.T) {
 	both := w.both()
 	p := w.publish("test")
 	p.group()
-	p.w.PublishIndex(lowLatency(index(3), 2))
-	x := lowLatency(index(3), 3)
+	x := lowLatency(index(3), 2)
+	x.Target = 20 * time.Second
+	p.w.PublishIndex(x)
+	x = lowLatency(index(3), 3)
+	x.Target = 20 * time.Second
 	x.Version++
 	list := string(x.AppendLowLatency(nil, "", false))
 	wants := map[string]string{
@@ -287,6 +291,9 @@ func TestBlockingReload(t *testing.T) {
 			t.Errorf("%s: %d\n%s\nwant\n%s", a.path, a.status, a.body, wants[a.path])
 		}
 	}
+	short := lowLatency(index(3), 3)
+	short.Version += 2
+	p.w.PublishIndex(short)
 	for _, c := range both { // waiting has a limit
 		resp := c.get("/live/test/ll.m3u8?_HLS_msn=103&_HLS_part=3")
 		if body := readAll(t, resp.body); resp.code != http.StatusServiceUnavailable || resp.header.Get("Cache-Control") != "no-store" {

@@ -17,9 +17,12 @@ func TestBodiesShareTheLoop(t *testing.T) {
 			st := startStation(t)
 			if live {
 				st.ask("GET /live/none.flv HTTP/1.1\r\nHost: x\r\n\r\n")
-				until(t, "there is a viewer", func() bool {
-					n := make(chan int, 1)
-					return st.loop.Post(func() { n <- st.web.fanout.Len() }) && <-n == 1
+				until(t, "there is a viewer, and a tick knows of it", func() bool {
+					known := make(chan bool, 1)
+					return st.loop.Post(func() {
+						known <- st.web.fanout.Len() == 1 && st.web.bodies == newAllowance(false)
+						st.loop.Wake()
+					}) && <-known
 				})
 			}
 			const readers, path = 200, "/assets/hls.min.js"

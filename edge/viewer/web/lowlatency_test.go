@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,7 +50,7 @@ func lowSegment(msn uint64, parts int, open bool) *hls.Segment {
 // lowIndex lists segments 100..last of five parts each; open parts of the next follow.
 func lowIndex(version, last uint64, open int) *hls.Index {
 	x := &hls.Index{
-		Version: version, Listing: last, Epoch: 7, Target: time.Second, PartTarget: 200 * time.Millisecond, Independent: true,
+		Version: version, Listing: last, Epoch: 7, Target: 10 * time.Second, PartTarget: 200 * time.Millisecond, Independent: true,
 		Inits: []*hls.Init{{Epoch: 7, Version: 1, Data: []byte("init")}},
 	}
 	for msn := uint64(100); msn <= last; msn++ {
@@ -118,7 +119,7 @@ func (st *station) waits(n int64) {
 
 const (
 	lowPath     = "/live/test/ll.m3u8"
-	keptBlocked = "max-age=6"
+	keptBlocked = "max-age=60"
 )
 
 func low(x *hls.Index) []byte { return x.AppendLowLatency(nil, "", false) }
@@ -235,7 +236,9 @@ func TestDirectivesThatCannotBe(t *testing.T) {
 func TestWaitingHasALimit(t *testing.T) {
 	st := startStation(t)
 	w := st.publish("test")
-	w.PublishIndex(lowIndex(1, 102, 2))
+	short := lowIndex(1, 102, 2)
+	short.Target = time.Second
+	w.PublishIndex(short)
 	start := time.Now()
 	list := st.get(lowPath + "?_HLS_msn=103&_HLS_part=2")
 	part := st.get("/live/test/7-103.2.m4s")
@@ -312,7 +315,7 @@ func TestThePreloadHintIsExactlyTheNextPart(t *testing.T) {
 	w.PublishIndex(lowIndex(6, 104, 0))
 	part.is(partBytes(104, 4), "public, max-age=31536000, immutable")
 	// What no player can know of.
-	for _, name := range []string{"7-105.3.m4s", "7-107.0.m4s", "7-104.5.m4s", "6-105.0.m4s", "init-7-4.mp4", "7-107.m4s"} {
+	for _, name := range []string{"7-105.6.m4s", "7-107.0.m4s", "7-104.5.m4s", "6-105.0.m4s", "init-7-4.mp4", "7-107.m4s"} {
 		st.get("/live/test/" + name).fails(http.StatusNotFound)
 	}
 }
@@ -328,8 +331,8 @@ func TestNodesMayBeAhead(t *testing.T) {
 		return n
 	}
 	for s, want := range map[string]bool{
-		"7-103.2.m4s": true, "7-103.3.m4s": true, "7-103.4.m4s": true, "7-103.5.m4s": false,
-		"7-103.m4s": true, "7-103.ts": true, "7-104.0.m4s": true, "7-104.2.m4s": true, "7-104.3.m4s": false, "7-104.ts": true,
+		"7-103.2.m4s": true, "7-103.3.m4s": true, "7-103.7.m4s": true, "7-103.8.m4s": false,
+		"7-103.m4s": true, "7-103.ts": true, "7-104.0.m4s": true, "7-104.5.m4s": true, "7-104.6.m4s": false, "7-104.ts": true,
 		"7-105.0.m4s": false, "7-105.ts": false, "6-103.2.m4s": false, "8-103.2.m4s": true,
 		"init-7-2.mp4": true, "init-7-3.mp4": true, "init-7-4.mp4": false, "init-6-2.mp4": false, "init-8-1.mp4": true,
 		"7-102.5.m4s": false, "7-99.ts": false,
@@ -353,6 +356,49 @@ func TestNodesMayBeAhead(t *testing.T) {
 	}
 }
 
+// Requirement: C6
+// Whatever a playlist of one node lists or hints at, another node, which is behind
+// by some versions, has it or waits for it: no 404.
+func TestNoFileOfAnotherNodeIsNotFound(t *testing.T) {
+	x := lowIndex(1, 102, 1)
+	history := []*hls.Index{x}
+	for v := uint64(2); v < 200; v++ {
+		next := *x
+		next.Version = v
+		last, _ := x.LastMSN()
+		switch parts := len(x.Open.Parts); {
+		case parts%5 == 4 && v%3 == 0: // the part after that
+			next.Open = lowSegment(last+1, parts+1, true)
+		case parts%5 == 4 || parts > 5:
+			next.Segments = slices.Concat(x.Segments[1:], []*hls.Segment{lowSegment(last+1, parts+1, false)})
+			next.Open = lowSegment(last+2, 1, true)
+		default:
+			next.Open = lowSegment(last+1, parts+1, true)
+		}
+		if v%11 == 0 {
+			init := &hls.Init{Epoch: 7, Version: uint32(len(x.Inits) + 1), Data: []byte("init")}
+			next.Inits = append(slices.Clone(x.Inits), init)
+			next.Open.Init = init.Version
+		}
+		history, x = append(history, &next), &next
+	}
+	for v, x := range history {
+		lists := string(low(x)) + string(x.AppendMedia(nil, ""))
+		for behind := range min(v+1, partsAhead) {
+			y := history[v-behind]
+			if _, err := y.Reached(x.Open.MSN, len(x.Open.Parts)); err != nil {
+				t.Errorf("%d versions behind %d: %v", behind, x.Version, err)
+			}
+			for _, name := range regexp.MustCompile(`[0-9a-z.-]+\.(ts|m4s|mp4)\b`).FindAllString(lists, -1) {
+				n, ok := hls.ParseName(name)
+				if !ok || y.Find(n) == nil && !follows(y, n) {
+					t.Fatalf("%s of version %d is not found %d versions behind", name, x.Version, behind)
+				}
+			}
+		}
+	}
+}
+
 // LL-HLS: delta updates only where allowed.
 func TestDeltaUpdatesOnlyWhereAllowed(t *testing.T) {
 	st := startStation(t)
@@ -362,14 +408,14 @@ func TestDeltaUpdatesOnlyWhereAllowed(t *testing.T) {
 	for _, query := range []string{"_HLS_skip=YES", "_HLS_skip=v2", "_HLS_skip=NO", ""} { // there is too little to skip
 		st.get(lowPath+"?"+query).is(low(x), "max-age=1")
 	}
-	x = lowIndex(2, 120, 2)
+	x = lowIndex(2, 170, 2)
 	w.PublishIndex(x)
 	delta := x.AppendLowLatency(nil, "", true)
 	if !bytes.Contains(delta, []byte("#EXT-X-SKIP:SKIPPED-SEGMENTS=")) {
 		t.Fatalf("nothing is skipped in\n%s", delta)
 	}
 	st.get(lowPath+"?_HLS_skip=YES").is(delta, "max-age=1")
-	st.get(lowPath+"?_HLS_skip=v2&_HLS_msn=120").is(delta, keptBlocked)
+	st.get(lowPath+"?_HLS_skip=v2&_HLS_msn=170").is(delta, keptBlocked)
 	st.get(lowPath+"?_HLS_skip=1").is(low(x), "max-age=1")
 	st.get("/live/test/live.m3u8?_HLS_skip=YES").is(x.AppendMedia(nil, ""), "max-age=1")
 	// The tags differ, and tell one version from the next.
@@ -391,7 +437,7 @@ func TestDeltaUpdatesOnlyWhereAllowed(t *testing.T) {
 	}
 	more := *x
 	more.Version++
-	more.Open = lowSegment(121, 3, true)
+	more.Open = lowSegment(171, 3, true)
 	w.PublishIndex(&more)
 	tag(lowPath, x.ETag(), 200)
 	tag(lowPath, more.ETag(), 304)

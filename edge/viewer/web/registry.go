@@ -142,11 +142,11 @@ func (s *hlsStream) find(name hls.Name) *hls.Media {
 }
 
 // How far a player may be ahead of this node's index: another node may have got
-// one segment, or part, earlier, and the next while the request came. Of parts it
-// asks for the one that comes next besides.
+// one segment earlier, or the parts of a second, and the next while the request
+// came. Of parts it asks for the one that comes next besides.
 const (
 	ahead      = 2
-	partsAhead = ahead + 1
+	partsAhead = 6
 )
 
 // coming tells whether a file that is not there may come soon.
