@@ -59,6 +59,7 @@ type HLS struct {
 	Window  int           // segments in a playlist
 	// LowLatency adds a playlist of parts (LL-HLS).
 	LowLatency bool
+	Part       time.Duration // the fewest whole frames that last as long are a part; 0 without low latency
 }
 
 // GOPCache bounds what a stream's log keeps.
@@ -119,7 +120,8 @@ func newDomain(doc *DomainDoc) (*Domain, error) {
 	return d, nil
 }
 
-// newApp takes a normalized document, in which no pointer is nil but Auth.
+// newApp takes a normalized document, in which no pointer is nil but Auth and,
+// without low latency, Part.
 func newApp(domain string, doc *AppDoc) (*App, error) {
 	flush, limit, err := parseFlush(doc.Flush)
 	if err != nil {
@@ -129,7 +131,7 @@ func newApp(domain string, doc *AppDoc) (*App, error) {
 		Domain: domain, Name: doc.Name, RTMP: *doc.RTMP, FLV: *doc.FLV,
 		HLS: HLS{
 			Enabled: *doc.HLS.Enabled, Segment: time.Duration(*doc.HLS.Segment), Window: *doc.HLS.Window,
-			LowLatency: doc.HLS.LowLatency,
+			LowLatency: doc.HLS.LowLatency, Part: time.Duration(orElse(doc.HLS.Part, 0)),
 		},
 		Latency: time.Duration(*doc.Latency), Flush: flush, FlushLimit: limit,
 		GOPCache: GOPCache{Bytes: int64(*doc.GOPCache.Bytes), Time: time.Duration(*doc.GOPCache.Time)},

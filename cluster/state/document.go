@@ -40,6 +40,7 @@ type HLSDoc struct {
 	Segment    *Duration `json:"segment,omitempty" yaml:"segment,omitempty"`
 	Window     *int      `json:"window,omitempty" yaml:"window,omitempty"`
 	LowLatency bool      `json:"low_latency,omitempty" yaml:"low_latency,omitempty"`
+	Part       *Duration `json:"part,omitempty" yaml:"part,omitempty"`
 }
 
 // GOPCacheDoc bounds what an app's streams keep for joining viewers.

@@ -20,7 +20,7 @@ domains:
   - name: live
     rtmp: false
     flv: true
-    hls: {enabled: false, segment: 4s, window: 5, low_latency: false}
+    hls: {enabled: false, segment: 4s, window: 5, low_latency: true, part: 300ms}
     latency: 1500ms
     flush: low_latency
     gop_cache: {bytes: 8MiB, time: 6s}
@@ -49,7 +49,7 @@ func TestParseYAML(t *testing.T) {
 	live.keys, live.stored = nil, nil
 	want := App{
 		Domain: "live.example.com", Name: "live", FLV: true,
-		HLS: HLS{Segment: 4 * time.Second, Window: 5}, Latency: 1500 * time.Millisecond, Flush: 35 * time.Millisecond, FlushLimit: 105 * time.Millisecond,
+		HLS: HLS{Segment: 4 * time.Second, Window: 5, LowLatency: true, Part: 300 * time.Millisecond}, Latency: 1500 * time.Millisecond, Flush: 35 * time.Millisecond, FlushLimit: 105 * time.Millisecond,
 		GOPCache:    GOPCache{Bytes: 8 << 20, Time: 6 * time.Second},
 		IdleTimeout: time.Minute, BusyPolicy: BusyReplace,
 	}
@@ -91,7 +91,7 @@ domains:
   apps:
   - name: a
     rtmp: "yes"
-    hls: {segment: 500ms, window: 2, low_latency: true, parts: 3}
+    hls: {segment: 500ms, window: 2, low_latency: true, part: 90ms, parts: 3}
     latency: 5
     flush: 7ms
     gop_cache: {bytes: 1KiB, time: 2s}
@@ -132,7 +132,8 @@ func TestAllFaultsAtOnce(t *testing.T) {
 		"domains[1].apps[0].rtmp":            `"yes": must be true or false`,
 		hls + ".segment":                     `500ms: must be 1s to 30s`,
 		hls + ".window":                      `2: must be 3 to 60 segments`,
-		hls + ".parts":                       `unknown key; known here: enabled, low_latency, segment, window`,
+		hls + ".part":                        `90ms: must be 100ms to 1s`,
+		hls + ".parts":                       `unknown key; known here: enabled, low_latency, part, segment, window`,
 		"domains[1].apps[0].latency":         `must be a duration such as 3s or 250ms, not "5"`,
 		"domains[1].apps[0].flush":           `"7ms": must be balanced, low_latency, economy, or PERIOD or PERIOD..LIMIT in multiples of 5ms`,
 		"domains[1].apps[0].gop_cache.bytes": `1KiB: must be 256KiB to 256MiB`,
@@ -301,4 +302,16 @@ func FuzzParseJSON(f *testing.F) {
 			t.Fatalf("valid, but does not compile: %v", err)
 		}
 	})
+}
+
+// TestPartIsWrittenOutWithLowLatency: a later version with another default does
+// not change a running app, and an app without parts says nothing of them.
+func TestPartIsWrittenOutWithLowLatency(t *testing.T) {
+	for _, low := range []bool{false, true} {
+		doc := &Document{Domains: []DomainDoc{{Name: "d", Apps: []AppDoc{{Name: "a", HLS: &HLSDoc{LowLatency: low}}}}}}
+		h := doc.Normalize().Domains[0].Apps[0].HLS
+		if h.LowLatency != low || (h.Part != nil) != low || low && *h.Part != Duration(200*time.Millisecond) {
+			t.Errorf("low latency %t: %+v", low, h)
+		}
+	}
 }

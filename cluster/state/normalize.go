@@ -14,6 +14,7 @@ const (
 	defaultIdleTimeout = 30 * time.Second
 	defaultSegment     = 2 * time.Second
 	defaultWindow      = 6
+	defaultPart        = 200 * time.Millisecond
 	defaultCacheBytes  = 32 << 20
 	defaultCacheTime   = 10 * time.Second
 	defaultFlush       = "balanced"
@@ -69,11 +70,16 @@ func (h *HLSDoc) normalize() *HLSDoc {
 	if h == nil {
 		h = &HLSDoc{}
 	}
+	part := h.Part
+	if h.LowLatency {
+		part = new(orElse(h.Part, Duration(defaultPart)))
+	}
 	return &HLSDoc{
 		Enabled:    new(orElse(h.Enabled, true)),
 		Segment:    new(orElse(h.Segment, Duration(defaultSegment))),
 		Window:     new(orElse(h.Window, defaultWindow)),
 		LowLatency: h.LowLatency,
+		Part:       part,
 	}
 }
 

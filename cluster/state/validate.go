@@ -26,6 +26,8 @@ const (
 	maxSegment     = 30 * time.Second
 	minWindow      = 3 // RFC 8216 section 6.2.2: three target durations
 	maxWindow      = 60
+	minPart        = 100 * time.Millisecond // a playlist is asked for as often
+	maxPart        = time.Second
 )
 
 // Validate checks d as a person wrote it and reports every fault at once in a
@@ -119,6 +121,7 @@ func (v *validator) hls(path string, h *HLSDoc) {
 	if h.Window != nil && (*h.Window < minWindow || *h.Window > maxWindow) {
 		v.add(path+".window", *h.Window, "must be %d to %d segments", minWindow, maxWindow)
 	}
+	v.within(path+".part", h.Part, minPart, maxPart)
 }
 
 func (v *validator) gopCache(path string, a *AppDoc) {

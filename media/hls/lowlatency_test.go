@@ -316,3 +316,17 @@ func TestIndependentParserLowLatency(t *testing.T) {
 		}
 	}
 }
+
+func TestPlaylistsDoNotAllocate(t *testing.T) {
+	x := lowIndex()
+	b := make([]byte, 0, 8<<10)
+	if n := testing.AllocsPerRun(100, func() {
+		b = x.AppendLowLatency(b[:0], "?token=x", true)
+		b = x.AppendMedia(b[:0], "?token=x")
+		if ok, err := x.Reached(1_700_000_004, 1); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -52,7 +52,8 @@ func (s *segmenter) startRun(run uint32, app *state.App, now time.Time) {
 // open makes a pipeline and tells it the configurations in force.
 func (s *segmenter) open(run uint32, app *state.App, now time.Time) error {
 	cfg := pipeline.DefaultConfig(s.epoch, uint64(max(now.Unix(), 0)))
-	cfg.Segment, cfg.Window, cfg.LowLatency = app.HLS.Segment, app.HLS.Window, app.HLS.LowLatency
+	cfg.Segment, cfg.Window = app.HLS.Segment, app.HLS.Window
+	cfg.LowLatency, cfg.Part = app.HLS.LowLatency, app.HLS.Part
 	cfg.Resumed = s.resumed
 	if s.resumed {
 		_, reported, marks := s.writer.Live().Reported()

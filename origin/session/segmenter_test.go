@@ -78,7 +78,7 @@ func TestLowLatencySegments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t)
 		app := testApp()
-		app.HLS.Enabled, app.HLS.LowLatency = true, true
+		app.HLS.Enabled, app.HLS.LowLatency, app.HLS.Part = true, true, 200*time.Millisecond
 		p, _ := g.attach(app, "")
 		p.pictures(t, avcConfig, avcKey, avcDelta, 9)
 		x := g.live().Index()
