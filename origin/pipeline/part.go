@@ -107,5 +107,7 @@ func (p *Pipeline) show() {
 		return
 	}
 	s.shown = len(s.parts)
-	p.list.part(s.snapshot(p.cfg.Epoch, p.msn, !p.hasVideo()))
+	open := s.snapshot(p.cfg.Epoch, p.msn, !p.hasVideo())
+	open.TS = s.ts.full()
+	p.list.part(open)
 }

@@ -81,6 +81,16 @@ func (c *content) media() *hls.Media {
 	return &hls.Media{Chunks: c.chunks[:n:n], Size: c.size}
 }
 
+// full gives the chunks so far that nothing is appended to any more; nil if there
+// are none.
+func (c *content) full() *hls.Media {
+	n := c.size / chunkSize
+	if n == 0 {
+		return nil
+	}
+	return &hls.Media{Chunks: slices.Clone(c.chunks[:n]), Size: n * chunkSize} // seal replaces the last one
+}
+
 // snapshot gives the parts so far as a segment. independent says that its track
 // needs no keyframe: there is no video.
 func (s *segment) snapshot(epoch, msn uint64, independent bool) *hls.Segment {
