@@ -2,6 +2,7 @@ package amf0
 
 import (
 	"fmt"
+	"strconv"
 
 	"tmms/media"
 )
@@ -88,8 +89,9 @@ func (a *amf3) blob(marker byte) (Value, error) {
 		return Value{}, err
 	}
 	if marker == amf3Date {
-		f, err := a.number()
-		return Value{Kind: KindDate, Num: f}, err
+		v := Value{Kind: KindDate}
+		v.Num, err = a.number()
+		return v, err
 	}
 	b, err := a.take(uint64(n >> 1))
 	switch {
@@ -117,13 +119,12 @@ func (a *amf3) array(depth int) (Value, error) {
 		v.Kind = KindECMAArray
 	}
 	for i := range n >> 1 {
-		e, err := a.value(depth + 1)
-		if err != nil {
+		var p Property
+		if p.Value, err = a.value(depth + 1); err != nil {
 			return Value{}, err
 		}
-		p := Property{Value: e}
 		if named {
-			p.Name = fmt.Sprint(i)
+			p.Name = strconv.FormatUint(uint64(i), 10)
 		}
 		v.Props = append(v.Props, p)
 	}
@@ -148,11 +149,11 @@ func (a *amf3) object(depth int) (Value, error) {
 		if err = a.count(len(name)); err != nil {
 			return Value{}, err
 		}
-		e, err := a.value(depth + 1)
-		if err != nil {
+		p := Property{Name: name}
+		if p.Value, err = a.value(depth + 1); err != nil {
 			return Value{}, err
 		}
-		v.Props = append(v.Props, Property{Name: name, Value: e})
+		v.Props = append(v.Props, p)
 	}
 	if !t.dynamic {
 		return v, nil

@@ -70,7 +70,7 @@ func TestAMF3(t *testing.T) {
 				t.Fatalf("%+v, %d of %d bytes, error %v; want %+v", got, n, len(in), err, tc.want)
 			}
 			for n := range in {
-				if _, _, err := Decode(in[:n]); !errors.Is(err, ErrShort) {
+				if _, _, err = Decode(in[:n]); !errors.Is(err, ErrShort) {
 					t.Fatalf("%d of %d bytes: error %v, want %v", n, len(in), err, ErrShort)
 				}
 			}
