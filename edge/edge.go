@@ -237,7 +237,8 @@ func (e *Edge) Close() error {
 const drainPoll = 20 * time.Millisecond
 
 // Drain stops accepting and asks every viewer to leave, each where a message
-// ends; RTMP players that can reconnect have media.ReconnectTimeout for it. HLS viewers are told to come by another connection. It returns when the
+// ends; RTMP players that can reconnect have media.ReconnectTimeout for it, and
+// HLS viewers are told to come by another connection. It returns when the
 // streaming viewers are gone, or with ctx's error.
 func (e *Edge) Drain(ctx context.Context) error {
 	e.gate.Drain()

@@ -119,6 +119,7 @@ func (f Form) head(frame, packet byte) []byte {
 func colorInfo() []byte {
 	number := func(name string, v float64) amf0.Property { return amf0.Property{Name: name, Value: amf0.Number(v)} }
 	return amf0.AppendObject(amf0.AppendString(nil, "colorInfo"), amf0.Property{Name: "colorConfig", Value: amf0.Object(
-		number("bitDepth", 10), number("colorPrimaries", 9), number("transferCharacteristics", 18), number("matrixCoefficients", 9),
+		number("bitDepth", 10), number("colorPrimaries", 9),
+		number("transferCharacteristics", 18), number("matrixCoefficients", 9),
 	)})
 }

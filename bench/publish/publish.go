@@ -34,11 +34,10 @@ const timeout = 10 * time.Second // of the dial, and of a write
 // not nil, is called once the server has accepted, and again where it has asked to
 // reconnect and was followed.
 func Run(ctx context.Context, cfg Config, onReady func()) error {
-	err := run(ctx, cfg, onReady)
-	if ctx.Err() != nil {
-		return nil
+	if err := run(ctx, cfg, onReady); ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 func run(ctx context.Context, cfg Config, onReady func()) error {

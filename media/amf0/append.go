@@ -31,8 +31,6 @@ func Append(b []byte, v Value) []byte {
 		return binary.BigEndian.AppendUint16(append(b, markerReference), uint16(v.Num))
 	case KindUnsupported:
 		return append(b, markerUnsupported)
-	case KindAMF3:
-		return append(append(b, markerAMF3), v.Str...)
 	default:
 		return append(b, markerUndefined)
 	}

@@ -59,21 +59,31 @@ type decoder struct {
 }
 
 func (d *decoder) value(depth int) (Value, error) {
-	if depth >= media.MaxAMFDepth {
-		return Value{}, fmt.Errorf("%w: depth %d, the limit is %d", ErrLimit, depth+1, media.MaxAMFDepth)
-	}
-	if d.nodes++; d.nodes > media.MaxAMFNodes {
-		return Value{}, fmt.Errorf("%w: more than %d nodes", ErrLimit, media.MaxAMFNodes)
+	if err := d.enter(depth); err != nil {
+		return Value{}, err
 	}
 	m, err := d.take(1)
 	if err != nil {
 		return Value{}, err
 	}
 	switch m[0] {
+	case markerAMF3:
+		return (&amf3{decoder: d}).value(depth)
 	case markerObject, markerECMAArray, markerStrictArray, markerTypedObject:
 		return d.compound(m[0], depth)
 	}
 	return d.scalar(m[0])
+}
+
+// enter counts a value in.
+func (d *decoder) enter(depth int) error {
+	if depth >= media.MaxAMFDepth {
+		return fmt.Errorf("%w: depth %d, the limit is %d", ErrLimit, depth+1, media.MaxAMFDepth)
+	}
+	if d.nodes++; d.nodes > media.MaxAMFNodes {
+		return fmt.Errorf("%w: more than %d nodes", ErrLimit, media.MaxAMFNodes)
+	}
+	return nil
 }
 
 func (d *decoder) scalar(marker byte) (Value, error) {
@@ -117,10 +127,6 @@ func (d *decoder) empty(marker byte) (Value, error) {
 		return Value{Kind: KindUndefined}, nil
 	case markerUnsupported:
 		return Value{Kind: KindUnsupported}, nil
-	case markerAMF3:
-		v := Value{Kind: KindAMF3, Str: string(d.b[d.pos:])}
-		d.pos = len(d.b)
-		return v, nil
 	}
 	return Value{}, fmt.Errorf("%w: 0x%02x at byte %d", ErrMarker, marker, d.pos-1)
 }

@@ -19,14 +19,13 @@ const (
 	KindTypedObject
 	KindReference
 	KindUnsupported
-	KindAMF3 // the sender switched to AMF3: Str holds the rest of the bytes, unread
 )
 
 // Value is one AMF0 value. Which fields mean something depends on Kind.
 type Value struct {
 	Kind  Kind
 	Num   float64    // Number; Date in ms since 1970; Bool as 0 or 1; index of a Reference
-	Str   string     // String, XML; class name of a TypedObject; raw bytes of AMF3
+	Str   string     // String, XML; class name of a TypedObject
 	Props []Property // members in wire order; elements of a StrictArray have empty names
 }
 

@@ -154,6 +154,39 @@ func TestDescribeAllocs(t *testing.T) {
 	}
 }
 
+// readTracks checks what Tracks gives against what Describe gave.
+func readTracks(t *testing.T, typ media.Type, body []byte, first Info, fault error) {
+	t.Helper()
+	n, last := 0, error(nil)
+	var all FourCCs
+	for i, err := range Tracks(typ, body) {
+		if n++; n == 1 && ((err == nil) != (fault == nil) || err == nil && (i.Track != first.Track || i.Codec != first.Codec)) {
+			t.Fatalf("the first track is %+v, %v, and not %+v, %v", i, err, first, fault)
+		}
+		if last != nil {
+			t.Fatal("a track behind an error")
+		}
+		if last = err; err != nil {
+			if !errors.Is(err, ErrMalformed) {
+				t.Fatalf("error %v of no kind", err)
+			}
+			continue
+		}
+		all |= i.fourCCs()
+		if i.FourCC == [4]byte{} || i.Kind != media.KindConfig && !i.Beside {
+			continue
+		}
+		one, err := Describe(typ, AppendOneTrack(nil, typ, i))
+		if err != nil || one.Track != i.Track || one.Codec != i.Codec || one.Kind != i.Kind || one.Beside != i.Beside ||
+			!bytes.Equal(one.Payload, i.Payload) {
+			t.Fatalf("%+v by itself is %+v, %v", i, one, err)
+		}
+	}
+	if got := FourCCsOf(typ, body); got != all {
+		t.Fatalf("needs %v, the tracks have %v", got, all)
+	}
+}
+
 func FuzzDescribe(f *testing.F) {
 	for _, c := range describeCases {
 		f.Add(byte(c.typ), []byte(c.body))
@@ -166,5 +199,6 @@ func FuzzDescribe(f *testing.F) {
 		if err == nil && !bytes.Contains(body, info.Payload) {
 			t.Fatalf("payload % x is not in % x", info.Payload, body)
 		}
+		readTracks(t, media.Type(typ), body, info, err)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"tmms/media"
+	"tmms/media/amf0"
 )
 
 // feedAll feeds in to a server in pieces, accepts what it asks for, reads all
@@ -77,6 +78,9 @@ func FuzzServerConn(f *testing.F) {
 			in = append(in, s.in...)
 		}
 		f.Add(in, uint64(1))
+	}
+	for _, tc := range capsCases() {
+		f.Add(slices.Concat(announced(tc.props...), call(1, "play", 3, amf0.Null(), text("cam"))), uint64(1))
 	}
 	aggregate := aggregateBody(Message{Type: 9, Timestamp: 5, Body: body(3)}, Message{Type: 8, Timestamp: 6, Body: body(3)})
 	for _, tc := range chunkCases() {

@@ -93,6 +93,7 @@ func TestDataMessages(t *testing.T) {
 		{"bare onMetaData", typeData, meta, meta},
 		{"AMF3", typeDataAMF3, append([]byte{0}, framed...), meta},
 		{"other data", typeData, other, other},
+		{"other data, AMF3", typeDataAMF3, append([]byte{0}, other...), other},
 		{"setDataFrame alone", typeData, amf0.AppendString(nil, "@setDataFrame"), nil},
 		{"empty", typeData, nil, nil},
 	}

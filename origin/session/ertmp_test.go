@@ -409,6 +409,10 @@ func TestMetadata(t *testing.T) {
 			p.video(t, 0, exVideo(1, exStart, "av01av1C"))
 			p.video(t, 0, exVideo(1, exCoded, "av01obu"))
 		}, "width=1920 height=1080 framerate=50 videocodecid=av01 server=tmms"},
+		{"in AMF3", func(p *Publisher) {
+			p.send(t, media.TypeData, 0, "\x02\x00\x0aonMetaData\x11\x0a\x0b\x01\x0bwidth\x04\x8a\x00\x0btitle\x06\x05hi\x01")
+			p.video(t, 0, exVideo(1, exCoded, "av01obu"))
+		}, "width=1280 title=hi videocodecid=av01 server=tmms"},
 		{"what can't be read says nothing", func(p *Publisher) {
 			p.send(t, media.TypeData, 0, "\x02\x00\x0aonMetaData\x03\x00\x05wid")
 			p.video(t, 0, videoKey)
@@ -447,8 +451,12 @@ func TestCues(t *testing.T) {
 			name string
 			want media.Timestamp // less than 0: that of the newest frame
 		}{
-			{6010, "onTextData", 1010}, {6030, "onCuePoint", 1030}, {6030, "onScte35", 1030}, {6020, "onCaption", 1030},
-			{0, "onTextData", -1}, {90_000_000, "onScte35", -1},
+			{6010, "onTextData", 1010},
+			{6030, "onCuePoint", 1030},
+			{6030, "onScte35", 1030},
+			{6020, "onCaption", 1030},
+			{0, "onTextData", -1},
+			{90_000_000, "onScte35", -1},
 		} {
 			p.video(t, 6000+uint32(i)*40, videoDelta)
 			p.send(t, media.TypeData, tt.at, cue(tt.name))

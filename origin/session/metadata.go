@@ -26,9 +26,9 @@ func (m *metadata) publish(md *flv.Metadata) {
 }
 
 // selfContained tells that a value means the same among others: references count
-// what was in front of them, and AMF3 is not for those who play AMF0.
+// what was in front of them.
 func selfContained(v amf0.Value) bool {
-	if v.Kind == amf0.KindReference || v.Kind == amf0.KindAMF3 || v.Kind == amf0.KindUnsupported {
+	if v.Kind == amf0.KindReference || v.Kind == amf0.KindUnsupported {
 		return false
 	}
 	for i := range v.Props {

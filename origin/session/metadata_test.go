@@ -61,7 +61,7 @@ func TestSelfContained(t *testing.T) {
 		{amf0.Object(amf0.Property{Name: "a", Value: amf0.StrictArray(amf0.String("b"))}), true},
 		{amf0.Value{Kind: amf0.KindReference, Num: 1}, false},
 		{amf0.Object(amf0.Property{Name: "a", Value: amf0.StrictArray(amf0.Value{Kind: amf0.KindReference})}), false},
-		{amf0.Value{Kind: amf0.KindAMF3, Str: "\x0a\x0b"}, false},
+		{amf0.Value{Kind: amf0.KindUnsupported}, false},
 	} {
 		if got := selfContained(tt.v); got != tt.want {
 			t.Errorf("%+v: %v", tt.v, got)

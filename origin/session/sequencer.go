@@ -282,8 +282,11 @@ func (q *sequencer) decodable(p *media.Packet, info *flv.Info) bool {
 	switch p.Kind {
 	case media.KindKey:
 		q.keyed[p.Track] = true
-		if info.Several {
-			for i := range flv.Tracks(p.Type, p.Body) {
+		if !info.Several {
+			break
+		}
+		for i, err := range flv.Tracks(p.Type, p.Body) {
+			if err == nil {
 				q.keyed[i.Track] = true
 			}
 		}
