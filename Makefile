@@ -54,23 +54,33 @@ fmt: deps ## format the code
 BENCH := go run ./cmd/tmms-bench
 RESULTS ?= bench/results
 
+# The benches; each goes on where one before has failed.
+define BENCHES
+compare -pairs 9 -results $(RESULTS)
+mtu 1500 compare -pairs 3 -flush 100 -viewers 1000 -results $(RESULTS)/mtu-1500
+peers -results $(RESULTS)
+hls -results $(RESULTS)
+latency -results $(RESULTS)
+scale -results $(RESULTS)
+scale -proto rtmp -results $(RESULTS)
+streams -results $(RESULTS)
+ingest -results $(RESULTS)
+glass -results $(RESULTS)
+glass -player llhls -results $(RESULTS)
+glass -player hls -results $(RESULTS)
+tls
+slow
+accepts
+attack
+relay -results $(RESULTS)
+endef
+export BENCHES
+
 .PHONY: bench
-bench: bench-deps ## all of docs/bench.md, under an hour: fan-out, peers, HLS, capacity, many streams, ingest, glass to glass, slow viewers, attacks, the relay
-	$(BENCH) compare -pairs 9 -results $(RESULTS)
-	$(BENCH) mtu 1500 compare -pairs 3 -flush 100 -viewers 1000 -results $(RESULTS)/mtu-1500
-	$(BENCH) peers -results $(RESULTS)
-	$(BENCH) hls -results $(RESULTS)
-	$(BENCH) latency -results $(RESULTS)
-	$(BENCH) scale -results $(RESULTS)
-	$(BENCH) scale -proto rtmp -results $(RESULTS)
-	$(BENCH) streams -results $(RESULTS)
-	$(BENCH) ingest -results $(RESULTS)
-	$(BENCH) glass -results $(RESULTS)
-	$(BENCH) glass -player hls -results $(RESULTS)
-	$(BENCH) slow
-	$(BENCH) accepts
-	$(BENCH) attack
-	$(BENCH) relay -results $(RESULTS)
+bench: bench-deps ## all of docs/bench.md, about an hour: fan-out, peers, HLS, capacity, many streams, ingest, glass to glass, slow viewers, attacks, the relay
+	@failed=0; while read -r line; do \
+	  echo "tmms-bench $$line"; $(BENCH) $$line || { echo "failed: tmms-bench $$line"; failed=1; }; \
+	done <<<"$$BENCHES"; exit $$failed
 
 .PHONY: bench-deps
 bench-deps: ## install what the benches need beyond the tests

@@ -90,8 +90,7 @@ func TestManyLongAnswers(t *testing.T) {
 	p := n.publish(testKey("live", "test"))
 	x := index(1, 100, 1, false)
 	s := x.Segments[0]
-	s.Chunks = [][]byte{bytes.Repeat([]byte{7}, 3<<20)}
-	s.Size = 3 << 20
+	s.TS = &hls.Media{Chunks: [][]byte{bytes.Repeat([]byte{7}, 3<<20)}, Size: 3 << 20}
 	p.w.PublishIndex(x)
 	var wg sync.WaitGroup
 	for range 60 {
@@ -101,7 +100,7 @@ func TestManyLongAnswers(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			if _, b := answer(t, bufio.NewReader(c)); len(b) != s.Size {
+			if _, b := answer(t, bufio.NewReader(c)); len(b) != s.TS.Size {
 				t.Errorf("%d bytes", len(b))
 			}
 		})

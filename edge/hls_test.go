@@ -15,7 +15,7 @@ import (
 
 // index makes an index of n segments of two chunks each, from msn on.
 func index(version, msn uint64, n int, ended bool) *hls.Index {
-	x := &hls.Index{Version: version, Epoch: 7, Target: 2 * time.Second, Listed: n, Independent: true, Ended: ended}
+	x := &hls.Index{Version: version, Listing: version, Epoch: 7, Target: 2 * time.Second, Listed: n, Independent: true, Ended: ended}
 	for i := range uint64(n) {
 		chunks := [][]byte{
 			bytes.Repeat([]byte{byte(msn + i), 1}, 100_000),
@@ -23,13 +23,13 @@ func index(version, msn uint64, n int, ended bool) *hls.Index {
 		}
 		x.Segments = append(x.Segments, &hls.Segment{
 			Epoch: 7, MSN: msn + i, Duration: 2 * time.Second, ProgramTime: time.Unix(1_700_000_000+int64(i), 0),
-			Chunks: chunks, Size: len(chunks[0]) + len(chunks[1]),
+			TS: &hls.Media{Chunks: chunks, Size: len(chunks[0]) + len(chunks[1])},
 		})
 	}
 	return x
 }
 
-func segmentBytes(s *hls.Segment) []byte { return bytes.Join(s.Chunks, nil) }
+func segmentBytes(s *hls.Segment) []byte { return bytes.Join(s.TS.Chunks, nil) }
 
 func TestPlaylistsAndSegmentsAreServedFromTheIndex(t *testing.T) {
 	n := startNode(t)
@@ -49,7 +49,7 @@ func TestPlaylistsAndSegmentsAreServedFromTheIndex(t *testing.T) {
 	}
 	for _, s := range x.Segments {
 		resp := n.get("/live/test/" + hls.SegmentName(s.Epoch, s.MSN))
-		if body := readAll(t, resp.Body); !bytes.Equal(body, segmentBytes(s)) || resp.ContentLength != int64(s.Size) ||
+		if body := readAll(t, resp.Body); !bytes.Equal(body, segmentBytes(s)) || resp.ContentLength != int64(s.TS.Size) ||
 			resp.Header.Get("Cache-Control") != "public, max-age=31536000, immutable" || resp.Header.Get("Content-Type") != "video/mp2t" {
 			t.Errorf("segment %d: %s %v, %d bytes", s.MSN, resp.Status, resp.Header, len(body))
 		}
@@ -231,11 +231,10 @@ func TestSegmentIsSentUnderBackpressure(t *testing.T) {
 	p := n.publish(testKey("live", "test"))
 	x := index(3, 100, 1, false)
 	big := x.Segments[0]
-	big.Chunks = nil
-	big.Size = 0
+	big.TS = &hls.Media{}
 	for i := range 40 {
-		big.Chunks = append(big.Chunks, bytes.Repeat([]byte{byte(i)}, 400_000))
-		big.Size += 400_000
+		big.TS.Chunks = append(big.TS.Chunks, bytes.Repeat([]byte{byte(i)}, 400_000))
+		big.TS.Size += 400_000
 	}
 	p.w.PublishIndex(x)
 	c := n.dial(n.http)
@@ -244,11 +243,11 @@ func TestSegmentIsSentUnderBackpressure(t *testing.T) {
 	}
 	all := readAll(t, c)
 	head, rest, _ := bytes.Cut(all, []byte("\r\n\r\n"))
-	if !bytes.HasPrefix(head, []byte("HTTP/1.1 200 ")) || len(rest) < big.Size || !bytes.Equal(rest[:big.Size], segmentBytes(big)) {
+	if !bytes.HasPrefix(head, []byte("HTTP/1.1 200 ")) || len(rest) < big.TS.Size || !bytes.Equal(rest[:big.TS.Size], segmentBytes(big)) {
 		t.Fatalf("%d bytes behind %s", len(rest), head)
 	}
-	if !bytes.HasPrefix(rest[big.Size:], []byte("HTTP/1.1 200 ")) || !bytes.HasSuffix(rest, []byte("</svg>\n")) {
-		t.Errorf("the pipelined request was answered with %.60q", rest[big.Size:])
+	if !bytes.HasPrefix(rest[big.TS.Size:], []byte("HTTP/1.1 200 ")) || !bytes.HasSuffix(rest, []byte("</svg>\n")) {
+		t.Errorf("the pipelined request was answered with %.60q", rest[big.TS.Size:])
 	}
 	eventually(t, "it is counted as done", func() bool { return n.edge.gate.EndedBy(viewer.ReasonDone) == 1 })
 }

@@ -87,6 +87,11 @@ const (
 	// MaxCodecConfig bounds a codec's configuration (sequence header), H.264
 	// parameter sets sent in band included; real ones are far below 4 KiB.
 	MaxCodecConfig = 64 << 10
+	// MaxTimedMetadata bounds an ID3 tag in a transport stream, in bytes: it has to
+	// fit into a PES packet of 64 KiB, and a cue is a few hundred.
+	MaxTimedMetadata = 32 << 10
+	// MaxHeldMetadata bounds the tags that wait for their track to be announced.
+	MaxHeldMetadata = 16
 	// MaxTracks bounds the tracks of one stream.
 	MaxTracks = 8
 
@@ -106,6 +111,18 @@ const (
 	MaxWaitingViewers = 16384
 	// MaxHLSSegmentBytes bounds one open segment; past it a cut is forced.
 	MaxHLSSegmentBytes = 64 << 20
+	// MaxFragmentSamples bounds the frames of one track in an open fMP4 fragment:
+	// six seconds of 10,000 frames a second. A frame costs 16 bytes beside its payload.
+	MaxFragmentSamples = 65536
+	// MaxFragmentEvents bounds the timed metadata, in bytes, that waits for the next
+	// fMP4 fragment: two of the largest metadata messages.
+	MaxFragmentEvents = 2 * MaxMessageData
+	// MaxHLSParts bounds the parts of one segment: one of a minute in parts of 0.2 s
+	// has 300.
+	MaxHLSParts = 512
+	// MaxHLSInit bounds an initialization section, in bytes: the configurations of
+	// a video and an audio track, and the boxes around them.
+	MaxHLSInit = 2*MaxCodecConfig + 16<<10
 	// MaxHLSStreamBytes bounds the segments of one stream; past it those that left
 	// the playlist go first.
 	MaxHLSStreamBytes = 256 << 20
@@ -131,6 +148,10 @@ const (
 	StallTimeout = 10 * time.Second
 	// ParkTimeout bounds how long a request for a stream to come is held.
 	ParkTimeout = 10 * time.Second
+	// MaxBlockTimeout bounds the three target durations that a request for the next
+	// part or segment of a stream is held: the longest groups that encoders make
+	// have 20 s.
+	MaxBlockTimeout = 60 * time.Second
 	// LingerTimeout bounds how long a connection that is being closed may take to read its last bytes.
 	LingerTimeout = 5 * time.Second
 	// AcceptRetry is the pause of accept after file descriptors ran out.
@@ -313,10 +334,13 @@ const (
 	// MaxRelayHops bounds the nodes that a subscription may pass: edge, shield,
 	// owner, with room for those that moved meanwhile.
 	MaxRelayHops = 8
-	// MaxRelayIndex bounds a segment index on the wire, MaxRelaySegments the
-	// segments in it: the largest window and as many behind it, with room.
-	MaxRelayIndex    = 64 << 10
+	// MaxRelayIndex bounds a segment index on the wire, and the initialization
+	// sections that one index has. MaxRelaySegments bounds the segments in it: the
+	// largest window and as many behind it, with room; MaxRelayInits the
+	// initialization sections: one a codec change.
+	MaxRelayIndex    = 512 << 10
 	MaxRelaySegments = 512
+	MaxRelayInits    = 64
 	// MaxRelayCodecName bounds an RFC 6381 codec name; real ones have 30 bytes at most.
 	MaxRelayCodecName = 128
 	// MaxReorderBytes bounds the packets of one subscription that wait for

@@ -2,14 +2,12 @@ package relay
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
-	"tmms/media"
 	"tmms/media/hls"
 )
 
@@ -19,47 +17,134 @@ type lister struct {
 	rng      *rand.Rand
 	epoch    uint64
 	version  uint64
+	listing  uint64
 	msn      uint64
 	segments []*hls.Segment
 	history  []*hls.Index // what was published
+	formats  string       // "ts", "mp4" or "both"
+	low      bool         // with parts
+	early    bool         // the open segment has the first chunks of its MPEG-TS
+	open     *hls.Segment // nil: it has no part yet
+	inits    []*hls.Init
 }
 
 func newLister(w *Writer, epoch, msn uint64) *lister {
-	return &lister{w: w, rng: rand.New(rand.NewPCG(epoch, msn)), epoch: epoch, msn: msn}
+	return &lister{w: w, rng: rand.New(rand.NewPCG(epoch, msn)), epoch: epoch, msn: msn, formats: "ts"}
+}
+
+// newLowLister has parts, and both formats.
+func newLowLister(w *Writer, epoch, msn uint64) *lister {
+	l := newLister(w, epoch, msn)
+	l.formats, l.low = "both", true
+	l.inits = []*hls.Init{{Epoch: epoch, Version: 1, Data: l.bytes(700)}}
+	return l
+}
+
+func (l *lister) bytes(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(l.rng.Uint32())
+	}
+	return b
+}
+
+// media makes the bytes of a segment in one format.
+func (l *lister) media(size int) *hls.Media {
+	m := &hls.Media{Size: size}
+	for n := size; n > 0; n -= len(m.Chunks[len(m.Chunks)-1]) {
+		m.Chunks = append(m.Chunks, l.bytes(min(n, 348*188)))
+	}
+	return m
+}
+
+// more makes m longer; nil is empty.
+func (l *lister) more(m *hls.Media, size int) *hls.Media {
+	next := l.media(size)
+	if m != nil {
+		next.Chunks, next.Size = append(slices.Clone(m.Chunks), next.Chunks...), m.Size+size
+	}
+	return next
+}
+
+// describe makes a segment without bytes.
+func (l *lister) describe() *hls.Segment {
+	return &hls.Segment{
+		Epoch: l.epoch, MSN: l.msn, Duration: time.Duration(2000+l.rng.IntN(40)) * time.Millisecond,
+		ProgramTime: time.UnixMilli(1_700_000_000_000 + 2000*int64(l.msn)).UTC(),
+		Independent: l.rng.IntN(2) == 0, Discontinuity: l.rng.IntN(4) == 0, Init: uint32(len(l.inits)),
+	}
+}
+
+// grow adds a part to the open segment, which is a new one.
+func (l *lister) grow(size int) {
+	next := *l.describe()
+	next.MP4 = &hls.Media{}
+	if o := l.open; o != nil {
+		next = *o
+		next.MP4 = &hls.Media{Chunks: slices.Clone(o.MP4.Chunks), Size: o.MP4.Size}
+		next.Parts = slices.Clone(o.Parts)
+	}
+	if l.early {
+		next.TS = l.more(next.TS, size)
+	}
+	p := hls.Part{Duration: 200 * time.Millisecond, Independent: len(next.Parts) == 0, Size: size}
+	next.MP4.Chunks, next.MP4.Size = append(next.MP4.Chunks, l.bytes(size)), next.MP4.Size+size
+	next.Parts = append(next.Parts, p)
+	next.Duration = time.Duration(len(next.Parts)) * p.Duration
+	l.open = &next
+}
+
+// part publishes an index with one part more.
+func (l *lister) part(size int) *hls.Index {
+	l.grow(size)
+	return l.show(false)
+}
+
+// codec makes the segments from the next on need another initialization section.
+func (l *lister) codec() {
+	l.inits = append(slices.Clone(l.inits), &hls.Init{Epoch: l.epoch, Version: uint32(len(l.inits) + 1), Data: l.bytes(900)})
 }
 
 // add publishes an index with one segment more: 3 listed and up to 4 behind.
 func (l *lister) add(size int) *hls.Index {
-	s := &hls.Segment{
-		Epoch: l.epoch, MSN: l.msn, Duration: time.Duration(2000+l.rng.IntN(40)) * time.Millisecond,
-		ProgramTime: time.UnixMilli(1_700_000_000_000 + 2000*int64(l.msn)).UTC(),
-		Independent: l.rng.IntN(2) == 0, Discontinuity: l.rng.IntN(4) == 0, Size: size,
-	}
-	for n := size; n > 0; {
-		chunk := make([]byte, min(n, 348*188))
-		for i := range chunk {
-			chunk[i] = byte(l.rng.Uint32())
+	var s *hls.Segment
+	if l.low {
+		l.grow(size)
+		s, l.open = l.open, nil
+	} else {
+		s = l.describe()
+		if l.formats != "ts" {
+			s.MP4 = l.media(size)
 		}
-		s.Chunks = append(s.Chunks, chunk)
-		n -= len(chunk)
+	}
+	if l.formats != "mp4" {
+		s.TS = l.more(s.TS, size)
 	}
 	l.msn++
 	l.segments = append(l.segments, s)
 	if len(l.segments) > 7 {
 		l.segments = l.segments[1:]
 	}
+	l.listing = l.version + 1
 	return l.show(false)
 }
 
 func (l *lister) show(ended bool) *hls.Index {
 	l.version++
+	if ended {
+		l.listing = l.version
+	}
 	x := &hls.Index{
-		Version: l.version, Epoch: l.epoch, Target: 3 * time.Second, DiscontinuitySequence: l.version / 2,
+		Version: l.version, Listing: l.listing, Epoch: l.epoch, Target: 3 * time.Second, DiscontinuitySequence: l.listing / 2,
 		Segments: slices.Clone(l.segments), Listed: min(3, len(l.segments)), Ended: ended, Independent: true,
 		Variant: hls.Variant{
 			VideoCodec: "avc1.64001f", AudioCodec: "mp4a.40.2", Width: 1280, Height: 720, FrameRate: 30000.0 / 1001,
 			PeakBPS: 2_000_000, AverageBPS: 1_900_000,
 		},
+		Open: l.open, Inits: l.inits,
+	}
+	if l.low {
+		x.PartTarget = 200 * time.Millisecond
 	}
 	l.history = append(l.history, x)
 	l.w.PublishIndex(x)
@@ -91,18 +176,47 @@ func sameHLS(t *testing.T, got, want *hls.Index) {
 		if g, w := got.AppendMultivariant(nil, "a", suffix), want.AppendMultivariant(nil, "a", suffix); !bytes.Equal(g, w) {
 			t.Errorf("multivariant playlist\n%s\nwant\n%s", g, w)
 		}
-	}
-	if got.ETag() != want.ETag() {
-		t.Errorf("ETag %s, want %s", got.ETag(), want.ETag())
-	}
-	for _, s := range want.Segments {
-		g := got.Lookup(s.Epoch, s.MSN)
-		if g == nil {
-			t.Fatalf("segment %d-%d is not there", s.Epoch, s.MSN)
+		if want.PartTarget == 0 {
+			continue
 		}
-		if g.Size != s.Size || !bytes.Equal(bytes.Join(g.Chunks, nil), bytes.Join(s.Chunks, nil)) {
-			t.Errorf("segment %d-%d differs", s.Epoch, s.MSN)
+		for _, skip := range []bool{false, true} {
+			if g, w := got.AppendLowLatency(nil, suffix, skip), want.AppendLowLatency(nil, suffix, skip); !bytes.Equal(g, w) {
+				t.Errorf("low-latency playlist\n%s\nwant\n%s", g, w)
+			}
 		}
+	}
+	if got.ETag() != want.ETag() || got.ListingETag() != want.ListingETag() {
+		t.Errorf("ETags %s and %s, want %s and %s", got.ETag(), got.ListingETag(), want.ETag(), want.ListingETag())
+	}
+	all := want.Segments
+	if want.Open != nil {
+		all = append(slices.Clone(all), want.Open)
+	}
+	if got.Open != nil && got.Open.TS != nil {
+		t.Errorf("the open segment has %d bytes of MPEG-TS", got.Open.TS.Size)
+	}
+	for _, s := range all {
+		sameFile(t, got, want, hls.Name{Kind: hls.NameTS, Epoch: s.Epoch, MSN: s.MSN})
+		sameFile(t, got, want, hls.Name{Kind: hls.NameMP4, Epoch: s.Epoch, MSN: s.MSN})
+		for i := range len(s.Parts) + 1 {
+			sameFile(t, got, want, hls.Name{Kind: hls.NamePart, Epoch: s.Epoch, MSN: s.MSN, Number: uint64(i)})
+		}
+	}
+	for _, i := range want.Inits {
+		sameFile(t, got, want, hls.Name{Kind: hls.NameInit, Epoch: i.Epoch, Number: uint64(i.Version)})
+	}
+}
+
+// sameFile compares what is under a name.
+func sameFile(t *testing.T, got, want *hls.Index, n hls.Name) {
+	t.Helper()
+	g, w := got.Find(n), want.Find(n)
+	if (g == nil) != (w == nil) {
+		t.Errorf("%s: there %t, want %t", n, g != nil, w != nil)
+		return
+	}
+	if g != nil && (g.Size != w.Size || !bytes.Equal(bytes.Join(g.Chunks, nil), bytes.Join(w.Chunks, nil))) {
+		t.Errorf("%s differs", n)
 	}
 }
 
@@ -215,115 +329,4 @@ func TestHLSContinuesWithANewOwner(t *testing.T) {
 	}
 	x := n.add(1000) // lists 105 to 107
 	sameHLS(t, shows(t, feed, x), x)
-}
-
-// TestShelf: whatever the order in which indexes and segments come, what is
-// shown is whole, and in the end everything is.
-func TestShelf(t *testing.T) {
-	for seed := range uint64(300) {
-		rng := rand.New(rand.NewPCG(seed, 1))
-		w, err := NewHub().Publish(key("a"), 7, LiveOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		l := newLister(w, 7, 100)
-		s := shelf{budget: &segmentBudget{limit: media.MaxHLSNodeBytes}}
-		type event struct {
-			x   *hls.Index
-			seg *hls.Segment
-		}
-		var events []event
-		sent := map[segmentID]bool{}
-		for range 12 {
-			x := l.add(1 + rng.IntN(1000))
-			events = append(events, event{x: x})
-			for _, seg := range x.Segments {
-				if !sent[idOf(seg)] {
-					sent[idOf(seg)] = true
-					events = append(events, event{seg: seg})
-				}
-			}
-		}
-		// Segments may be late or early by some places, indexes keep their order.
-		for i := range events {
-			j := min(i+rng.IntN(4), len(events)-1)
-			if events[i].x == nil && events[j].x == nil || rng.IntN(2) == 0 && (events[i].x == nil) != (events[j].x == nil) {
-				events[i], events[j] = events[j], events[i]
-			}
-		}
-		slices.SortStableFunc(events, func(a, b event) int {
-			if a.x != nil && b.x != nil {
-				return int(a.x.Version) - int(b.x.Version)
-			}
-			return 0
-		})
-		var shown *hls.Index
-		show := func(x *hls.Index) {
-			if x == nil {
-				return
-			}
-			if shown != nil && x.Version < shown.Version {
-				t.Fatalf("seed %d: version %d after %d", seed, x.Version, shown.Version)
-			}
-			shown = x
-			if all := len(l.history[x.Version-1].Segments); len(x.Segments)+x.Behind != all {
-				t.Fatalf("seed %d: %d segments are shown and %d behind, of %d", seed, len(x.Segments), x.Behind, all)
-			}
-			for _, seg := range x.Segments {
-				if size(seg.Chunks) != seg.Size {
-					t.Fatalf("seed %d: segment %d is shown without its bytes", seed, seg.MSN)
-				}
-			}
-		}
-		for _, e := range events {
-			if e.seg != nil {
-				if err := s.reserve(idOf(e.seg), e.seg.Size); err != nil {
-					t.Fatal(err)
-				}
-				show(s.segment(idOf(e.seg), e.seg.Chunks))
-				continue
-			}
-			bare := *e.x
-			bare.Segments = nil
-			for _, seg := range e.x.Segments {
-				c := *seg
-				c.Chunks = nil
-				bare.Segments = append(bare.Segments, &c)
-			}
-			show(s.index(&bare))
-		}
-		if shown == nil || shown.Version != 12 {
-			t.Fatalf("seed %d: shown %+v", seed, shown)
-		}
-		held := 0
-		for _, seg := range s.segments {
-			held += seg.Size
-		}
-		for _, c := range s.loose {
-			held += size(c)
-		}
-		if held != s.bytes {
-			t.Fatalf("seed %d: %d bytes are counted, %d held", seed, s.bytes, held)
-		}
-		if s.clear(); s.bytes != 0 || s.budget.held.Load() != 0 {
-			t.Fatalf("seed %d: %d bytes are left, %d of the node's", seed, s.bytes, s.budget.held.Load())
-		}
-	}
-}
-
-func TestShelfIsBounded(t *testing.T) {
-	s := shelf{budget: &segmentBudget{limit: media.MaxHLSNodeBytes}}
-	if err := s.reserve(segmentID{}, media.MaxHLSStreamBytes+1); !errors.Is(err, errNoRoom) {
-		t.Errorf("more than a stream may have: %v", err)
-	}
-	if err := s.reserve(segmentID{}, media.MaxHLSStreamBytes); err != nil {
-		t.Error(err)
-	}
-	s.segment(segmentID{1, 5}, [][]byte{make([]byte, 10)})
-	for v := range uint64(100) {
-		s.index(&hls.Index{Epoch: 1, Version: v + 1, Listed: 1, Segments: []*hls.Segment{{Epoch: 1, MSN: v + 6, Size: 3}}})
-	}
-	if len(s.records) > maxRecords {
-		t.Errorf("%d indexes wait", len(s.records))
-	}
 }

@@ -151,7 +151,8 @@ func (in *intake) request(id uint64) relaywire.Subscribe {
 	defer p.mu.Unlock()
 	have := p.shelf.have()
 	seen := p.seen
-	seen.SegmentEpoch, seen.MSN, seen.Discontinuities = have.epoch, have.msn, p.shelf.discontinuities()
+	seen.SegmentEpoch, seen.MSN, seen.Open = have.epoch, have.msn, p.shelf.opened()
+	seen.Discontinuities = p.shelf.discontinuities()
 	in.hls = p.hls
 	return relaywire.Subscribe{
 		ID: id, Key: p.feed.key, Epoch: in.epoch, Seen: seen, Resume: p.started, HLS: in.hls,

@@ -1,8 +1,10 @@
 package relay
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"tmms/cluster/fabric"
@@ -16,8 +18,9 @@ const segmentChunk = 64 << 10
 // readIndexes reads the stream of segment indexes.
 func (in *intake) readIndexes(stream *fabric.ReceiveStream, b *inbox) {
 	<-in.ready // the Ok is on its way on another stream
+	var indexes relaywire.Indexes
 	for {
-		x, n, err := relaywire.ParseIndex(b.rest())
+		x, n, err := indexes.Parse(b.rest())
 		switch {
 		case err == nil:
 			b.consume(n)
@@ -52,8 +55,8 @@ func (in *intake) publish(change func(*shelf) *hls.Index) {
 	}
 }
 
-// readSegment reads the bytes of a segment; what is not wanted, or too much, is refused.
-func (in *intake) readSegment(stream *fabric.ReceiveStream, b *inbox, h relaywire.SegmentHeader) {
+// readPiece reads the bytes of a piece; what is not wanted, or too much, is refused.
+func (in *intake) readPiece(stream *fabric.ReceiveStream, b *inbox, h relaywire.PieceHeader) {
 	<-in.ready
 	var chunks [][]byte
 	kept := false
@@ -62,23 +65,34 @@ func (in *intake) readSegment(stream *fabric.ReceiveStream, b *inbox, h relaywir
 			in.giveBack(size(chunks))
 		}
 	}()
-	id := segmentID{h.Epoch, h.MSN}
-	for left := h.Size; left > 0; {
-		n := min(left, segmentChunk)
-		if !in.reserve(id, n) {
+	for left := h.Size; left > 0 || h.Size == 0; {
+		n := segmentChunk
+		if h.Size > 0 {
+			n = min(left, n)
+		}
+		if !in.reserve(of(h.Name), n) {
 			stream.CancelRead(code(relaywire.CodeOverflow))
 			return
 		}
 		chunk := make([]byte, n)
 		chunks = append(chunks, chunk)
-		if _, err := io.ReadFull(reading{in, b}, chunk); err != nil {
+		got, err := io.ReadFull(reading{in, b}, chunk)
+		if h.Size == 0 && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+			chunks[len(chunks)-1] = bytes.Clone(chunk[:got])
+			in.giveBack(n - got)
+			break
+		}
+		if err != nil {
 			return
 		}
-		left -= n
+		left -= got
+	}
+	if h.Name.Kind == hls.NamePart && len(chunks) > 1 {
+		chunks = [][]byte{slices.Concat(chunks...)} // a part is one chunk of its segment
 	}
 	in.publish(func(s *shelf) *hls.Index {
 		kept = true
-		return s.segment(id, chunks)
+		return s.piece(h.Name, chunks)
 	})
 }
 

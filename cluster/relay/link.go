@@ -95,9 +95,9 @@ func (l *link) begin(b *inbox) (in *intake, read func(*intake, *fabric.ReceiveSt
 	case relaywire.StreamIndexes:
 		h, err := parse(b, relaywire.ParseIndexesHeader)
 		return l.find(h.Subscription), func(in *intake, s *fabric.ReceiveStream, b *inbox) { in.readIndexes(s, b) }, err
-	case relaywire.StreamSegment:
-		h, err := parse(b, relaywire.ParseSegmentHeader)
-		return l.find(h.Subscription), func(in *intake, s *fabric.ReceiveStream, b *inbox) { in.readSegment(s, b, h) }, err
+	case relaywire.StreamPiece:
+		h, err := parse(b, relaywire.ParsePieceHeader)
+		return l.find(h.Subscription), func(in *intake, s *fabric.ReceiveStream, b *inbox) { in.readPiece(s, b, h) }, err
 	case relaywire.StreamSubscribe, relaywire.StreamPush:
 	}
 	return nil, nil, relaywire.ErrMalformed

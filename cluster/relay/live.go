@@ -112,8 +112,9 @@ type Live struct {
 	index   atomic.Pointer[hls.Index]
 
 	mu       sync.Mutex
-	derived  map[any]*derivation // guarded by mu
-	reported relaywire.Position  // guarded by mu; see Reported
+	derived  map[any]*derivation  // guarded by mu
+	watchers map[*func()]struct{} // guarded by mu; called when the index changes
+	reported relaywire.Position   // guarded by mu; see Reported
 }
 
 type derivation struct {
@@ -147,6 +148,33 @@ func (l *Live) Configs() *Configs { return l.configs.Load() }
 
 // Index is the newest segment index; nil before the first, and without HLS.
 func (l *Live) Index() *hls.Index { return l.index.Load() }
+
+// watch makes f be called after each change of the index, by whatever goroutine,
+// until stop is called. f must not block, nor call the life.
+func (l *Live) watch(f func()) (stop func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.watchers == nil {
+		l.watchers = map[*func()]struct{}{}
+	}
+	key := &f
+	l.watchers[key] = struct{}{}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.watchers, key)
+	}
+}
+
+// setIndex changes the index.
+func (l *Live) setIndex(x *hls.Index) {
+	l.index.Store(x)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for f := range l.watchers {
+		(*f)()
+	}
+}
 
 // Join finds where a new reader starts: the oldest keyframe that lies at most
 // latency behind the head, else the newest one. ok = false while there is none.

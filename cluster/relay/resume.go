@@ -21,7 +21,11 @@ func (l *Live) report(p relaywire.Position) {
 	defer l.mu.Unlock()
 	l.reported.DTS = max(l.reported.DTS, p.DTS)
 	if p.SegmentEpoch != 0 && p.SegmentEpoch < l.Epoch() {
-		l.reported.MSN = max(l.reported.MSN, p.MSN+1)
+		next := p.MSN + 1
+		if p.Open {
+			next++
+		}
+		l.reported.MSN = max(l.reported.MSN, next)
 		l.reported.Discontinuities = max(l.reported.Discontinuities, p.Discontinuities)
 	}
 }

@@ -29,7 +29,7 @@ func TestSegmentBudget(t *testing.T) {
 			return got != nil && got.Version == want.Version
 		})
 		for _, s := range want.Playlist() {
-			if g := got.Lookup(s.Epoch, s.MSN); g == nil || g.Size != s.Size || len(g.Chunks) == 0 {
+			if g := got.Lookup(s.Epoch, s.MSN); g == nil || g.TS.Size != s.TS.Size || len(g.TS.Chunks) == 0 {
 				t.Fatalf("segment %d of stream %d is %+v", s.MSN, i, g)
 			}
 		}

@@ -3,6 +3,8 @@ package relay
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -11,14 +13,9 @@ import (
 	"tmms/media/relaywire"
 )
 
-// segmentID names a segment; they are ordered by MSN within an epoch.
-type segmentID struct{ epoch, msn uint64 }
-
-func idOf(s *hls.Segment) segmentID { return segmentID{s.Epoch, s.MSN} }
-
 // segmentSender sends the segment indexes of a stream and the bytes of their
 // segments, on a goroutine of its own so that they never hold up the live
-// packets.
+// packets. It is woken by each index, not by the pacer.
 type segmentSender struct {
 	// Set at construction.
 	sub    *subscription
@@ -27,12 +24,26 @@ type segmentSender struct {
 	done   chan struct{} // closed when the goroutine has ended
 	cancel context.CancelFunc
 
-	index atomic.Pointer[hls.Index] // the newest one
-	last  atomic.Bool               // nothing follows index
+	live atomic.Pointer[Live] // nil: not known yet
+	last atomic.Bool          // the life has had its last index
+
+	unwatch func() // guarded by subscription.mu; nil: not called yet for indexes
 
 	// Owned by the goroutine.
-	stream *fabric.SendStream     // of the indexes
-	sent   map[segmentID]struct{} // of the last index
+	stream  *fabric.SendStream // of the indexes
+	indexes relaywire.Indexes  // on stream
+	told    *hls.Index         // the last of them
+	sent    map[hls.Name]struct{}
+	early   early
+	buf     []byte
+}
+
+// early is the MPEG-TS of the open segment, which is sent as it is made: all of it
+// at its end would hold up the parts behind it.
+type early struct {
+	name   hls.Name
+	stream *fabric.SendStream // nil: there is none
+	chunks int                // sent
 }
 
 // wantHLS begins or ends the sending of segments.
@@ -43,14 +54,14 @@ func (s *subscription) wantHLS(ctx context.Context, on bool, have segmentID) {
 		return
 	}
 	if !on {
-		s.hls.cancel()
+		s.hls.stop()
 		s.hls = nil
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	h := &segmentSender{
 		sub: s, have: have, wake: make(chan struct{}, 1), done: make(chan struct{}), cancel: cancel,
-		sent: map[segmentID]struct{}{},
+		sent: map[hls.Name]struct{}{},
 	}
 	s.hls = h
 	s.peer.wg.Go(func() {
@@ -59,18 +70,25 @@ func (s *subscription) wantHLS(ctx context.Context, on bool, have segmentID) {
 	})
 }
 
-// pace gives the sender a turn if x is new.
-func (h *segmentSender) pace(x *hls.Index) {
-	if x == h.index.Load() {
-		return
+// follow makes the sender send the life's indexes as they come. subscription.mu is held.
+func (h *segmentSender) follow(live *Live) {
+	if h.unwatch == nil {
+		h.live.Store(live)
+		h.unwatch = live.watch(h.poke)
+		h.poke()
 	}
-	h.index.Store(x)
-	h.poke()
 }
 
-// finish makes x the last index.
-func (h *segmentSender) finish(x *hls.Index) {
-	h.index.Store(x)
+// stop ends the sender. subscription.mu is held.
+func (h *segmentSender) stop() {
+	h.cancel()
+	if h.unwatch != nil {
+		h.unwatch()
+	}
+}
+
+// finish ends the sender once it has sent the index that the life has now.
+func (h *segmentSender) finish() {
 	h.last.Store(true)
 	h.poke()
 }
@@ -85,11 +103,11 @@ func (h *segmentSender) poke() {
 // run sends each new index until ctx ends or the last one was sent.
 func (h *segmentSender) run(ctx context.Context) {
 	defer func() {
+		h.drop()
 		if h.stream != nil {
 			_ = h.stream.Close()
 		}
 	}()
-	var sent *hls.Index
 	for {
 		select {
 		case <-h.wake:
@@ -97,11 +115,12 @@ func (h *segmentSender) run(ctx context.Context) {
 			return
 		}
 		last := h.last.Load()
-		if x := h.index.Load(); x != nil && x != sent {
-			if h.send(ctx, x) != nil {
-				return
+		if err := h.send(ctx); err != nil {
+			if errors.Is(err, relaywire.ErrTooLarge) {
+				h.sub.server.log.Warn("segments are not sent",
+					slog.String("stream", h.sub.request.Key.String()), slog.Any("err", err))
 			}
-			sent = x
+			return
 		}
 		if last {
 			return
@@ -109,38 +128,144 @@ func (h *segmentSender) run(ctx context.Context) {
 	}
 }
 
-// send sends x, then the bytes of its segments that the subscriber has not got:
-// first what the playlist lists, then what has left it, newest first.
-func (h *segmentSender) send(ctx context.Context, x *hls.Index) error {
-	var err error
-	b := []byte(nil)
+// send sends what is new, and then what has left the playlist, newest first.
+func (h *segmentSender) send(ctx context.Context) error {
+	for {
+		x, err := h.news(ctx)
+		if err != nil || x == nil {
+			return err
+		}
+		s := h.behind(x)
+		if s == nil {
+			return nil
+		}
+		if err := h.segment(ctx, s, true); err != nil {
+			return err
+		}
+	}
+}
+
+// news sends the newest index, if it is another one than the last, and then what
+// is new of what its playlists list: whole segments, oldest first, then the open
+// one. The index goes ahead, since what is behind a lost packet makes up for it at
+// once, and an end that is lost only after a while.
+func (h *segmentSender) news(ctx context.Context) (*hls.Index, error) {
+	live := h.live.Load()
+	if live == nil {
+		return nil, nil
+	}
+	x := live.Index()
+	if x == nil || x == h.told {
+		return x, nil
+	}
+	if err := h.index(ctx, x); err != nil {
+		return nil, err
+	}
+	h.told = x
+	for _, s := range x.Playlist() {
+		if err := h.segment(ctx, s, false); err != nil {
+			return nil, err
+		}
+	}
+	if err := h.parts(ctx, x.Open); err != nil {
+		return nil, err
+	}
+	if len(x.Segments) > 0 {
+		first := x.Segments[0].MSN
+		maps.DeleteFunc(h.sent, func(n hls.Name, _ struct{}) bool { return n.MSN < first })
+	}
+	return x, nil
+}
+
+// parts sends what is new of the open segment; nil: there is none.
+func (h *segmentSender) parts(ctx context.Context, open *hls.Segment) error {
+	if h.early.stream != nil && (open == nil || idOf(open) != of(h.early.name)) {
+		h.drop() // the segment was never whole
+	}
+	if open == nil {
+		return nil
+	}
+	fragments := *open
+	fragments.TS = nil
+	if err := h.segment(ctx, &fragments, false); err != nil || open.TS == nil {
+		return err
+	}
+	name := hls.Name{Kind: hls.NameTS, Epoch: open.Epoch, MSN: open.MSN}
+	if !h.known(name) {
+		stream, err := h.open(ctx)
+		if err != nil {
+			return err
+		}
+		h.early = early{name: name, stream: stream}
+		h.sent[name] = struct{}{}
+		head := relaywire.AppendPieceHeader(nil, relaywire.PieceHeader{Subscription: h.sub.request.ID, Name: name})
+		if err := h.write(ctx, stream, head); err != nil {
+			return h.refused(err)
+		}
+	}
+	return h.goOn(ctx, open.TS.Chunks)
+}
+
+// goOn sends those of the chunks of the early MPEG-TS that were not sent yet.
+func (h *segmentSender) goOn(ctx context.Context, chunks [][]byte) error {
+	for h.early.stream != nil && h.early.chunks < len(chunks) {
+		if err := h.write(ctx, h.early.stream, chunks[h.early.chunks]); err != nil {
+			h.early.stream = nil
+			return h.refused(err)
+		}
+		h.early.chunks++
+	}
+	return nil
+}
+
+// drop gives up the early MPEG-TS.
+func (h *segmentSender) drop() {
+	if h.early.stream != nil {
+		h.early.stream.CancelWrite(fabric.StreamErrorCode(relaywire.CodeDone))
+		h.early.stream = nil
+	}
+}
+
+// refused makes nothing of the error that the subscriber has no room for a piece.
+func (h *segmentSender) refused(err error) error {
+	if stream, ok := errors.AsType[*fabric.StreamError](err); ok && stream.Remote {
+		return nil
+	}
+	return err
+}
+
+// index sends x without the bytes of its segments.
+func (h *segmentSender) index(ctx context.Context, x *hls.Index) (err error) {
+	b := h.buf[:0]
 	if h.stream == nil {
 		if h.stream, err = h.open(ctx); err != nil {
 			return err
 		}
 		b = relaywire.AppendIndexesHeader(b, relaywire.IndexesHeader{Subscription: h.sub.request.ID})
 	}
-	if err := h.write(ctx, h.stream, relaywire.AppendIndex(b, x)); err != nil {
+	if b, err = h.indexes.Append(b, x); err != nil {
 		return err
 	}
-	order := slices.Clone(x.Playlist())
+	return h.write(ctx, h.stream, b)
+}
+
+// behind is the newest segment that has left the playlist and was not sent; nil:
+// there is none.
+func (h *segmentSender) behind(x *hls.Index) *hls.Segment {
 	for _, s := range slices.Backward(x.Segments[:len(x.Segments)-x.Listed]) {
-		order = append(order, s)
-	}
-	now := make(map[segmentID]struct{}, len(order))
-	for _, s := range order {
-		id := idOf(s)
-		now[id] = struct{}{}
-		_, known := h.sent[id]
-		if known || id.epoch == h.have.epoch && id.msn <= h.have.msn {
-			continue
-		}
-		if err := h.segment(ctx, s); err != nil {
-			return err
+		for p := range pieces(s) {
+			if !h.known(p.name) {
+				return s
+			}
 		}
 	}
-	h.sent = now
 	return nil
+}
+
+// known tells that a piece was sent, or that the subscriber has it.
+func (h *segmentSender) known(n hls.Name) bool {
+	_, sent := h.sent[n]
+	return sent || n.Epoch == h.have.epoch && n.MSN <= h.have.msn
 }
 
 func (h *segmentSender) open(ctx context.Context) (*fabric.SendStream, error) {
@@ -151,26 +276,64 @@ func (h *segmentSender) open(ctx context.Context) (*fabric.SendStream, error) {
 	return stream, err
 }
 
-// segment sends the bytes of one segment.
-func (h *segmentSender) segment(ctx context.Context, s *hls.Segment) error {
+// segment sends those pieces of a segment that the subscriber has not got. With
+// patient it lets newer indexes go first.
+func (h *segmentSender) segment(ctx context.Context, s *hls.Segment, patient bool) error {
+	for p := range pieces(s) {
+		if h.early.stream != nil && p.name == h.early.name {
+			if err := h.goOn(ctx, p.chunks); err != nil {
+				return err
+			}
+			if h.early.stream != nil {
+				_ = h.early.stream.Close() // fails if the subscriber has refused the piece meanwhile
+			}
+			h.early.stream = nil
+		}
+		if h.known(p.name) {
+			continue
+		}
+		h.sent[p.name] = struct{}{}
+		if patient {
+			if _, err := h.news(ctx); err != nil {
+				return err
+			}
+		}
+		if err := h.piece(ctx, p, patient); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// piece sends the bytes of a piece.
+func (h *segmentSender) piece(ctx context.Context, p piece, patient bool) error {
 	stream, err := h.open(ctx)
 	if err != nil {
 		return err
 	}
-	head := relaywire.AppendSegmentHeader(nil, relaywire.SegmentHeader{
-		Subscription: h.sub.request.ID, Epoch: s.Epoch, MSN: s.MSN, Size: s.Size,
+	head := relaywire.AppendPieceHeader(nil, relaywire.PieceHeader{
+		Subscription: h.sub.request.ID, Name: p.name, Size: p.size,
 	})
-	err = h.write(ctx, stream, head)
-	for i := 0; err == nil && i < len(s.Chunks); i++ {
-		err = h.write(ctx, stream, s.Chunks[i])
+	if p.size <= sendBuffer { // in one packet, if it can be
+		for _, c := range p.chunks {
+			head = append(head, c...)
+		}
+		p.chunks = nil
 	}
-	if refused, ok := errors.AsType[*fabric.StreamError](err); ok && refused.Remote {
-		return nil // the subscriber has no room for this one
+	err = h.write(ctx, stream, head)
+	for i := 0; err == nil && i < len(p.chunks); i++ {
+		if err = h.write(ctx, stream, p.chunks[i]); err != nil || !patient {
+			continue
+		}
+		if _, fault := h.news(ctx); fault != nil {
+			stream.CancelWrite(fabric.StreamErrorCode(relaywire.CodeDone))
+			return fault
+		}
 	}
 	if err == nil {
-		_ = stream.Close() // fails if the subscriber has refused the segment meanwhile
+		_ = stream.Close() // fails if the subscriber has refused the piece meanwhile
 	}
-	return err
+	return h.refused(err)
 }
 
 // write sends b; the end of ctx resets the stream.

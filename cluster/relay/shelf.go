@@ -3,36 +3,38 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"tmms/media"
 	"tmms/media/hls"
 )
 
-// maxRecords bounds the indexes that wait for their segments; the source sends
-// one after another, so more than two are late ones.
-const maxRecords = 8
+// maxRecords bounds the indexes that wait for their pieces; the source sends one
+// after another, so more than two are late ones: three seconds of parts.
+const maxRecords = 16
 
-// shelf puts segment indexes and the bytes of their segments together. It
+// shelf puts segment indexes and the pieces of their segments together. It
 // belongs to one goroutine at a time.
 type shelf struct {
 	records []*hls.Index // in order of version: the published one, then those that wait
 	shown   *hls.Index   // what was published last
 	epoch   uint64       // of the index that was ever published last
-	high    segmentID    // the newest segment that was ever listed
+	high    segmentID    // the newest whole segment that was ever shown
+	highest uint64       // the highest MSN that was ever shown, of an open segment too
 
-	segments map[segmentID]*hls.Segment // with their bytes
-	loose    map[segmentID][][]byte     // bytes of segments that no record has named yet
-	bytes    int                        // of segments and loose, and reserved
+	segments map[segmentID]*hls.Segment // that are whole, with their bytes
+	pieces   map[hls.Name][][]byte      // those bytes, and what segments have that are not whole yet
+	bytes    int                        // of pieces, and reserved
 
 	budget *segmentBudget // that bytes are of; set at construction
 	shed   bool           // what is behind the playlist was dropped with the last prune
 }
 
-// errNoRoom refuses a segment.
+// errNoRoom refuses a piece.
 var errNoRoom = errors.New("relay: no room for the segment")
 
-// reserve asks for room for n bytes of a segment that is being read.
+// reserve asks for room for n bytes of a segment of which a piece is being read.
 func (s *shelf) reserve(id segmentID, n int) error {
 	if s.bytes+n > media.MaxHLSStreamBytes {
 		return fmt.Errorf("%w: the stream would have %d bytes, the limit is %d",
@@ -74,16 +76,16 @@ func (s *shelf) index(x *hls.Index) (publish *hls.Index) {
 		}
 	}
 	// An index of a new epoch must not give numbers that were served another meaning.
-	if x.Epoch != s.epoch && s.epoch != 0 && (x.Listed == 0 || x.Playlist()[0].MSN <= s.high.msn) {
+	if x.Epoch != s.epoch && s.epoch != 0 && (x.Listed == 0 || x.Playlist()[0].MSN <= s.highest) {
 		return nil
 	}
 	for i, seg := range x.Segments {
 		id := idOf(seg)
-		if known := s.segments[id]; known != nil {
-			x.Segments[i] = known
-		} else if chunks, ok := s.loose[id]; ok {
-			delete(s.loose, id)
-			s.fill(seg, chunks)
+		if s.segments[id] == nil {
+			s.complete(id, seg)
+		}
+		if whole := s.segments[id]; whole != nil {
+			x.Segments[i] = whole
 		}
 	}
 	s.records = append(s.records, x)
@@ -93,37 +95,33 @@ func (s *shelf) index(x *hls.Index) (publish *hls.Index) {
 	return s.settle()
 }
 
-// segment takes the bytes of a segment, for which there was room. publish is
-// as for index.
-func (s *shelf) segment(id segmentID, chunks [][]byte) (publish *hls.Index) {
-	if s.segments == nil {
-		s.segments, s.loose = map[segmentID]*hls.Segment{}, map[segmentID][][]byte{}
-	}
-	if s.segments[id] != nil || s.loose[id] != nil {
+// piece takes the bytes of a piece, for which there was room; those of a part are
+// one chunk. publish is as for index.
+func (s *shelf) piece(n hls.Name, chunks [][]byte) (publish *hls.Index) {
+	id := of(n)
+	named := s.named(id)
+	if _, known := s.pieces[n]; known || named == nil && !s.coming(id) {
 		s.giveBack(size(chunks))
 		return nil
 	}
-	var found *hls.Segment
-	for _, x := range s.records {
-		for i, seg := range x.Segments {
-			switch {
-			case idOf(seg) != id:
-			case found == nil:
-				found = seg
-			default:
-				x.Segments[i] = found // records share what they name
-			}
-		}
+	if s.pieces == nil {
+		s.segments, s.pieces = map[segmentID]*hls.Segment{}, map[hls.Name][][]byte{}
 	}
-	switch {
-	case found != nil:
-		s.fill(found, chunks)
-	case s.coming(id):
-		s.loose[id] = chunks
-	default:
-		s.giveBack(size(chunks))
+	s.pieces[n] = chunks
+	if named != nil && s.segments[id] == nil {
+		s.complete(id, named)
 	}
 	return s.settle()
+}
+
+// named is a segment as the newest record that has it describes it; nil: none has it.
+func (s *shelf) named(id segmentID) *hls.Segment {
+	for _, x := range slices.Backward(s.records) {
+		if seg := x.Lookup(id.epoch, id.msn); seg != nil {
+			return seg
+		}
+	}
+	return nil
 }
 
 // coming tells whether a record to come may name the segment.
@@ -136,50 +134,82 @@ func (s *shelf) coming(id segmentID) bool {
 	return !ok || id.epoch > newest.Epoch || id.msn > msn
 }
 
-// fill completes a segment, unless its bytes are not what its record says.
-func (s *shelf) fill(seg *hls.Segment, chunks [][]byte) {
-	if size(chunks) != seg.Size {
-		s.giveBack(size(chunks))
+// complete makes the segment whole, in all records, if its bytes are here.
+func (s *shelf) complete(id segmentID, seg *hls.Segment) {
+	whole := s.whole(seg)
+	if whole == nil {
 		return
 	}
-	seg.Chunks = chunks
-	s.segments[idOf(seg)] = seg
-}
-
-func size(chunks [][]byte) (n int) {
-	for _, c := range chunks {
-		n += len(c)
+	s.segments[id] = whole
+	for _, x := range s.records {
+		for i, seg := range x.Segments {
+			if idOf(seg) == id {
+				x.Segments[i] = whole
+			}
+		}
 	}
-	return n
 }
 
-// settle finds the newest index whose playlist is whole, and drops what it
-// makes needless.
+// whole is a copy of a segment with the bytes of its pieces; nil: one is not here,
+// or is not what its record says.
+func (s *shelf) whole(seg *hls.Segment) *hls.Segment {
+	var ts, mp4 [][]byte
+	for p := range pieces(seg) {
+		chunks, ok := s.pieces[p.name]
+		switch {
+		case !ok || size(chunks) != p.size:
+			return nil
+		case p.name.Kind == hls.NameTS:
+			ts = chunks
+		case p.name.Kind == hls.NamePart:
+			mp4 = append(mp4, chunks...)
+		default:
+			mp4 = chunks
+		}
+	}
+	whole := *seg
+	if seg.TS != nil {
+		whole.TS = &hls.Media{Chunks: ts, Size: seg.TS.Size}
+	}
+	if seg.MP4 != nil {
+		whole.MP4 = &hls.Media{Chunks: mp4, Size: seg.MP4.Size}
+	}
+	return &whole
+}
+
+// settle finds the newest index of which all is here that its playlists list, and
+// drops what it makes needless.
 func (s *shelf) settle() *hls.Index {
 	for i, x := range slices.Backward(s.records) {
-		if !s.whole(x) {
+		open, ok := s.ready(x)
+		if !ok {
 			continue
 		}
 		s.records = slices.Delete(s.records, 0, i)
 		s.prune()
-		return s.show(x)
+		return s.show(x, open)
 	}
 	return nil
 }
 
-// whole tells that the bytes of all listed segments are here.
-func (s *shelf) whole(x *hls.Index) bool {
+// ready tells that the bytes of all listed segments and of all parts are here; open
+// is x.Open with its bytes.
+func (s *shelf) ready(x *hls.Index) (open *hls.Segment, ok bool) {
 	for _, seg := range x.Playlist() {
 		if s.segments[idOf(seg)] != seg {
-			return false
+			return nil, false
 		}
 	}
-	return true
+	if x.Open == nil {
+		return nil, true
+	}
+	open = s.whole(x.Open)
+	return open, open != nil
 }
 
 // show makes the index that readers see of x: without those segments behind the
 // playlist whose bytes are not here, which are counted.
-func (s *shelf) show(x *hls.Index) *hls.Index {
+func (s *shelf) show(x *hls.Index, open *hls.Segment) *hls.Index {
 	first := len(x.Segments) - x.Listed
 	for first > 0 && !s.shed && s.segments[idOf(x.Segments[first-1])] != nil {
 		first--
@@ -188,13 +218,21 @@ func (s *shelf) show(x *hls.Index) *hls.Index {
 		return nil
 	}
 	shown := *x
-	shown.Segments, shown.Behind = slices.Clone(x.Segments[first:]), first
-	s.shown = &shown
-	s.epoch = x.Epoch
+	shown.Segments, shown.Behind, shown.Open = slices.Clone(x.Segments[first:]), first, open
+	s.see(&shown)
+	return &shown
+}
+
+// see notes what readers see from now on.
+func (s *shelf) see(x *hls.Index) {
+	s.shown, s.epoch = x, x.Epoch
 	if n := len(x.Segments); n > 0 {
 		s.high = idOf(x.Segments[n-1])
+		s.highest = max(s.highest, s.high.msn)
 	}
-	return &shown
+	if x.Open != nil {
+		s.highest = max(s.highest, x.Open.MSN)
+	}
 }
 
 // trim drops what the node has no room for; publish is as for index.
@@ -220,42 +258,39 @@ func (s *shelf) prune() {
 			named[idOf(seg)] = struct{}{}
 		}
 	}
-	for id, seg := range s.segments {
+	for id := range s.segments {
 		if _, ok := named[id]; ok {
 			continue
 		}
 		if s.shed && s.behind(id) {
 			s.budget.shed.Add(1)
 		}
-		s.giveBack(seg.Size)
 		delete(s.segments, id)
 	}
-	for id, chunks := range s.loose {
-		if !s.coming(id) {
-			s.giveBack(size(chunks))
-			delete(s.loose, id)
+	maps.DeleteFunc(s.pieces, func(n hls.Name, chunks [][]byte) bool {
+		id := of(n)
+		if _, ok := named[id]; ok || s.coming(id) {
+			return false
 		}
-	}
+		s.giveBack(size(chunks))
+		return true
+	})
 }
 
 // clear drops everything but the memory of what was served.
 func (s *shelf) clear() {
-	for _, seg := range s.segments {
-		s.giveBack(seg.Size)
-	}
-	for _, chunks := range s.loose {
+	for _, chunks := range s.pieces {
 		s.giveBack(size(chunks))
 	}
-	s.segments, s.loose, s.records, s.shown = nil, nil, nil, nil
+	s.segments, s.pieces, s.records, s.shown = nil, nil, nil, nil
 }
 
 // adopt takes over what was served of an index that did not come through here;
 // nil is none. Its segments stay with the index.
 func (s *shelf) adopt(x *hls.Index) {
-	if x == nil || len(x.Segments) == 0 {
-		return
+	if x != nil && (len(x.Segments) > 0 || x.Open != nil) {
+		s.see(x)
 	}
-	s.shown, s.epoch, s.high = x, x.Epoch, idOf(x.Segments[len(x.Segments)-1])
 }
 
 // discontinuities counts those of the stream in and before what is shown.
@@ -273,3 +308,6 @@ func (s *shelf) have() segmentID {
 	}
 	return s.high
 }
+
+// opened tells that parts of the segment behind that one were shown.
+func (s *shelf) opened() bool { return s.shown != nil && s.shown.Open != nil }

@@ -193,7 +193,7 @@ func (s *subscription) pace(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.hls != nil {
-		s.hls.pace(live.Index())
+		s.hls.follow(live)
 	}
 }
 
@@ -358,6 +358,9 @@ func (s *subscription) end(ctx context.Context, live *Live) error {
 	m := relaywire.End{Groups: s.seq}
 	s.mu.Lock()
 	segments := s.hls
+	if segments != nil {
+		segments.follow(live)
+	}
 	s.mu.Unlock()
 	if x := live.Index(); segments != nil && x != nil {
 		m.IndexVersion = x.Version
@@ -365,7 +368,7 @@ func (s *subscription) end(ctx context.Context, live *Live) error {
 	if err := s.tell(m); err != nil || m.IndexVersion == 0 {
 		return err
 	}
-	segments.finish(live.Index())
+	segments.finish()
 	timer := time.NewTimer(s.server.times.last)
 	defer timer.Stop()
 	select {

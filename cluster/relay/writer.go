@@ -232,7 +232,7 @@ func (w *Writer) PublishIndex(x *hls.Index) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.gone {
-		w.live.index.Store(x)
+		w.live.setIndex(x)
 	}
 }
 

@@ -57,6 +57,8 @@ type HLS struct {
 	Enabled bool
 	Segment time.Duration // a cut comes at the first keyframe after it
 	Window  int           // segments in a playlist
+	// LowLatency adds a playlist of parts (LL-HLS).
+	LowLatency bool
 }
 
 // GOPCache bounds what a stream's log keeps.
@@ -127,6 +129,7 @@ func newApp(domain string, doc *AppDoc) (*App, error) {
 		Domain: domain, Name: doc.Name, RTMP: *doc.RTMP, FLV: *doc.FLV,
 		HLS: HLS{
 			Enabled: *doc.HLS.Enabled, Segment: time.Duration(*doc.HLS.Segment), Window: *doc.HLS.Window,
+			LowLatency: doc.HLS.LowLatency,
 		},
 		Latency: time.Duration(*doc.Latency), Flush: flush, FlushLimit: limit,
 		GOPCache: GOPCache{Bytes: int64(*doc.GOPCache.Bytes), Time: time.Duration(*doc.GOPCache.Time)},

@@ -132,7 +132,6 @@ func TestAllFaultsAtOnce(t *testing.T) {
 		"domains[1].apps[0].rtmp":            `"yes": must be true or false`,
 		hls + ".segment":                     `500ms: must be 1s to 30s`,
 		hls + ".window":                      `2: must be 3 to 60 segments`,
-		hls + ".low_latency":                 `not supported in this version`,
 		hls + ".parts":                       `unknown key; known here: enabled, low_latency, segment, window`,
 		"domains[1].apps[0].latency":         `must be a duration such as 3s or 250ms, not "5"`,
 		"domains[1].apps[0].flush":           `"7ms": must be balanced, low_latency, economy, or PERIOD or PERIOD..LIMIT in multiples of 5ms`,

@@ -70,9 +70,10 @@ func (h *HLSDoc) normalize() *HLSDoc {
 		h = &HLSDoc{}
 	}
 	return &HLSDoc{
-		Enabled: new(orElse(h.Enabled, true)),
-		Segment: new(orElse(h.Segment, Duration(defaultSegment))),
-		Window:  new(orElse(h.Window, defaultWindow)),
+		Enabled:    new(orElse(h.Enabled, true)),
+		Segment:    new(orElse(h.Segment, Duration(defaultSegment))),
+		Window:     new(orElse(h.Window, defaultWindow)),
+		LowLatency: h.LowLatency,
 	}
 }
 

@@ -119,9 +119,6 @@ func (v *validator) hls(path string, h *HLSDoc) {
 	if h.Window != nil && (*h.Window < minWindow || *h.Window > maxWindow) {
 		v.add(path+".window", *h.Window, "must be %d to %d segments", minWindow, maxWindow)
 	}
-	if h.LowLatency {
-		v.unsupported(path+".low_latency", true)
-	}
 }
 
 func (v *validator) gopCache(path string, a *AppDoc) {

@@ -101,31 +101,45 @@ func TestPCE(t *testing.T) {
 	}
 }
 
-// ffmpeg encodes, ffprobe reads the ADTS stream: layouts with a channel
-// configuration, and one that needs a program config element.
+// Case asc-adts: ffmpeg encodes, ffprobe decodes the ADTS stream: profiles, rates,
+// layouts with a channel configuration, and ones that need a program config element.
 func TestADTSPlays(t *testing.T) {
 	for _, c := range []struct {
 		layout   string
 		rate     int
 		channels int
 		pce      bool
+		profile  string
+		object   ObjectType
 	}{
-		{"mono", 48000, 1, false},
-		{"stereo", 44100, 2, false},
-		{"5.1", 48000, 6, false},
-		{"7.1", 48000, 8, false},
-		{"7.1(wide)", 48000, 8, true},
-		{"quad", 32000, 4, true},
-		{"hexagonal", 22050, 6, true},
+		{"mono", 48000, 1, false, "aac_low", LC},
+		{"stereo", 44100, 2, false, "aac_low", LC},
+		{"stereo", 48000, 2, false, "aac_main", Main},
+		{"stereo", 48000, 2, false, "aac_ltp", LTP},
+		{"mono", 96000, 1, false, "aac_low", LC},
+		{"stereo", 88200, 2, false, "aac_low", LC},
+		{"stereo", 64000, 2, false, "aac_low", LC},
+		{"stereo", 24000, 2, false, "aac_low", LC},
+		{"stereo", 16000, 2, false, "aac_low", LC},
+		{"mono", 12000, 1, false, "aac_low", LC},
+		{"mono", 11025, 1, false, "aac_low", LC},
+		{"mono", 8000, 1, false, "aac_low", LC},
+		{"mono", 7350, 1, false, "aac_low", LC},
+		{"5.1", 48000, 6, false, "aac_low", LC},
+		{"7.1", 48000, 8, false, "aac_low", LC},
+		{"7.1(wide)", 48000, 8, true, "aac_low", LC},
+		{"quad", 32000, 4, true, "aac_low", LC},
+		{"hexagonal", 22050, 6, true, "aac_low", LC},
 	} {
-		t.Run(c.layout, func(t *testing.T) {
+		t.Run(c.layout+"-"+c.profile+"-"+strconv.Itoa(c.rate), func(t *testing.T) {
 			src := "anoisesrc=d=1:r=" + strconv.Itoa(c.rate) + ",aformat=channel_layouts=" + c.layout
-			file := run(t, nil, "ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i", src, "-c:a", "aac", "-f", "mp4",
-				"-movflags", "frag_keyframe+empty_moov", "-")
+			file := run(t, nil, "ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i", src, "-strict", "-2", "-c:a", "aac", "-profile:a", c.profile,
+				"-f", "mp4", "-movflags", "frag_keyframe+empty_moov", "-")
 			file = run(t, file, "ffmpeg", "-v", "error", "-f", "mp4", "-i", "-", "-c", "copy", "-f", "flv", "-")
 			adts, frames, cfg := toADTS(t, file)
-			if (cfg.pce != nil) != c.pce || cfg.Channels != c.channels {
-				t.Errorf("channel configuration %d with %d channels, want %d", cfg.ChannelConfig, cfg.Channels, c.channels)
+			if (cfg.pce != nil) != c.pce || cfg.Channels != c.channels || cfg.ObjectType != c.object {
+				t.Errorf("object type %d, channel configuration %d with %d channels, want %d, %d",
+					cfg.ObjectType, cfg.ChannelConfig, cfg.Channels, c.object, c.channels)
 			}
 			var probed struct {
 				Streams []struct {

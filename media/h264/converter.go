@@ -1,11 +1,11 @@
 package h264
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 
 	"tmms/media"
+	"tmms/media/nal"
 )
 
 // aud is an access unit delimiter that allows any slice type (H.264 section 7.3.2.4).
@@ -18,16 +18,16 @@ const aud = "\x00\x00\x00\x01\x09\xf0"
 // the configuration with the same id. One owner; no allocation per access unit.
 type Converter struct {
 	lengthSize int
-	sps, pps   []paramSet
-	bytes      int // of all sets
+	sets       nal.Sets
 	dropped    uint64
+	keyframe   bool
 }
 
-// paramSet is an SPS or PPS with its id.
-type paramSet struct {
-	id   uint32
-	nalu []byte
-}
+// Kinds of parameter sets.
+const (
+	kindSPS = iota
+	kindPPS
+)
 
 // NewConverter starts with the parameter sets of the configuration. The error
 // wraps [ErrMalformed].
@@ -45,6 +45,9 @@ func NewConverter(cfg *Config) (*Converter, error) {
 // their access unit, or an unusable parameter set of a keyframe.
 func (c *Converter) Dropped() uint64 { return c.dropped }
 
+// Keyframe tells that the access unit that was converted last was a keyframe.
+func (c *Converter) Keyframe() bool { return c.keyframe }
+
 // Append converts one access unit and appends it to dst; key says that it is a
 // keyframe (an IDR is taken for one in any case). On error dst is returned as
 // it was and the error wraps [ErrMalformed].
@@ -53,14 +56,14 @@ func (c *Converter) Append(dst, payload []byte, key bool) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
+	c.keyframe = key
 	dst = append(dst, aud...)
 	if key {
-		dst = appendSets(dst, c.sps)
-		dst = appendSets(dst, c.pps)
+		dst = c.sets.Append(dst)
 	}
-	s := scanner{rest: payload, lengthSize: c.lengthSize}
+	s := nal.Scanner{Rest: payload, LengthSize: c.lengthSize}
 	for {
-		nalu, ok := s.next()
+		nalu, ok := s.Next()
 		if !ok {
 			return dst, nil
 		}
@@ -81,10 +84,10 @@ func (c *Converter) Append(dst, payload []byte, key bool) ([]byte, error) {
 // inspect counts what is to be dropped, learns parameter sets and says whether
 // this is a keyframe. Afterwards the access unit is known to have a NAL unit.
 func (c *Converter) inspect(payload []byte, key bool) (bool, error) {
-	s := scanner{rest: payload, lengthSize: c.lengthSize}
+	s := nal.Scanner{Rest: payload, LengthSize: c.lengthSize}
 	count, bad := 0, 0
 	for {
-		nalu, ok := s.next()
+		nalu, ok := s.Next()
 		if !ok {
 			break
 		}
@@ -102,42 +105,27 @@ func (c *Converter) inspect(payload []byte, key bool) (bool, error) {
 		}
 	}
 	if key {
-		s.dropped += bad
+		s.Dropped += bad
 	}
-	c.dropped += uint64(s.dropped)
+	c.dropped += uint64(s.Dropped)
 	if count == 0 {
-		return false, errNothingLeft(payload, c.lengthSize, s.dropped)
+		return false, errNothingLeft(payload, c.lengthSize, s.Dropped)
 	}
 	return key, nil
 }
 
 // learn keeps a parameter set in place of the one with the same id.
 func (c *Converter) learn(nalu []byte) error {
-	sets, skip := &c.pps, 1
+	kind, skip := kindPPS, 1
 	if TypeOf(nalu) == nalSPS {
-		sets, skip = &c.sps, 4 // profile, compatibility and level are in front of the id
+		kind, skip = kindSPS, 4 // profile, compatibility and level are in front of the id
 	}
 	id, err := setID(nalu, skip)
 	if err != nil {
 		return err
 	}
-	at := slices.IndexFunc(*sets, func(p paramSet) bool { return p.id == id })
-	if at >= 0 && bytes.Equal((*sets)[at].nalu, nalu) {
-		return nil
-	}
-	total := c.bytes + len(nalu)
-	if at >= 0 {
-		total -= len((*sets)[at].nalu)
-	}
-	if total > media.MaxCodecConfig {
+	if total, ok := c.sets.Put(kind, id, nalu); !ok {
 		return fmt.Errorf("%w: parameter sets of %d bytes, the limit is %d", ErrMalformed, total, media.MaxCodecConfig)
-	}
-	c.bytes = total
-	set := paramSet{id: id, nalu: bytes.Clone(nalu)}
-	if at >= 0 {
-		(*sets)[at] = set
-	} else {
-		*sets = append(*sets, set)
 	}
 	return nil
 }
@@ -145,10 +133,10 @@ func (c *Converter) learn(nalu []byte) error {
 // setID reads the id of a parameter set, a ue(v) behind skip bytes.
 func setID(nalu []byte, skip int) (uint32, error) {
 	var scratch [16]byte
-	rbsp := AppendRBSP(scratch[:0], nalu[:min(len(nalu), len(scratch))])
+	rbsp := nal.AppendRBSP(scratch[:0], nalu[:min(len(nalu), len(scratch))])
 	if len(rbsp) > skip {
-		r := bitReader{b: rbsp[skip:]}
-		if id := r.ue(); !r.short && id <= maxPPSID {
+		r := nal.NewBits(rbsp[skip:])
+		if id := r.UE(); !r.Short() && id <= maxPPSID {
 			return id, nil
 		}
 	}
@@ -158,11 +146,3 @@ func setID(nalu []byte, skip int) (uint32, error) {
 // maxPPSID is the largest pic_parameter_set_id (H.264 section 7.4.2.2); an SPS
 // id ends at 31, which [ParseSPS] checks.
 const maxPPSID = 255
-
-func appendSets(dst []byte, sets []paramSet) []byte {
-	for _, p := range sets {
-		dst = append(dst, 0, 0, 0, 1)
-		dst = append(dst, p.nalu...)
-	}
-	return dst
-}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"tmms/media"
+	"tmms/media/nal"
 )
 
 // avcc joins NAL units with lengths of the size.
@@ -78,11 +80,14 @@ func TestConverter(t *testing.T) {
 			for _, size := range []int{1, 2, 4} {
 				conv := converter(t, size, [][]byte{testSPS}, [][]byte{testPPS})
 				got, err := conv.Append([]byte("x"), avcc(size, c.in...), c.key)
-				if want := AppendAnnexB([]byte("x"), c.want...); err != nil || !bytes.Equal(got, want) {
+				if want := nal.AppendAnnexB([]byte("x"), c.want...); err != nil || !bytes.Equal(got, want) {
 					t.Errorf("length size %d: got % x, error %v, want % x", size, got, err, want)
 				}
 				if conv.Dropped() != 0 {
 					t.Errorf("%d dropped, want 0", conv.Dropped())
+				}
+				if key := c.key || strings.HasPrefix(c.name, "sps-pps-each-idr"); conv.Keyframe() != key {
+					t.Errorf("keyframe: %v, want %v", conv.Keyframe(), key)
 				}
 			}
 		})
@@ -90,7 +95,7 @@ func TestConverter(t *testing.T) {
 	t.Run("sps-pps-each-idr/several", func(t *testing.T) {
 		conv := converter(t, 4, [][]byte{testSPS}, [][]byte{testPPS, testPPS1})
 		got, err := conv.Append(nil, avcc(4, testIDR), true)
-		if want := AppendAnnexB(nil, testAUD, testSPS, testPPS, testPPS1, testIDR); err != nil || !bytes.Equal(got, want) {
+		if want := nal.AppendAnnexB(nil, testAUD, testSPS, testPPS, testPPS1, testIDR); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("got % x, error %v, want % x", got, err, want)
 		}
 	})
@@ -100,7 +105,7 @@ func TestConverter(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := conv.Append(nil, avcc(4, testIDR), true)
-		if want := AppendAnnexB(nil, testAUD, testSPS, otherPPS, testIDR); err != nil || !bytes.Equal(got, want) {
+		if want := nal.AppendAnnexB(nil, testAUD, testSPS, otherPPS, testIDR); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("got % x, error %v, want % x", got, err, want)
 		}
 	})
@@ -123,9 +128,9 @@ func TestConverterMalformed(t *testing.T) {
 			}
 			continue
 		}
-		want := AppendAnnexB([]byte("x"), testAUD)
+		want := nal.AppendAnnexB([]byte("x"), testAUD)
 		for _, n := range c.want {
-			want = AppendAnnexB(want, []byte(n))
+			want = nal.AppendAnnexB(want, []byte(n))
 		}
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: got % x, error %v, want % x", c.name, got, err, want)
@@ -135,7 +140,7 @@ func TestConverterMalformed(t *testing.T) {
 		conv := converter(t, 4, [][]byte{testSPS}, [][]byte{testPPS})
 		huge := append(slices.Clone(testPPS1), make([]byte, media.MaxCodecConfig)...)
 		got, err := conv.Append(nil, avcc(4, []byte{0x67}, []byte{0x68, 0}, huge, testIDR), true)
-		if want := AppendAnnexB(nil, testAUD, testSPS, testPPS, testIDR); err != nil || !bytes.Equal(got, want) {
+		if want := nal.AppendAnnexB(nil, testAUD, testSPS, testPPS, testIDR); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("got % x, error %v, want % x", head(got), err, want)
 		}
 		if conv.Dropped() != 3 {

@@ -64,25 +64,3 @@ func TestSplit(t *testing.T) {
 		}
 	})
 }
-
-func TestAppendAnnexB(t *testing.T) {
-	if got := AppendAnnexB([]byte("x"), []byte("ab"), []byte("c")); string(got) != "x\x00\x00\x00\x01ab\x00\x00\x00\x01c" {
-		t.Errorf("got %q", got)
-	}
-}
-
-func TestAppendRBSP(t *testing.T) {
-	for in, want := range map[string]string{
-		"":                         "",
-		"\x00\x00\x03":             "\x00\x00",
-		"\x00\x00\x03\x01":         "\x00\x00\x01",
-		"\x00\x00\x03\x00\x00\x03": "\x00\x00\x00\x00",
-		"\x00\x03\x00\x03":         "\x00\x03\x00\x03",
-		"\x00\x00\x00\x03":         "\x00\x00\x00",
-		"\x00\x00\x03\x03":         "\x00\x00\x03",
-	} {
-		if got := AppendRBSP(nil, []byte(in)); string(got) != want {
-			t.Errorf("% x became % x, want % x", in, got, want)
-		}
-	}
-}

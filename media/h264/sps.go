@@ -1,6 +1,10 @@
 package h264
 
-import "fmt"
+import (
+	"fmt"
+
+	"tmms/media/nal"
+)
 
 // SPS is what a sequence parameter set says of the picture (H.264 section 7.3.2.1.1).
 type SPS struct {
@@ -38,8 +42,8 @@ func ParseSPS(nalu []byte) (SPS, error) {
 	if TypeOf(nalu) != nalSPS {
 		return SPS{}, fmt.Errorf("%w: NAL unit type %d is not SPS", ErrMalformed, TypeOf(nalu))
 	}
-	r := &bitReader{b: AppendRBSP(nil, nalu)[1:]}
-	s := SPS{Profile: uint8(r.u(8)), Constraints: uint8(r.u(8)), Level: uint8(r.u(8)), ID: r.ue()}
+	r := nal.NewBits(nal.AppendRBSP(nil, nalu)[1:])
+	s := SPS{Profile: uint8(r.U(8)), Constraints: uint8(r.U(8)), Level: uint8(r.U(8)), ID: r.UE()}
 	if s.ID > maxSPSID {
 		return SPS{}, fmt.Errorf("%w: SPS id %d, the limit is %d", ErrMalformed, s.ID, maxSPSID)
 	}
@@ -47,17 +51,17 @@ func ParseSPS(nalu []byte) (SPS, error) {
 	if err != nil {
 		return SPS{}, err
 	}
-	r.ue() // log2_max_frame_num_minus4
+	r.UE() // log2_max_frame_num_minus4
 	if err := skipPicOrder(r); err != nil {
 		return SPS{}, err
 	}
-	r.ue()   // max_num_ref_frames
-	r.flag() // gaps_in_frame_num_value_allowed_flag
+	r.UE()   // max_num_ref_frames
+	r.Flag() // gaps_in_frame_num_value_allowed_flag
 	if err := s.readSize(r, f); err != nil {
 		return SPS{}, err
 	}
-	vui := r.flag() // vui_parameters_present_flag
-	if r.short {
+	vui := r.Flag() // vui_parameters_present_flag
+	if r.Short() {
 		return SPS{}, fmt.Errorf("%w: SPS ends early: % x", ErrMalformed, nalu[:min(len(nalu), 64)])
 	}
 	if vui {
@@ -70,25 +74,25 @@ func ParseSPS(nalu []byte) (SPS, error) {
 type chroma struct{ x, y int }
 
 // readFormat reads the part that only the High profiles have.
-func readFormat(r *bitReader, profile uint8) (chroma, error) {
+func readFormat(r *nal.Bits, profile uint8) (chroma, error) {
 	format := uint32(1)
 	switch profile {
 	case 100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135:
-		format = r.ue()
+		format = r.UE()
 		if format > 3 {
 			return chroma{}, fmt.Errorf("%w: chroma_format_idc %d is not 0..3", ErrMalformed, format)
 		}
 		lists := 8
 		if format == 3 {
 			lists = 12
-			if r.flag() { // separate_colour_plane_flag: ChromaArrayType 0
+			if r.Flag() { // separate_colour_plane_flag: ChromaArrayType 0
 				format = 0
 			}
 		}
-		r.ue()        // bit_depth_luma_minus8
-		r.ue()        // bit_depth_chroma_minus8
-		r.flag()      // qpprime_y_zero_transform_bypass_flag
-		if r.flag() { // seq_scaling_matrix_present_flag
+		r.UE()        // bit_depth_luma_minus8
+		r.UE()        // bit_depth_chroma_minus8
+		r.Flag()      // qpprime_y_zero_transform_bypass_flag
+		if r.Flag() { // seq_scaling_matrix_present_flag
 			skipScalingLists(r, lists)
 		}
 	}
@@ -102,9 +106,9 @@ func readFormat(r *bitReader, profile uint8) (chroma, error) {
 }
 
 // skipScalingLists follows H.264 section 7.3.2.1.1.1.
-func skipScalingLists(r *bitReader, lists int) {
+func skipScalingLists(r *nal.Bits, lists int) {
 	for i := range lists {
-		if !r.flag() {
+		if !r.Flag() {
 			continue
 		}
 		size := 16
@@ -114,7 +118,7 @@ func skipScalingLists(r *bitReader, lists int) {
 		last, next := int32(8), int32(8)
 		for range size {
 			if next != 0 {
-				next = (last + r.se()%256 + 256) % 256
+				next = (last + r.SE()%256 + 256) % 256
 			}
 			if next != 0 {
 				last = next
@@ -124,21 +128,21 @@ func skipScalingLists(r *bitReader, lists int) {
 }
 
 // skipPicOrder reads over the picture order count fields.
-func skipPicOrder(r *bitReader) error {
-	switch typ := r.ue(); typ {
+func skipPicOrder(r *nal.Bits) error {
+	switch typ := r.UE(); typ {
 	case 0:
-		r.ue() // log2_max_pic_order_cnt_lsb_minus4
+		r.UE() // log2_max_pic_order_cnt_lsb_minus4
 	case 1:
-		r.flag() // delta_pic_order_always_zero_flag
-		r.se()   // offset_for_non_ref_pic
-		r.se()   // offset_for_top_to_bottom_field
-		cycle := r.ue()
+		r.Flag() // delta_pic_order_always_zero_flag
+		r.SE()   // offset_for_non_ref_pic
+		r.SE()   // offset_for_top_to_bottom_field
+		cycle := r.UE()
 		if cycle > maxFrameNumCycle {
 			return fmt.Errorf("%w: num_ref_frames_in_pic_order_cnt_cycle %d, the limit is %d",
 				ErrMalformed, cycle, maxFrameNumCycle)
 		}
 		for range cycle {
-			r.se()
+			r.SE()
 		}
 	case 2:
 	default:
@@ -148,23 +152,23 @@ func skipPicOrder(r *bitReader) error {
 }
 
 // readSize reads the picture's size and cropping.
-func (s *SPS) readSize(r *bitReader, f chroma) error {
-	width, height := uint64(r.ue())+1, uint64(r.ue())+1 // in macroblocks, map units
+func (s *SPS) readSize(r *nal.Bits, f chroma) error {
+	width, height := uint64(r.UE())+1, uint64(r.UE())+1 // in macroblocks, map units
 	fields := 1
-	if !r.flag() { // frame_mbs_only_flag
+	if !r.Flag() { // frame_mbs_only_flag
 		fields = 2
-		r.flag() // mb_adaptive_frame_field_flag
+		r.Flag() // mb_adaptive_frame_field_flag
 	}
-	r.flag() // direct_8x8_inference_flag
+	r.Flag() // direct_8x8_inference_flag
 	if width > maxPicSide || height > maxPicSide {
 		return fmt.Errorf("%w: picture of %d x %d macroblocks, the limit is %d a side",
 			ErrMalformed, width, height, maxPicSide)
 	}
 	s.Width, s.Height = int(width)*16, int(height)*16*fields
-	if !r.flag() { // frame_cropping_flag
+	if !r.Flag() { // frame_cropping_flag
 		return nil
 	}
-	left, right, top, bottom := uint64(r.ue()), uint64(r.ue()), uint64(r.ue()), uint64(r.ue())
+	left, right, top, bottom := uint64(r.UE()), uint64(r.UE()), uint64(r.UE()), uint64(r.UE())
 	x, y := (left+right)*uint64(f.x), (top+bottom)*uint64(f.y*fields)
 	if x >= uint64(s.Width) || y >= uint64(s.Height) {
 		return fmt.Errorf("%w: cropping %d x %d off a picture of %d x %d", ErrMalformed, x, y, s.Width, s.Height)
@@ -175,28 +179,28 @@ func (s *SPS) readSize(r *bitReader, f chroma) error {
 }
 
 // readTiming reads the VUI as far as the frame rate (H.264 section E.1.1).
-func (s *SPS) readTiming(r *bitReader) {
-	if r.flag() && r.u(8) == extendedSAR { // aspect_ratio_info_present_flag
-		r.u(32)
+func (s *SPS) readTiming(r *nal.Bits) {
+	if r.Flag() && r.U(8) == extendedSAR { // aspect_ratio_info_present_flag
+		r.U(32)
 	}
-	if r.flag() { // overscan_info_present_flag
-		r.flag()
+	if r.Flag() { // overscan_info_present_flag
+		r.Flag()
 	}
-	if r.flag() { // video_signal_type_present_flag
-		r.u(4)
-		if r.flag() { // colour_description_present_flag
-			r.u(24)
+	if r.Flag() { // video_signal_type_present_flag
+		r.U(4)
+		if r.Flag() { // colour_description_present_flag
+			r.U(24)
 		}
 	}
-	if r.flag() { // chroma_loc_info_present_flag
-		r.ue()
-		r.ue()
+	if r.Flag() { // chroma_loc_info_present_flag
+		r.UE()
+		r.UE()
 	}
-	if !r.flag() { // timing_info_present_flag
+	if !r.Flag() { // timing_info_present_flag
 		return
 	}
-	tick, scale, fixed := r.u(32), r.u(32), r.flag()
-	if r.short || tick == 0 || scale == 0 {
+	tick, scale, fixed := r.U(32), r.U(32), r.Flag()
+	if r.Short() || tick == 0 || scale == 0 {
 		return
 	}
 	// time_scale counts fields: two a frame.

@@ -9,5 +9,6 @@
 //
 //	../STREAM.m3u8    multivariant playlist
 //	live.m3u8         media playlist
-//	EPOCH-MSN.ts      media segment, immutable for ever
+//	ll.m3u8           media playlist of low latency, with parts
+//	EPOCH-MSN.ts      media segment, immutable for ever, as are all others; see [Name]
 package hls

@@ -16,7 +16,7 @@ import (
 func testIndex() *Index {
 	at := time.Date(2026, 3, 1, 23, 59, 58, 123_000_000, time.FixedZone("east", 3600))
 	x := &Index{
-		Version: 9, Epoch: 1700, Target: 3 * time.Second, DiscontinuitySequence: 4, Listed: 3, Independent: true,
+		Version: 9, Listing: 9, Epoch: 1700, Target: 3 * time.Second, DiscontinuitySequence: 4, Listed: 3, Independent: true,
 		Variant: Variant{
 			VideoCodec: "avc1.64001f", AudioCodec: "mp4a.40.2", Width: 1280, Height: 720,
 			FrameRate: 29.97, PeakBPS: 2_500_000, AverageBPS: 2_000_000,
@@ -196,6 +196,16 @@ func TestLookup(t *testing.T) {
 	if _, ok := (&Index{}).LastMSN(); ok {
 		t.Error("an empty index has no last segment")
 	}
+	if n, d := x.NextMSN(), x.Discontinuities(); n != 1_700_000_004 || d != 5 {
+		t.Errorf("the next is %d, with %d discontinuities so far", n, d)
+	}
+	x.Open = &Segment{Epoch: 1700, MSN: 1_700_000_004, Discontinuity: true}
+	if n, d := x.NextMSN(), x.Discontinuities(); n != 1_700_000_005 || d != 6 {
+		t.Errorf("behind an open one the next is %d, with %d discontinuities so far", n, d)
+	}
+	if n := (&Index{}).NextMSN(); n != 0 {
+		t.Errorf("the first is %d", n)
+	}
 }
 
 func TestETag(t *testing.T) {
@@ -211,63 +221,75 @@ func TestETag(t *testing.T) {
 
 // names feeds the table test and the fuzz seeds.
 var names = []struct {
-	s          string
-	epoch, msn uint64
-	ok         bool
+	s  string
+	n  Name
+	ok bool
 }{
-	{"1-2.ts", 1, 2, true},
-	{"0-0.ts", 0, 0, true},
-	{"18446744073709551615-18446744073709551615.ts", math.MaxUint64, math.MaxUint64, true},
-	{"18446744073709551616-1.ts", 0, 0, false},
-	{"1-18446744073709551616.ts", 0, 0, false},
-	{"000000000000000000000001-2.ts", 0, 0, false},
-	{"01-2.ts", 0, 0, false},
-	{"1-02.ts", 0, 0, false},
-	{"00-2.ts", 0, 0, false},
-	{"+1-2.ts", 0, 0, false},
-	{"1--2.ts", 0, 0, false},
-	{"1-+2.ts", 0, 0, false},
-	{"1_0-2.ts", 0, 0, false},
-	{"0x1-2.ts", 0, 0, false},
-	{"1-2", 0, 0, false},
-	{"1-2.ts.ts", 0, 0, false},
-	{"1-2.TS", 0, 0, false},
-	{"-.ts", 0, 0, false},
-	{"1-.ts", 0, 0, false},
-	{"-1.ts", 0, 0, false},
-	{"1.ts", 0, 0, false},
-	{".ts", 0, 0, false},
-	{"", 0, 0, false},
-	{" 1-2.ts", 0, 0, false},
-	{"1-2.3.m4s", 0, 0, false},
-	{"../1-2.ts", 0, 0, false},
-	{"1-2.ts\x00", 0, 0, false},
-	{"١-2.ts", 0, 0, false},
+	{"1-2.ts", Name{NameTS, 1, 2, 0}, true},
+	{"0-0.ts", Name{}, true},
+	{"18446744073709551615-18446744073709551615.ts", Name{NameTS, math.MaxUint64, math.MaxUint64, 0}, true},
+	{"18446744073709551616-1.ts", Name{}, false},
+	{"1-18446744073709551616.ts", Name{}, false},
+	{"000000000000000000000001-2.ts", Name{}, false},
+	{"01-2.ts", Name{}, false},
+	{"1-02.ts", Name{}, false},
+	{"00-2.ts", Name{}, false},
+	{"+1-2.ts", Name{}, false},
+	{"1--2.ts", Name{}, false},
+	{"1-+2.ts", Name{}, false},
+	{"1_0-2.ts", Name{}, false},
+	{"0x1-2.ts", Name{}, false},
+	{"1-2", Name{}, false},
+	{"1-2.ts.ts", Name{}, false},
+	{"1-2.TS", Name{}, false},
+	{"-.ts", Name{}, false},
+	{"1-.ts", Name{}, false},
+	{"-1.ts", Name{}, false},
+	{"1.ts", Name{}, false},
+	{".ts", Name{}, false},
+	{"", Name{}, false},
+	{" 1-2.ts", Name{}, false},
+	{"1-2.m4s", Name{NameMP4, 1, 2, 0}, true},
+	{"1-2.3.m4s", Name{NamePart, 1, 2, 3}, true},
+	{"1-2.0.m4s", Name{NamePart, 1, 2, 0}, true},
+	{"init-1-2.mp4", Name{NameInit, 1, 0, 2}, true},
+	{"1-2.3.ts", Name{}, false},
+	{"1-2..m4s", Name{}, false},
+	{"1-2.03.m4s", Name{}, false},
+	{"1-2.3.4.m4s", Name{}, false},
+	{".m4s", Name{}, false},
+	{"init-1.mp4", Name{}, false},
+	{"init-1-2.m4s", Name{}, false},
+	{"init-1-2.3.mp4", Name{}, false},
+	{"1-2.mp4", Name{}, false},
+	{"../1-2.ts", Name{}, false},
+	{"1-2.ts\x00", Name{}, false},
+	{"١-2.ts", Name{}, false},
 }
 
-func TestSegmentName(t *testing.T) {
+func TestName(t *testing.T) {
 	for _, c := range names {
-		epoch, msn, ok := ParseSegmentName(c.s)
-		if epoch != c.epoch || msn != c.msn || ok != c.ok {
-			t.Errorf("%q: got %d %d %t", c.s, epoch, msn, ok)
+		n, ok := ParseName(c.s)
+		if n != c.n || ok != c.ok {
+			t.Errorf("%q: got %+v %t", c.s, n, ok)
 		}
-		if c.ok && SegmentName(epoch, msn) != c.s {
-			t.Errorf("%q: becomes %q", c.s, SegmentName(epoch, msn))
+		if c.ok && n.String() != c.s {
+			t.Errorf("%q: becomes %q", c.s, n)
 		}
 	}
 }
 
-func FuzzParseSegmentName(f *testing.F) {
+func FuzzParseName(f *testing.F) {
 	for _, c := range names {
 		f.Add(c.s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		epoch, msn, ok := ParseSegmentName(s)
-		if ok && SegmentName(epoch, msn) != s {
-			t.Errorf("%q is taken for %d %d", s, epoch, msn)
+		n, ok := ParseName(s)
+		if ok && n.String() != s {
+			t.Errorf("%q is taken for %+v", s, n)
 		}
-		if !ok && (epoch != 0 || msn != 0) {
-			t.Errorf("%q: refused with %d %d", s, epoch, msn)
+		if !ok && n != (Name{}) {
+			t.Errorf("%q: refused with %+v", s, n)
 		}
 	})
 }

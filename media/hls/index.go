@@ -33,17 +33,52 @@ type Index struct {
 	Independent bool
 	Ended       bool // the stream is over, nothing will follow
 	Variant     Variant
+	// Listing is the Version in which the list of whole segments, or Ended, changed
+	// last: versions between differ by parts only.
+	Listing uint64
+	// PartTarget is the EXT-X-PART-INF PART-TARGET, the same in every index of the
+	// epoch; 0: the stream has no low-latency playlist, and Open is nil.
+	PartTarget time.Duration
+	// Open is the segment that is being made: the one after the last of Segments,
+	// with the parts so far, whose durations Duration sums up. nil: it has no part yet.
+	// Its TS, if there is any, is the first chunks of what TS will be, for other nodes.
+	Open *Segment
+	// Inits are the initialization sections that Segments and Open need, oldest first.
+	Inits []*Init
 }
 
-// Segment is one media segment.
+// Segment is one media segment. It has the same media in one format or in both.
 type Segment struct {
 	Epoch, MSN    uint64        // its name; the epoch is the one that made it
 	Duration      time.Duration // of the media; as EXTINF has it
 	ProgramTime   time.Time     // wall clock of its first frame
 	Discontinuity bool          // EXT-X-DISCONTINUITY stands before it
 	Independent   bool          // starts with a frame that decoding can start at
-	Chunks        [][]byte      // its bytes, in order; a chunk never changes
-	Size          int           // of all chunks, in bytes
+	TS            *Media        // MPEG-TS; nil: the stream has codecs that it can't carry
+	MP4           *Media        // fragmented MP4; nil: nothing asks for it
+	Init          uint32        // the version of the Init, of the same epoch, that MP4 needs
+	// Parts are those of MP4, one for each of its chunks; nil without low latency.
+	Parts []Part
+}
+
+// Media is the bytes of a segment in one format. It is immutable.
+type Media struct {
+	Chunks [][]byte // in order
+	Size   int      // of all chunks, in bytes
+}
+
+// Part is a partial segment.
+type Part struct {
+	Duration    time.Duration
+	Independent bool // starts with a frame that decoding can start at
+	Size        int  // bytes
+}
+
+// Init is an initialization section (EXT-X-MAP). It is immutable.
+type Init struct {
+	Epoch   uint64
+	Version uint32 // counts up within the epoch, from 1
+	Data    []byte
 }
 
 // Variant describes the stream in a multivariant playlist. Zero values are not
@@ -83,6 +118,39 @@ func (x *Index) Coming(epoch, msn uint64) bool {
 	return epoch <= first.Epoch && msn < first.MSN && first.MSN-msn <= uint64(x.Behind)
 }
 
+// Find finds the bytes that can be fetched under a name: a segment's, a part's,
+// the open segment's parts included, or an initialization section's. nil: there
+// is none. It allocates for parts and initialization sections only.
+func (x *Index) Find(n Name) *Media {
+	switch n.Kind {
+	case NameTS, NameMP4:
+		s := x.Lookup(n.Epoch, n.MSN)
+		switch {
+		case s == nil:
+			return nil
+		case n.Kind == NameTS:
+			return s.TS
+		}
+		return s.MP4
+	case NamePart:
+		s := x.Lookup(n.Epoch, n.MSN)
+		if o := x.Open; s == nil && o != nil && o.Epoch == n.Epoch && o.MSN == n.MSN {
+			s = o
+		}
+		if s == nil || s.MP4 == nil || n.Number >= uint64(len(s.Parts)) || len(s.MP4.Chunks) <= int(n.Number) {
+			return nil
+		}
+		return &Media{Chunks: s.MP4.Chunks[n.Number : n.Number+1], Size: s.Parts[n.Number].Size}
+	case NameInit:
+		for _, i := range x.Inits {
+			if i.Epoch == n.Epoch && uint64(i.Version) == n.Number {
+				return &Media{Chunks: [][]byte{i.Data}, Size: len(i.Data)}
+			}
+		}
+	}
+	return nil
+}
+
 // LastMSN is the number of the newest segment; ok is false if there is none.
 func (x *Index) LastMSN() (msn uint64, ok bool) {
 	if len(x.Segments) == 0 {
@@ -91,15 +159,18 @@ func (x *Index) LastMSN() (msn uint64, ok bool) {
 	return x.Segments[len(x.Segments)-1].MSN, true
 }
 
-// NextMSN is above the numbers of all segments; 0 if there is none.
+// NextMSN is above the numbers of all segments, the open one's too; 0 if there is none.
 func (x *Index) NextMSN() uint64 {
+	if x.Open != nil {
+		return x.Open.MSN + 1
+	}
 	if last, ok := x.LastMSN(); ok {
 		return last + 1
 	}
 	return 0
 }
 
-// Discontinuities counts those of the stream so far.
+// Discontinuities counts those of the stream so far, that before the open segment too.
 func (x *Index) Discontinuities() uint64 {
 	n := x.DiscontinuitySequence
 	for _, s := range x.Playlist() {
@@ -107,16 +178,24 @@ func (x *Index) Discontinuities() uint64 {
 			n++
 		}
 	}
+	if x.Open != nil && x.Open.Discontinuity {
+		n++
+	}
 	return n
 }
 
-// ETag is the strong entity tag of the playlists of this version, quotes
-// included (RFC 9110 section 8.8.3).
-func (x *Index) ETag() string {
+// ETag is the strong entity tag of the low-latency playlist of this version,
+// quotes included (RFC 9110 section 8.8.3).
+func (x *Index) ETag() string { return x.tag(x.Version) }
+
+// ListingETag is that of the other playlists, which parts do not change.
+func (x *Index) ListingETag() string { return x.tag(x.Listing) }
+
+func (x *Index) tag(version uint64) string {
 	b := make([]byte, 0, 43)
 	b = append(b, '"')
 	b = strconv.AppendUint(b, x.Epoch, 10)
 	b = append(b, '-')
-	b = strconv.AppendUint(b, x.Version, 10)
+	b = strconv.AppendUint(b, version, 10)
 	return string(append(b, '"'))
 }

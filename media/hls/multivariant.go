@@ -7,8 +7,9 @@ import (
 
 // AppendMultivariant appends the multivariant playlist (RFC 8216 section
 // 4.3.4), which is served as APP/STREAM.m3u8: one variant, whose media playlist
-// is STREAM/live.m3u8. stream is the stream's name, made of the characters that media.CheckName allows;
-// suffix is that of [Index.AppendMedia].
+// is STREAM/ll.m3u8 with low latency, else STREAM/live.m3u8. stream is the
+// stream's name, made of the characters that media.CheckName allows; suffix is
+// that of [Index.AppendMedia].
 func (x *Index) AppendMultivariant(b []byte, stream, suffix string) []byte {
 	b = append(b, "#EXTM3U\n#EXT-X-VERSION:"+version+"\n#EXT-X-STREAM-INF:"...)
 	b = x.Variant.append(b)
@@ -17,7 +18,11 @@ func (x *Index) AppendMultivariant(b []byte, stream, suffix string) []byte {
 		b = append(b, "./"...) // or what stands before the colon is a scheme (RFC 3986 section 4.2)
 	}
 	b = append(b, stream...)
-	b = append(b, "/live.m3u8"...)
+	if x.PartTarget > 0 {
+		b = append(b, "/ll.m3u8"...)
+	} else {
+		b = append(b, "/live.m3u8"...)
+	}
 	b = append(b, suffix...)
 	return append(b, '\n')
 }

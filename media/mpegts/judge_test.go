@@ -17,9 +17,10 @@ import (
 
 // The program's PIDs, as a stranger sees them.
 const (
-	pidVideo = 0x100
-	pidAudio = 0x101
-	pidPMT   = 0x1000
+	pidVideo    = 0x100
+	pidAudio    = 0x101
+	pidMetadata = 0x102
+	pidPMT      = 0x1000
 )
 
 // unit is a PES packet as an independent demuxer sees it.
@@ -100,7 +101,7 @@ func (s *seen) packets(t *testing.T, ts []byte) {
 		if pcr >= 0 && tablesAt >= 0 && (pcr-tablesAt)&(1<<33-1) > 45000 {
 			t.Fatalf("packet %d: PCR %d, last tables at %d: more than 500 ms", n, pcr, tablesAt)
 		}
-		if h.PayloadUnitStartIndicator && (h.PID == pidVideo || h.PID == pidAudio) {
+		if h.PayloadUnitStartIndicator && h.PID >= pidVideo && h.PID <= pidMetadata {
 			pts, dts := stamps(p.Payload)
 			if ahead := (dts - pcr) & (1<<33 - 1); pcr >= 0 && ahead > 1<<32 {
 				t.Fatalf("packet %d: PCR %d is above DTS %d", n, pcr, dts)
@@ -245,3 +246,15 @@ func (p probed) count(typ string) int {
 
 // wire is a source time in ms as it stands in the stream.
 func wire(ms int64) int64 { return (ms*mpegts.TicksPerMS + mpegts.TimeOffset) & (1<<33 - 1) }
+
+// experts gives what tshark's dissectors find worth a warning, or worse.
+func experts(t *testing.T, file string) (faults []string) {
+	t.Helper()
+	out := tool(t, nil, "tshark", "-r", file, "-q", "-z", "expert,warn")
+	for line := range strings.Lines(out) {
+		if line = strings.TrimSpace(line); line != "" {
+			faults = append(faults, line)
+		}
+	}
+	return faults
+}

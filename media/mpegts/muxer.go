@@ -36,22 +36,25 @@ var (
 type Track struct {
 	Codec media.Codec // CodecUnknown: there is no such track
 	// Config is the payload of the sequence header: for H.264 an
-	// AVCDecoderConfigurationRecord, for AAC an AudioSpecificConfig, for MP3 any
-	// frame of the stream or nil. The muxer keeps no reference to it.
+	// AVCDecoderConfigurationRecord, for HEVC an HEVCDecoderConfigurationRecord, for
+	// AAC an AudioSpecificConfig, for Opus its identification header, for MP3, AC-3
+	// and E-AC-3 any frame of the stream or nil. The muxer keeps no reference to it.
 	Config []byte
 }
 
 // Config is what a program consists of.
 type Config struct {
 	Video, Audio Track // one of them at least
+	// Metadata: there is a stream of ID3 tags too.
+	Metadata bool
 	// Resume continues the counters of an earlier muxer of the same stream.
 	Resume *Counters
 }
 
 // Counters are what a receiver may check across muxers, all modulo their width.
 type Counters struct {
-	PAT, PMT, Video, Audio uint8 // next continuity counter
-	Version                uint8 // of the PMT
+	PAT, PMT, Video, Audio, Metadata uint8 // next continuity counter
+	Version                          uint8 // of the PMT
 }
 
 // Muxer writes one program. It has one owner and does not allocate in steady
@@ -59,6 +62,7 @@ type Counters struct {
 type Muxer struct {
 	// Set by NewMuxer and Reconfigure.
 	video, audio stream
+	metadata     metadata
 	tables       tables
 
 	clock   clock
@@ -70,9 +74,10 @@ type Muxer struct {
 // for a bad configuration.
 func NewMuxer(cfg Config) (*Muxer, error) {
 	m := &Muxer{video: stream{pid: pid{id: videoPID}}, audio: stream{pid: pid{id: audioPID}}}
-	m.tables.pat.id, m.tables.pmt.id = patPID, pmtPID
+	m.tables.pat.id, m.tables.pmt.id, m.metadata.stream.pid.id = patPID, pmtPID, metadataPID
 	if r := cfg.Resume; r != nil {
 		m.tables.pat.next, m.tables.pmt.next, m.video.pid.next, m.audio.pid.next = r.PAT, r.PMT, r.Video, r.Audio
+		m.metadata.stream.pid.next = r.Metadata
 		m.tables.version = r.Version // the first tables differ from none: it is raised
 	} else {
 		m.tables.version = maxVersion // raised to 0
@@ -100,6 +105,7 @@ func (m *Muxer) Reconfigure(cfg Config) error {
 	}
 	m.video.reset(video)
 	m.audio.reset(audio)
+	m.metadata.on = cfg.Metadata
 	m.renderTables()
 	return nil
 }
@@ -114,7 +120,8 @@ func CheckTrack(typ media.Type, t Track) error {
 func (m *Muxer) Counters() Counters {
 	return Counters{
 		PAT: m.tables.pat.next, PMT: m.tables.pmt.next,
-		Video: m.video.pid.next, Audio: m.audio.pid.next, Version: m.tables.version,
+		Video: m.video.pid.next, Audio: m.audio.pid.next, Metadata: m.metadata.stream.pid.next,
+		Version: m.tables.version,
 	}
 }
 
@@ -123,8 +130,8 @@ func (m *Muxer) Counters() Counters {
 // the PID goes on from (ISO/IEC 13818-1 sections 2.4.3.3 and 2.4.3.5): for a
 // receiver that goes on here without what comes between. It changes nothing.
 func (m *Muxer) AppendBreaks(dst []byte) []byte {
-	pids := [...]pid{m.tables.pat, m.tables.pmt, m.video.pid, m.audio.pid}
-	for i, there := range [...]bool{true, true, m.video.es != nil, m.audio.es != nil} {
+	pids := [...]pid{m.tables.pat, m.tables.pmt, m.video.pid, m.audio.pid, m.metadata.stream.pid}
+	for i, there := range [...]bool{true, true, m.video.es != nil, m.audio.es != nil, m.metadata.on} {
 		if there {
 			dst = pids[i].appendPacket(dst, nil, false, adaptation{discontinuity: true})
 		}
@@ -148,15 +155,15 @@ func (m *Muxer) WriteTables(dst []byte) []byte {
 	return m.tables.append(dst)
 }
 
-// WriteVideo appends one access unit: payload as FLV carries it (H.264: AVCC),
-// key says that decoding can start here. On error dst is returned as it was and
+// WriteVideo appends one access unit: payload as FLV carries it (H.264 and HEVC:
+// length-prefixed), key says that decoding can start here. On error dst is returned as it was and
 // the muxer can go on; the error wraps [ErrNoTrack] or is the codec's.
 func (m *Muxer) WriteVideo(dst []byte, pts, dts int64, payload []byte, key bool) ([]byte, error) {
 	v := &m.video
 	if v.es == nil {
 		return dst, fmt.Errorf("%w: video", ErrNoTrack)
 	}
-	unit, err := v.es.append(pesRoom(m.scratch), payload, key)
+	unit, key, err := v.es.append(pesRoom(m.scratch), payload, key)
 	if err != nil {
 		return dst, err
 	}
@@ -187,7 +194,7 @@ func (m *Muxer) WriteAudio(dst []byte, pts int64, frame []byte) ([]byte, error) 
 	if len(frame) == 0 {
 		return dst, nil
 	}
-	unit, err := a.es.append(pesRoom(m.scratch), frame, false)
+	unit, _, err := a.es.append(pesRoom(m.scratch), frame, false)
 	if err != nil {
 		return dst, err
 	}
@@ -264,11 +271,11 @@ func (m *Muxer) appendUnit(dst []byte, p *pid, unit []byte, t int64, random bool
 	for ; n > 1 && n > len(unit)-pesHeaderRoom; n-- {
 		dst = m.appendClock(dst, c.next(n, t))
 	}
-	dst = slices.Grow(dst, (len(unit)/(packetSize-headerSize)+n+3)*packetSize)
+	dst = slices.Grow(dst, (len(unit)/roomSize+n+4)*packetSize)
 	if n == 0 {
 		dst = c.appendTables(dst, t, &m.tables)
 	}
-	for first := true; len(unit) > 0; first = false {
+	for first := true; len(unit) > 0 && (first || n > 0); first = false {
 		var af adaptation
 		if n > 0 {
 			at := c.next(n, t)
@@ -277,11 +284,12 @@ func (m *Muxer) appendUnit(dst []byte, p *pid, unit []byte, t int64, random bool
 			n--
 		}
 		af.random = first && random
-		k := min(packetSize-headerSize-af.size(), len(unit)-n)
+		k := min(roomSize-af.size(), len(unit)-n)
 		dst = p.appendPacket(dst, unit[:k], first, af)
 		unit = unit[k:]
 	}
-	return dst
+	dst = slices.Grow(dst, (len(unit)/roomSize+1)*packetSize)
+	return p.appendRest(dst, unit)
 }
 
 // pcrPID is where clock references go: video, else audio.

@@ -1,19 +1,25 @@
 package mpegts
 
-import "slices"
+import (
+	"encoding/binary"
+	"slices"
+)
 
-// packetSize is the size of a transport packet in bytes, headerSize of its fixed header.
+// packetSize is the size of a transport packet in bytes, headerSize that of its
+// fixed header, roomSize what is left for a payload.
 const (
 	packetSize = 188
 	headerSize = 4
+	roomSize   = packetSize - headerSize
 )
 
 // PIDs of the program.
 const (
-	patPID   = 0x0000
-	videoPID = 0x0100
-	audioPID = 0x0101
-	pmtPID   = 0x1000
+	patPID      = 0x0000
+	videoPID    = 0x0100
+	audioPID    = 0x0101
+	metadataPID = 0x0102
+	pmtPID      = 0x1000
 )
 
 // Fields of the packet header and of the adaptation field
@@ -84,7 +90,7 @@ func (a adaptation) append(dst []byte, size int) []byte {
 // field, which is stuffed to fill up the packet; start says that the payload is
 // the start of a unit. A packet without payload does not count.
 func (p *pid) appendPacket(dst, payload []byte, start bool, af adaptation) []byte {
-	field := packetSize - headerSize - len(payload)
+	field := roomSize - len(payload)
 	high, control := byte(p.id>>8), byte(0)
 	if start {
 		high |= unitStart
@@ -108,12 +114,27 @@ func (p *pid) appendPacket(dst, payload []byte, start bool, af adaptation) []byt
 // appendPackets appends a PES packet that carries no clock, in as many
 // transport packets as it takes.
 func (p *pid) appendPackets(dst, unit []byte) []byte {
-	const room = packetSize - headerSize
-	dst = slices.Grow(dst, (len(unit)+room-1)/room*packetSize)
-	for start := true; len(unit) > 0; start = false {
-		k := min(room, len(unit))
-		dst = p.appendPacket(dst, unit[:k], start, adaptation{})
-		unit = unit[k:]
+	dst = slices.Grow(dst, (len(unit)+roomSize-1)/roomSize*packetSize)
+	k := min(roomSize, len(unit))
+	dst = p.appendPacket(dst, unit[:k], true, adaptation{})
+	return p.appendRest(dst, unit[k:])
+}
+
+// appendRest appends what is left of a PES packet, in packets that have nothing
+// else: almost all there are. dst must have room for them.
+func (p *pid) appendRest(dst, unit []byte) []byte {
+	at := len(dst)
+	dst = dst[:at+len(unit)/roomSize*packetSize]
+	head := 0x47<<24 | uint32(p.id)<<8 | withPayload
+	for ; len(unit) >= roomSize; unit = unit[roomSize:] {
+		b := (*[packetSize]byte)(dst[at:])
+		binary.BigEndian.PutUint32(b[:], head|uint32(p.next))
+		*(*[roomSize]byte)(b[headerSize:]) = *(*[roomSize]byte)(unit)
+		p.next = (p.next + 1) & 0x0F
+		at += packetSize
+	}
+	if len(unit) > 0 {
+		dst = p.appendPacket(dst, unit, false, adaptation{})
 	}
 	return dst
 }

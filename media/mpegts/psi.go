@@ -43,7 +43,7 @@ func (t *tables) append(dst []byte) []byte {
 // if they changed.
 func (m *Muxer) renderTables() {
 	t := &m.tables
-	program := appendProgram(nil, m.pcrPID().id, &m.video, &m.audio)
+	program := m.appendProgram(nil)
 	if bytes.Equal(program, t.program) {
 		return
 	}
@@ -57,19 +57,35 @@ func (m *Muxer) renderTables() {
 
 // appendProgram appends the body of the PMT (ISO/IEC 13818-1 section 2.4.4.8):
 //
-//	111 PCR PID (13 bits) | 1111 program info length 0 (12 bits) |
+//	111 PCR PID (13 bits) | 1111 descriptors length (12 bits) | descriptors |
 //	{ stream type | 111 PID (13 bits) | 1111 descriptors length (12 bits) | descriptors }
-func appendProgram(b []byte, pcr uint16, streams ...*stream) []byte {
-	b = append(b, 0xE0|byte(pcr>>8), byte(pcr), 0xF0, 0)
-	for _, s := range streams {
-		if s.es == nil {
-			continue
+func (m *Muxer) appendProgram(b []byte) []byte {
+	pcr := m.pcrPID().id
+	b = append(b, 0xE0|byte(pcr>>8), byte(pcr))
+	if m.metadata.on {
+		b = appendDescriptors(b, metadataPointer())
+	} else {
+		b = appendDescriptors(b, nil)
+	}
+	for _, s := range [...]*stream{&m.video, &m.audio} {
+		if s.es != nil {
+			b = appendStream(b, s.streamType, s.pid.id, s.es.descriptors())
 		}
-		n := len(s.descriptors)
-		b = append(b, s.streamType, 0xE0|byte(s.pid.id>>8), byte(s.pid.id), 0xF0|byte(n>>8), byte(n))
-		b = append(b, s.descriptors...)
+	}
+	if m.metadata.on {
+		b = appendStream(b, typeMetadata, metadataPID, metadataDescriptor())
 	}
 	return b
+}
+
+// appendStream appends the part of one elementary stream.
+func appendStream(b []byte, streamType byte, id uint16, descriptors []byte) []byte {
+	return appendDescriptors(append(b, streamType, 0xE0|byte(id>>8), byte(id)), descriptors)
+}
+
+func appendDescriptors(b, descriptors []byte) []byte {
+	n := len(descriptors)
+	return append(append(b, 0xF0|byte(n>>8), byte(n)), descriptors...)
 }
 
 // appendSection appends a PSI section (ISO/IEC 13818-1 section 2.4.4.11):

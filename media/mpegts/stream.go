@@ -11,7 +11,6 @@ type stream struct {
 	es  elementary // nil: the track does not exist
 
 	streamID, streamType byte
-	descriptors          []byte
 
 	started bool
 	last    int64 // DTS of the last unit, in ticks
@@ -22,7 +21,7 @@ type stream struct {
 func (s *stream) reset(c *carried) {
 	s.es = nil
 	if c != nil {
-		s.es, s.streamID, s.descriptors = c.es, c.streamID, c.descriptors
+		s.es, s.streamID = c.es, c.streamID
 		s.streamType = c.es.streamType()
 	}
 }

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
+
+	"tmms/media/hls"
 )
 
 // known fails the test unless err is one that a parser may give.
@@ -82,32 +85,72 @@ func FuzzGroup(f *testing.F) {
 	})
 }
 
-func FuzzIndex(f *testing.F) {
-	for name, x := range indexCases() {
-		if name != "largest" { // it would be minimized for minutes
-			f.Add(AppendIndex(nil, x))
+// FuzzIndexes reads one index after another.
+func FuzzIndexes(f *testing.F) {
+	small := lowLatency(1)
+	small.Segments = []*hls.Segment{testParts(1, 2), testSegment(2)}
+	small.Inits = []*hls.Init{{Epoch: 5, Version: 1, Data: []byte{1, 2}}, {Epoch: 6, Version: 1, Data: []byte{3}}}
+	small.Open = testOpen(3, 2)
+	cases := indexCases()
+	cases["small"] = small
+	for _, x := range cases {
+		var r Indexes
+		b, err := r.Append(nil, x)
+		if err != nil {
+			f.Fatal(err)
 		}
+		if len(b) > 300 {
+			continue // it would be minimized for minutes
+		}
+		f.Add(b)
+		if x.Open == nil {
+			continue
+		}
+		more := *x
+		more.Version++
+		more.Open = testOpen(x.Open.MSN, len(x.Open.Parts)+1)
+		if b, err = r.Append(b, &more); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+		more.Listing++
+		more.Inits = append(slices.Clone(more.Inits), &hls.Init{Epoch: 7, Version: 1, Data: []byte{4}})
+		if b, err = r.Append(b, &more); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		x, n, err := ParseIndex(b)
-		if !known(t, n, err) {
-			return
+		var parsed, again, in Indexes
+		for {
+			x, n, err := parsed.Parse(b)
+			if !known(t, n, err) {
+				return
+			}
+			b = b[n:]
+			same, err := again.Append(nil, x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			y, _, err := in.Parse(same)
+			if err != nil || !reflect.DeepEqual(x, y) {
+				t.Fatalf("%+v becomes %+v, %v", x, y, err)
+			}
+			x.AppendMedia(nil, "")
+			x.AppendMultivariant(nil, "s", "")
+			x.AppendLowLatency(nil, "", true)
 		}
-		again, _, err := ParseIndex(AppendIndex(nil, x))
-		if err != nil || !reflect.DeepEqual(x, again) {
-			t.Fatalf("%+v becomes %+v, %v", x, again, err)
-		}
-		x.AppendMedia(nil, "")
-		x.AppendMultivariant(nil, "s", "")
 	})
 }
 
 func FuzzHeaders(f *testing.F) {
-	f.Add(AppendSegmentHeader(nil, SegmentHeader{1, 2, 3, 4})[1:])
+	for _, h := range pieceCases() {
+		f.Add(AppendPieceHeader(nil, h)[1:])
+	}
 	f.Add(AppendHello(nil, StreamPush))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if h, n, err := ParseSegmentHeader(b); known(t, n, err) {
-			if again, _, err := ParseSegmentHeader(AppendSegmentHeader(nil, h)[1:]); err != nil || again != h {
+		if h, n, err := ParsePieceHeader(b); known(t, n, err) {
+			if again, _, err := ParsePieceHeader(AppendPieceHeader(nil, h)[1:]); err != nil || again != h {
 				t.Fatalf("%+v becomes %+v, %v", h, again, err)
 			}
 		}

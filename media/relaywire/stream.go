@@ -18,7 +18,7 @@ const (
 	// Unidirectional, from the source to the subscriber.
 	StreamGroup   StreamKind = 0x11 // GroupHeader, then packets
 	StreamIndexes StreamKind = 0x12 // IndexesHeader, then segment indexes
-	StreamSegment StreamKind = 0x13 // SegmentHeader, then the segment's bytes
+	StreamPiece   StreamKind = 0x13 // PieceHeader, then the piece's bytes
 )
 
 // Code is the application error code of a stream that is reset or refused.

@@ -11,8 +11,10 @@ type Position struct {
 	ID  media.PacketID  // the last packet that it has
 	DTS media.Timestamp // the highest decoding time that it has
 	// SegmentEpoch and MSN name the newest HLS segment up to which it has all of
-	// an index; Discontinuities counts the stream's up to there.
+	// an index; Discontinuities counts the stream's in what its viewers have seen.
 	SegmentEpoch, MSN, Discontinuities uint64
+	// Open says that they have seen parts of the segment behind MSN.
+	Open bool
 }
 
 // maxDTS is 2^52 ms, 140,000 years: sums of two do not overflow.
@@ -25,14 +27,15 @@ func (p Position) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(p.DTS))
 	b = binary.AppendUvarint(b, p.SegmentEpoch)
 	b = binary.AppendUvarint(b, p.MSN)
-	return binary.AppendUvarint(b, p.Discontinuities)
+	b = binary.AppendUvarint(b, p.Discontinuities)
+	return appendBool(b, p.Open)
 }
 
 func (c *cursor) position() Position {
 	return Position{
 		ID:           media.PacketID{Epoch: c.uvarint(), Group: c.uvarint(), Index: c.index()},
 		DTS:          media.Timestamp(c.upTo("DTS", maxDTS)),
-		SegmentEpoch: c.uvarint(), MSN: c.uvarint(), Discontinuities: c.uvarint(),
+		SegmentEpoch: c.uvarint(), MSN: c.uvarint(), Discontinuities: c.uvarint(), Open: c.bool("open"),
 	}
 }
 

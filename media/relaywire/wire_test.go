@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"tmms/media"
-	"tmms/media/hls"
 )
 
 func id(epoch, group uint64, index uint32) media.PacketID {
@@ -23,7 +22,7 @@ func messageCases() map[string]Message {
 		"subscribe": Subscribe{
 			ID: 1 << 62, Key: key, Epoch: 1<<64 - 1,
 			Seen: Position{
-				ID: id(9, 1<<40, 1<<32-1), DTS: 1 << 40, SegmentEpoch: 9, MSN: 1_700_000_000, Discontinuities: 300,
+				ID: id(9, 1<<40, 1<<32-1), DTS: 1 << 40, SegmentEpoch: 9, MSN: 1_700_000_000, Discontinuities: 300, Open: true,
 			},
 			Resume: true, HLS: true, Shield: true, Tracks: 5, Hops: []string{"a", strings.Repeat("x", media.MaxNodeID)},
 		},
@@ -242,92 +241,5 @@ func TestPackets(t *testing.T) {
 	probe := last.Packets()
 	if _, _, err := probe.Parse([]byte{0, 0, 0, 0, 0, 0, 1, 1}); !errors.Is(err, ErrMalformed) {
 		t.Errorf("an index over 32 bits: %v", err)
-	}
-}
-
-func indexCases() map[string]*hls.Index {
-	seg := func(msn uint64) *hls.Segment {
-		return &hls.Segment{
-			Epoch: 5, MSN: msn, Duration: 2_002_000_000, ProgramTime: time.Unix(1_700_000_000, 123_456_789).UTC(),
-			Discontinuity: msn%2 == 0, Independent: msn%3 == 0, Size: media.MaxHLSSegmentBytes,
-		}
-	}
-	full := &hls.Index{
-		Version: 1 << 40, Epoch: 6, Target: 3 * time.Second, DiscontinuitySequence: 7, Independent: true, Ended: true,
-		Segments: []*hls.Segment{seg(100), seg(101), seg(102)}, Listed: 2,
-		Variant: hls.Variant{
-			VideoCodec: "avc1.64001f", AudioCodec: "mp4a.40.2", Width: 1920, Height: 1080, FrameRate: 29.97,
-			PeakBPS: 1 << 40, AverageBPS: 2,
-		},
-	}
-	largest := &hls.Index{Version: 1}
-	for i := range uint64(media.MaxRelaySegments) {
-		largest.Segments = append(largest.Segments, seg(1<<62+i))
-	}
-	return map[string]*hls.Index{"full": full, "empty": {}, "largest": largest}
-}
-
-func TestIndex(t *testing.T) {
-	for name, x := range indexCases() {
-		t.Run(name, func(t *testing.T) {
-			b := AppendIndex(nil, x)
-			got, n, err := ParseIndex(append(bytes.Clone(b), 1))
-			if err != nil || n != len(b) || !reflect.DeepEqual(got, x) {
-				t.Fatalf("%+v, %d of %d bytes, %v", got, n, len(b), err)
-			}
-			for i := range b {
-				if _, _, err := ParseIndex(b[:i]); !errors.Is(err, ErrShort) {
-					t.Fatalf("%d of %d bytes: %v", i, len(b), err)
-				}
-			}
-			if _, _, err := ParseIndex(longer(b)); !errors.Is(err, ErrMalformed) {
-				t.Errorf("a byte too many: %v", err)
-			}
-		})
-	}
-	change := func(f func(x *hls.Index)) []byte {
-		x := *indexCases()["full"]
-		f(&x)
-		return AppendIndex(nil, &x)
-	}
-	for name, b := range map[string][]byte{
-		"too long":    {0xff, 0xff, 0xff, 0x7f},
-		"short":       {1, 1},
-		"listed":      change(func(x *hls.Index) { x.Listed = 4 }),
-		"a hole":      change(func(x *hls.Index) { x.Segments = []*hls.Segment{{MSN: 1}, {MSN: 3}} }),
-		"a quote":     change(func(x *hls.Index) { x.Variant.VideoCodec = `avc1",BANDWIDTH=1` }),
-		"a line":      change(func(x *hls.Index) { x.Variant.AudioCodec = "a\n#EXT" }),
-		"a number":    change(func(x *hls.Index) { x.Variant.FrameRate = -1 }),
-		"a size":      change(func(x *hls.Index) { x.Segments = []*hls.Segment{{Size: 1 << 40}} }),
-		"a duration":  change(func(x *hls.Index) { x.Segments = []*hls.Segment{{Duration: 1000 * time.Hour}} }),
-		"last number": change(func(x *hls.Index) { x.Segments = []*hls.Segment{{MSN: 1<<64 - 1}} }),
-	} {
-		if x, _, err := ParseIndex(b); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%s: %+v, %v", name, x, err)
-		}
-	}
-}
-
-func TestSegmentHeaders(t *testing.T) {
-	h := SegmentHeader{Subscription: 3, Epoch: 1 << 60, MSN: 1_700_000_000, Size: 1 << 20}
-	b := AppendSegmentHeader(nil, h)
-	if got, n, err := ParseSegmentHeader(b[1:]); err != nil || got != h || n != len(b)-1 || StreamKind(b[0]) != StreamSegment {
-		t.Errorf("%+v, %d, %v", got, n, err)
-	}
-	for i := range len(b) - 1 {
-		if _, _, err := ParseSegmentHeader(b[1 : 1+i]); !errors.Is(err, ErrShort) {
-			t.Errorf("%d bytes: %v", i, err)
-		}
-	}
-	if _, _, err := ParseSegmentHeader(AppendSegmentHeader(nil, SegmentHeader{Size: 1 << 30})[1:]); !errors.Is(err, ErrMalformed) {
-		t.Error(err)
-	}
-	x := IndexesHeader{Subscription: 300}
-	b = AppendIndexesHeader(nil, x)
-	if got, n, err := ParseIndexesHeader(b[1:]); err != nil || got != x || n != 2 || StreamKind(b[0]) != StreamIndexes {
-		t.Errorf("%+v, %d, %v", got, n, err)
-	}
-	if _, _, err := ParseIndexesHeader(nil); !errors.Is(err, ErrShort) {
-		t.Error(err)
 	}
 }

@@ -66,7 +66,7 @@ func (l *Live) Look(typ media.Type, dts media.Timestamp, body []byte) {
 	case media.KindKey, media.KindDelta, media.KindAudio:
 		l.looked.note(typ, dts)
 		if tr.next.Codec == media.CodecUnknown {
-			l.announceMP3(tr, &p.Frame)
+			l.announceFrame(tr, &p.Frame)
 		}
 	case media.KindData, media.KindEnd:
 	}
@@ -181,28 +181,19 @@ func (l *Live) announce(tr *liveTrack, typ media.Type, t mpegts.Track) {
 	tr.needKey = typ == media.TypeVideo
 }
 
-// announceMP3 takes the configuration out of a frame, if it is MP3.
-func (l *Live) announceMP3(tr *liveTrack, f *Frame) {
-	if f.Codec != media.CodecMP3 {
+// announceFrame takes the configuration out of a frame, where it is there.
+func (l *Live) announceFrame(tr *liveTrack, f *Frame) {
+	if !InFrames(f.Codec) {
 		return
 	}
-	if tr.next.Codec == media.CodecMP3 && sameMP3(tr.next.Config, f.Payload) {
-		return
-	}
-	if t, ok := MP3Track(f.Payload); ok {
+	if t, ok := FrameTrack(f.Codec, f.Payload); ok {
 		l.announce(tr, f.Type, t)
 	}
 }
 
-// sameMP3 tells, without making one, whether MP3Track of the frame has the config.
-func sameMP3(config, frame []byte) bool {
-	return len(config) == 4 && len(frame) >= 4 && config[0] == frame[0] && config[1] == frame[1]|1 &&
-		config[2] == frame[2]&0x0C && (config[3] == 0xC0) == (frame[3]>>6 == 3)
-}
-
 // frame muxes one frame, with the tables in front if they are due or have changed.
 func (l *Live) frame(dst []byte, tr *liveTrack, f *Frame) []byte {
-	l.announceMP3(tr, f)
+	l.announceFrame(tr, f)
 	if !tr.known() || tr.next.Codec != f.Codec || tr.needKey && !f.Key {
 		return dst
 	}

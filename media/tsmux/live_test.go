@@ -60,7 +60,7 @@ func begin(t *testing.T, configs ...string) *rig {
 	for _, c := range configs {
 		b := body(t, c)
 		typ := media.TypeVideo
-		if b[0] == 0xAF {
+		if b[0] == 0xAF || bytes.HasPrefix(b[1:], []byte("Opus")) {
 			typ = media.TypeAudio
 		}
 		r.l.Configure(typ, b)
@@ -254,7 +254,7 @@ func TestLiveDoesNotAllocate(t *testing.T) {
 }
 
 func TestCheckNamesWhatCannotBeCarried(t *testing.T) {
-	for _, c := range []mpegts.Track{{}, {Codec: media.CodecHEVC}, {Codec: media.CodecOpus}} {
+	for _, c := range []mpegts.Track{{}, {Codec: media.CodecAV1}, {Codec: media.CodecOpus}} {
 		if err := Check(media.TypeVideo, c); !errors.Is(err, mpegts.ErrUnsupported) {
 			t.Errorf("%v: %v", c.Codec, err)
 		}
@@ -268,6 +268,10 @@ func TestCheckNamesWhatCannotBeCarried(t *testing.T) {
 func FuzzLive(f *testing.F) {
 	for _, s := range []string{avc240, avc360, aac44, hevc, "2ffffb9000", "17010000000000000165", "af0100"} {
 		f.Add(body(f, s), body(f, aac44), int64(40))
+	}
+	for _, b := range [][]byte{exAudio("ac-3", ac3Stereo), exAudio("ec-3", eac3Frame), exAudio("Opus", opusFrame), hevcPicture(true)} {
+		f.Add(body(f, hevcHead), b, int64(40))
+		f.Add(body(f, opusHead), b, int64(40))
 	}
 	f.Fuzz(func(t *testing.T, a, b []byte, dts int64) {
 		var l Live

@@ -1,6 +1,8 @@
 package tsmux
 
 import (
+	"bytes"
+
 	"tmms/media"
 	"tmms/media/mpegts"
 )
@@ -10,6 +12,14 @@ import (
 type Program struct {
 	mux          *mpegts.Muxer // nil before the first Apply
 	video, audio mpegts.Track
+	metadata     bool  // there is a track of it
+	held         []tag // until there is
+}
+
+// tag is an ID3 tag that waits for its track.
+type tag struct {
+	dts media.Timestamp
+	id3 []byte
 }
 
 // Apply gives the program its tracks; CodecUnknown: there is none. changed says
@@ -20,7 +30,7 @@ func (p *Program) Apply(video, audio mpegts.Track) (changed bool, err error) {
 	if p.mux != nil && Same(p.video, video) && Same(p.audio, audio) {
 		return false, nil
 	}
-	cfg := mpegts.Config{Video: video, Audio: audio}
+	cfg := mpegts.Config{Video: video, Audio: audio, Metadata: p.metadata}
 	if p.mux != nil {
 		err = p.mux.Reconfigure(cfg)
 	} else if mux, fault := mpegts.NewMuxer(cfg); fault != nil {
@@ -35,8 +45,8 @@ func (p *Program) Apply(video, audio mpegts.Track) (changed bool, err error) {
 	return true, nil
 }
 
-// Open says that the program has had tracks; nothing but Apply may be called
-// before.
+// Open says that the program has had tracks; nothing but Apply and WriteMetadata
+// may be called before.
 func (p *Program) Open() bool { return p.mux != nil }
 
 // Track is the track of a type as it was given to Apply.
@@ -47,8 +57,37 @@ func (p *Program) Track(typ media.Type) mpegts.Track {
 	return p.audio
 }
 
-// Tables appends PAT and PMT.
-func (p *Program) Tables(dst []byte) []byte { return p.mux.WriteTables(dst) }
+// Tables appends PAT and PMT. From the first tag on there is a track for it, and
+// the tags that waited follow at once.
+func (p *Program) Tables(dst []byte) []byte {
+	if len(p.held) == 0 {
+		return p.mux.WriteTables(dst)
+	}
+	p.metadata = true
+	p.mux.SetMetadata(true)
+	dst = p.mux.WriteTables(dst)
+	for _, t := range p.held {
+		dst = p.WriteMetadata(dst, t.dts, t.id3)
+	}
+	p.held = nil
+	return dst
+}
+
+// WriteMetadata appends an ID3 tag of at most [media.MaxTimedMetadata] bytes,
+// which is shown at dts. The first ones of a stream, up to
+// [media.MaxHeldMetadata], are kept until the next Tables, where their track is
+// announced; more, and one that is too long, are left out. It may be called
+// before Apply too.
+func (p *Program) WriteMetadata(dst []byte, dts media.Timestamp, id3 []byte) []byte {
+	switch {
+	case len(id3) == 0 || len(id3) > media.MaxTimedMetadata:
+	case p.metadata:
+		dst, _ = p.mux.WriteMetadata(dst, int64(dts)*mpegts.TicksPerMS, id3) // the track is there, the size is right
+	case len(p.held) < media.MaxHeldMetadata:
+		p.held = append(p.held, tag{dts: dts, id3: bytes.Clone(id3)})
+	}
+	return dst
+}
 
 // Flush appends the audio that is still gathered.
 func (p *Program) Flush(dst []byte) []byte { return p.mux.Flush(dst) }

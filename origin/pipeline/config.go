@@ -19,6 +19,10 @@ type Config struct {
 	MinSegment time.Duration
 	// Window is how many segments a playlist lists.
 	Window int
+	// LowLatency makes fragmented MP4 in parts of every segment.
+	LowLatency bool
+	// Part is what a part lasts at least, but for the last of a segment.
+	Part time.Duration
 	// Resumed says that the stream had segments in an earlier epoch: the first
 	// one here is a discontinuity.
 	Resumed bool
@@ -32,11 +36,20 @@ const (
 	maxSegment = 60 * time.Second
 	minWindow  = 3 // RFC 8216 section 6.2.2: a playlist has three target durations
 	maxWindow  = 60
+	minPart    = 100 * time.Millisecond
+	maxPart    = time.Second
 )
+
+// fragment is how long a fragment of a segment without parts is, about: its
+// frames are held until it is written.
+const fragment = time.Second
 
 // DefaultConfig gives the defaults for an epoch that begins at the unix second.
 func DefaultConfig(epoch, unixSecond uint64) Config {
-	return Config{Epoch: epoch, FirstMSN: unixSecond, Segment: 2 * time.Second, MinSegment: minSegment, Window: 6}
+	return Config{
+		Epoch: epoch, FirstMSN: unixSecond, Segment: 2 * time.Second, MinSegment: minSegment, Window: 6,
+		Part: 200 * time.Millisecond,
+	}
 }
 
 // Validate gives every fault of c.
@@ -53,6 +66,9 @@ func (c Config) Validate() error {
 	if c.Window < minWindow || c.Window > maxWindow {
 		errs = append(errs, fmt.Errorf("pipeline: Window is %d, the limits are %d and %d",
 			c.Window, minWindow, maxWindow))
+	}
+	if c.LowLatency && (c.Part < minPart || c.Part > maxPart) {
+		errs = append(errs, fmt.Errorf("pipeline: Part is %v, the limits are %v and %v", c.Part, minPart, maxPart))
 	}
 	return errors.Join(errs...)
 }

@@ -1,10 +1,12 @@
 package pipeline
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"tmms/media"
-	"tmms/media/mpegts"
+	"tmms/media/fmp4"
 )
 
 // verdict is what becomes of a frame.
@@ -52,7 +54,7 @@ func (p *Pipeline) decide(tr *track, f *frame) verdict {
 		return p.decideChange(tr, d)
 	case p.due(tr, f, d), p.overdue(tr, d):
 		return cut
-	case p.open.size+len(f.Payload) > media.MaxHLSSegmentBytes:
+	case max(p.open.ts.size, p.open.mp4.size+p.mux.gathered())+len(f.Payload) > media.MaxHLSSegmentBytes:
 		return p.force(d)
 	}
 	return keep
@@ -64,18 +66,27 @@ func (p *Pipeline) decideChange(tr *track, d media.Timestamp) verdict {
 	switch {
 	case tr.typ == media.TypeAudio && tr.active.Codec == media.CodecUnknown:
 		return drop // late audio waits for the next cut
-	case p.open.discontinuity && tr.inSegment == 0:
+	case p.open.discontinuity && tr.inSegment == 0 && p.joinable():
 		return join // the same splice: its other header came later
 	}
 	return p.force(d)
 }
 
-// force cuts, or starts the open segment anew if a cut would make segments
-// shorter than a second on average.
+// joinable says that the open segment can take another program.
+func (p *Pipeline) joinable() bool {
+	return p.mux.fits(p.wants(&p.video).Track, p.wants(&p.audio).Track) && len(p.open.mp4.chunks) == 0
+}
+
+// force cuts. If that would make segments shorter than a second on average, it
+// starts the open segment anew, or, with parts of it published, has the frame
+// wait for the time of a cut.
 func (p *Pipeline) force(d media.Timestamp) verdict {
 	passed := p.open.start + d - p.firstDTS
 	if d >= ms(p.cfg.MinSegment) || d >= shortest && media.Timestamp(p.msn+1-p.cfg.FirstMSN)*1000 <= passed {
 		return cut
+	}
+	if p.open.shown > 0 {
+		return drop
 	}
 	return restart
 }
@@ -115,39 +126,67 @@ func (p *Pipeline) wants(tr *track) program {
 
 // mediaEnd is where the media of the open segment ends, within its limit.
 func (p *Pipeline) mediaEnd() media.Timestamp {
-	end := max(p.open.end, p.open.start+1)
+	end := p.open.end
 	if p.limit > 0 {
 		end = min(end, p.open.start+p.limit)
 	}
-	return end
+	return p.behindParts(end)
+}
+
+// behindParts gives an end for the open segment that leaves its last part 1 ms:
+// another track may be ahead of the frame that cuts.
+func (p *Pipeline) behindParts(end media.Timestamp) media.Timestamp {
+	return max(end, p.open.partStart+1)
 }
 
 // cut ends the open segment, if there is one, at the time end and begins the
 // next with f.
 func (p *Pipeline) cut(f *frame, end media.Timestamp) {
+	start := f.DTS
 	if p.open != nil {
+		end = p.behindParts(end)
+		start = max(start, end)
 		p.close(end)
 	} else {
 		p.firstDTS = f.DTS
 	}
-	p.begin(f.DTS, false)
+	p.begin(start, false)
 }
 
 // restart gives up what the open segment has and begins it anew with f.
 func (p *Pipeline) restart(f *frame) {
 	p.dropped += uint64(p.open.frames())
-	p.scratch = p.mux.Flush(p.scratch[:0])
+	p.scratch = p.mux.flush(p.scratch[:0])
+	p.mux.reset()
 	p.begin(max(f.DTS, p.open.start), p.msn != p.cfg.FirstMSN)
 }
 
 // close publishes the open segment.
 func (p *Pipeline) close(end media.Timestamp) {
-	p.scratch = p.mux.Flush(p.scratch[:0])
-	p.open.append(p.scratch)
-	s := p.open.seal(p.cfg.Epoch, p.msn, end-p.open.start, !p.hasVideo())
+	p.scratch = p.mux.flush(p.scratch[:0])
+	p.open.ts.append(p.scratch)
+	p.closePart(end)
+	if p.cfg.LowLatency && p.parts.target == 0 {
+		p.freeze()
+	}
+	s := p.open.seal(p.cfg.Epoch, p.msn, end-p.open.start, !p.hasVideo(), p.cfg.LowLatency)
 	p.list.add(s, p.open.videoFrames)
 	p.limit = ms(p.list.target) + roundUp
 	p.msn++
+}
+
+// freeze fixes the part target with the first segment.
+func (p *Pipeline) freeze() {
+	tr := &p.audio
+	if p.hasVideo() {
+		tr = &p.video
+	}
+	p.parts.freeze(p.open.parts, tr.step(), p.cfg.Segment)
+	for i := range p.open.parts {
+		part := &p.open.parts[i]
+		part.Duration = min(part.Duration, p.parts.target.Duration())
+	}
+	p.list.partTarget = p.parts.target.Duration()
 }
 
 // begin opens a segment with PAT and PMT; start is the DTS of its first frame,
@@ -162,52 +201,73 @@ func (p *Pipeline) begin(start media.Timestamp, discontinuity bool) {
 		spliced = p.cfg.Resumed
 	}
 	p.open = &segment{
-		start: start, end: start, program: p.clock.at(start), discontinuity: discontinuity || spliced,
+		start: start, end: start, partStart: start, program: p.clock.at(start), discontinuity: discontinuity || spliced,
 	}
 	p.video.inSegment, p.audio.inSegment = 0, 0
-	p.scratch = p.mux.Tables(p.scratch[:0])
-	p.open.append(p.scratch)
+	p.splice = nil
+	p.scratch = p.mux.tables(p.scratch[:0])
+	p.open.ts.append(p.scratch)
 }
 
-// join changes the program within the open segment.
+// join changes the program within the open segment. MPEG-TS can have another
+// anywhere; the fragment, which is the first, is made anew.
 func (p *Pipeline) join() {
-	p.scratch = p.mux.Flush(p.scratch[:0])
+	p.scratch = p.mux.flush(p.scratch[:0])
 	if p.apply(); p.err != nil {
 		return
 	}
-	p.scratch = p.mux.Tables(p.scratch)
-	p.open.append(p.scratch)
+	p.scratch = p.mux.tables(p.scratch)
+	p.open.ts.append(p.scratch)
+	for i := range p.splice {
+		if p.mux.gather(&p.splice[i].Frame) != nil {
+			p.dropped++
+		}
+	}
 }
 
-// apply gives the muxer the program that is wanted; changed says that it had
+// splicing says that the open segment may still have to take another program.
+func (p *Pipeline) splicing() bool {
+	return p.mux.mp4 != nil && p.open.discontinuity && len(p.open.mp4.chunks) == 0 &&
+		(p.video.inSegment == 0 || p.audio.inSegment == 0)
+}
+
+// apply gives the muxers the program that is wanted; changed says that they had
 // another.
 func (p *Pipeline) apply() (changed bool) {
 	video, audio := p.wants(&p.video), p.wants(&p.audio)
-	if changed, p.err = p.mux.Apply(video.Track, audio.Track); !changed {
+	if p.video.active.same(video.Track) && p.audio.active.same(audio.Track) {
+		return false
+	}
+	if p.err = p.mux.apply(video.Track, audio.Track); p.err != nil {
+		p.err = fmt.Errorf("pipeline: %w", p.err)
 		return false
 	}
 	p.video.active, p.audio.active = video, audio
-	p.list.describe(mpegts.Config{Video: video.Track, Audio: audio.Track})
+	p.list.describe(p.mux.config(video.Track, audio.Track))
 	return true
 }
 
 // mux1 muxes one frame into the open segment.
 func (p *Pipeline) mux1(tr *track, f *frame) {
 	var err error
-	if p.scratch, err = p.mux.Write(p.scratch[:0], &f.Frame); err != nil {
+	p.scratch, err = p.mux.write(p.scratch[:0], &f.Frame)
+	if errors.Is(err, fmp4.ErrFull) {
+		p.closePart(f.DTS)
+		p.scratch, err = p.mux.write(p.scratch[:0], &f.Frame)
+	}
+	if err != nil {
 		p.dropped++
 		return
 	}
 	s := p.open
-	s.append(p.scratch)
-	if tr.typ == media.TypeVideo {
-		if s.videoFrames == 0 {
-			s.startsWithKey = f.Key
-		}
-		s.videoFrames++
+	s.ts.append(p.scratch)
+	if p.splicing() {
+		p.splice = append(p.splice, f.clone())
 	} else {
-		s.audioFrames++
+		p.splice = nil
 	}
+	s.note(f)
 	tr.inSegment++
 	s.end = max(s.end, f.DTS+tr.step())
+	p.show()
 }

@@ -15,6 +15,13 @@ type frame struct {
 	wall time.Time // when it came
 }
 
+// clone gives a copy that shares no memory with f.
+func (f *frame) clone() frame {
+	c := *f
+	c.Payload = bytes.Clone(f.Payload)
+	return c
+}
+
 // probe holds the first frames of a stream until it is known which tracks
 // there are, so that the first segment already has them all. It costs no
 // delay: nothing is published before a whole segment anyway.
@@ -26,8 +33,7 @@ type probe struct {
 
 // hold keeps a copy of f; full says that it was long enough.
 func (p *probe) hold(f frame, span time.Duration) (full bool) {
-	f.Payload = bytes.Clone(f.Payload)
-	p.frames = append(p.frames, f)
+	p.frames = append(p.frames, f.clone())
 	p.size += len(f.Payload)
 	return (f.DTS-p.frames[0].DTS).Duration() >= span || p.size > media.MaxHLSSegmentBytes ||
 		len(p.frames) >= maxHeld

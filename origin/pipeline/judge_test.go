@@ -101,10 +101,11 @@ func (r *rig) save() (playlist, whole string, segments []string) {
 // probed is what ffprobe finds in a file.
 type probed struct {
 	Packets []struct {
-		Type string `json:"codec_type"`
-		PTS  int64  `json:"pts"`
-		DTS  int64  `json:"dts"`
-		Key  string `json:"flags"`
+		Type string  `json:"codec_type"`
+		PTS  int64   `json:"pts"`
+		DTS  int64   `json:"dts"`
+		Key  string  `json:"flags"`
+		Time float64 `json:"pts_time,string"`
 	} `json:"packets"`
 	Streams []struct {
 		Codec  string `json:"codec_name"`
@@ -171,12 +172,14 @@ func TestRealStreams(t *testing.T) {
 			if c.change != nil {
 				c.change(tags)
 			}
-			r := newRig(t, wide)
+			r := newRig(t, wide, lowLatency)
 			r.push(timeline.New(timeline.Config{}), tags)
 			r.p.End()
 			r.wantMarked()
 			r.wantDependent()
 			playlist, whole, files := r.save()
+			r.judgeMP4(files, c.codecs)
+			r.judgePlaylists(20)
 			r.judgeSegments(files, c.codecs)
 			continuity(t, whole)
 			r.judgeWhole(playlist, len(tags))

@@ -1,12 +1,13 @@
 package pipeline
 
 import (
+	"bytes"
 	"math"
 	"time"
 
 	"tmms/media"
+	"tmms/media/fmp4"
 	"tmms/media/hls"
-	"tmms/media/mpegts"
 )
 
 // list is the window of segments, and publishes it.
@@ -19,7 +20,11 @@ type list struct {
 
 	version       uint64
 	target        time.Duration // 0 until the first segment
-	entries       []entry       // in order of MSN: look-back, then listed
+	partTarget    time.Duration // 0 until then, and without low latency
+	shown         *hls.Index    // the last version
+	inits         []*hls.Init   // replaced, never changed
+	lastInit      *hls.Init
+	entries       []entry // in order of MSN: look-back, then listed
 	listed        int
 	bytes         int // of all entries
 	total         time.Duration
@@ -46,9 +51,23 @@ func newList(cfg Config, publish func(*hls.Index)) *list {
 }
 
 // describe takes the program of the segments to come.
-func (l *list) describe(cfg mpegts.Config) {
+func (l *list) describe(cfg fmp4.Config) {
 	l.variant = describe(cfg)
 	l.rateKnown = false
+}
+
+// init gives the version of an initialization section: that of the last one if
+// it is the same.
+func (l *list) init(data []byte) (version uint32) {
+	if l.lastInit != nil {
+		if bytes.Equal(l.lastInit.Data, data) {
+			return l.lastInit.Version
+		}
+		version = l.lastInit.Version
+	}
+	l.lastInit = &hls.Init{Epoch: l.epoch, Version: version + 1, Data: data}
+	l.inits = append(l.inits[:len(l.inits):len(l.inits)], l.lastInit)
+	return l.lastInit.Version
 }
 
 // add appends a segment with that many video frames and publishes the index.
@@ -58,7 +77,7 @@ func (l *list) add(s *hls.Segment, videoFrames int) {
 	}
 	l.entries = append(l.entries, entry{Segment: s})
 	l.listed++
-	l.bytes += s.Size
+	l.bytes += size(s)
 	l.total += s.Duration
 	l.dependent = l.dependent || !s.Independent
 	l.measure(s, videoFrames)
@@ -105,23 +124,59 @@ func (l *list) slide() {
 		if l.total-e.left < e.longest+e.Duration && l.bytes <= media.MaxHLSStreamBytes {
 			return
 		}
-		l.bytes -= e.Size
+		l.bytes -= size(e.Segment)
 		l.entries[0] = entry{}
 		l.entries = l.entries[1:]
+	}
+}
+
+// size is that of a segment in all its formats, in bytes.
+func size(s *hls.Segment) (n int) {
+	for _, m := range []*hls.Media{s.TS, s.MP4} {
+		if m != nil {
+			n += m.Size
+		}
+	}
+	return n
+}
+
+// forget drops the initialization sections that no segment needs any more.
+func (l *list) forget() {
+	for _, e := range l.entries {
+		if e.MP4 == nil {
+			continue
+		}
+		for len(l.inits) > 0 && l.inits[0].Version < e.Init {
+			l.inits = l.inits[1:]
+		}
+		return
 	}
 }
 
 // show publishes the next version.
 func (l *list) show() {
 	l.version++
+	l.forget()
 	x := &hls.Index{
-		Version: l.version, Epoch: l.epoch, Target: l.target, DiscontinuitySequence: l.discontinuous,
+		Version: l.version, Listing: l.version, Epoch: l.epoch, Target: l.target, DiscontinuitySequence: l.discontinuous,
 		Segments: make([]*hls.Segment, len(l.entries)), Listed: l.listed,
 		Independent: !l.dependent, Ended: l.ended, Variant: l.variant,
+		PartTarget: l.partTarget, Inits: l.inits,
 	}
 	for i, e := range l.entries {
 		x.Segments[i] = e.Segment
 	}
 	x.Variant.PeakBPS, x.Variant.AverageBPS = l.peakBPS, l.averageBPS()
+	l.shown = x
 	l.publish(x)
+}
+
+// part publishes the open segment with the parts that it has now, beside the
+// segments of the last version.
+func (l *list) part(open *hls.Segment) {
+	l.version++
+	x := *l.shown
+	x.Version, x.Open, x.Inits = l.version, open, l.inits
+	l.shown = &x
+	l.publish(&x)
 }

@@ -1,6 +1,11 @@
 // Package pipeline makes HLS of a stream: it muxes the packets that a publisher
-// sent into MPEG-TS, cuts them into segments and publishes a new segment index
-// after each.
+// sent, cuts them into segments and publishes a new segment index after each,
+// with low latency after each part.
+//
+// A segment is MPEG-TS where HLS has the codecs in it. It is fragmented MP4 with
+// low latency, then beside MPEG-TS, and where it has not; after that there is no
+// MPEG-TS in the epoch any more. Both are of the same frames and cut at the same
+// places.
 //
 // Where it cuts, the first rule that holds:
 //
@@ -19,23 +24,36 @@
 // A segment may last twice the target until the first one is published. That
 // fixes the target duration for the epoch at 1.5 times the longer of target and
 // first segment; later segments end so early that they round to no more.
+//
+// With low latency a segment ends one of its parts before each video frame, or
+// audio frame without video, that a part of the wanted duration is complete with.
+// The first segment fixes the part target for the epoch: the fewest whole frames
+// that last as long. From then on a part, but for the last of a segment, lasts
+// 85 % of it at least; it ends before the frame that would make it longer, at a
+// keyframe if it can. Where the frames leave no choice, after a gap or at a lower
+// frame rate, the duration of a part is given as the target: the whole of it is
+// in the segment's. A part is published when the frame behind it is known, the
+// last of a segment with the segment. What was published stays: a forced cut that
+// comes too early does not give such a segment up, but has the frames wait.
 package pipeline
 
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"tmms/media"
+	"tmms/media/flv"
 	"tmms/media/hls"
 	"tmms/media/mpegts"
 	"tmms/media/tsmux"
 )
 
 var (
-	// ErrUnsupported is wrapped by the error for a codec that MPEG-TS cannot
-	// carry, which the message names. It is final: no HLS for this stream.
-	ErrUnsupported = mpegts.ErrUnsupported
+	// ErrUnsupported is wrapped by the error for a codec that HLS cannot carry,
+	// which the message names. It is final: no HLS for this stream.
+	ErrUnsupported = errors.New("HLS cannot carry")
 	// ErrEnded refuses packets after End.
 	ErrEnded = errors.New("pipeline: ended")
 )
@@ -49,9 +67,11 @@ type Pipeline struct {
 
 	clock        wallClock
 	video, audio track
-	mux          tsmux.Program // without tracks until the first segment begins
-	open         *segment      // nil before the first keyframe
-	msn          uint64        // of the open segment
+	mux          mux      // without tracks until the first segment begins
+	open         *segment // nil before the first keyframe
+	parts        partRule
+	splice       []frame // of the open segment, while its program is not settled
+	msn          uint64  // of the open segment
 	limit        media.Timestamp
 	firstDTS     media.Timestamp // of the first segment
 	probe        probe
@@ -73,8 +93,13 @@ func New(cfg Config, publish func(*hls.Index)) (*Pipeline, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	want := fragment
+	if cfg.LowLatency {
+		want = cfg.Part
+	}
 	return &Pipeline{
 		cfg: cfg, list: newList(cfg, publish), msn: cfg.FirstMSN,
+		mux: mux{low: cfg.LowLatency}, parts: partRule{want: ms(want)},
 		video: track{typ: media.TypeVideo, needKey: true}, audio: track{typ: media.TypeAudio},
 	}, nil
 }
@@ -99,7 +124,11 @@ func (p *Pipeline) Write(pkt *media.Packet, wall time.Time) error {
 	if p.err != nil {
 		return p.err
 	}
-	if pkt.Track != 0 || pkt.Type != media.TypeVideo && pkt.Type != media.TypeAudio {
+	if pkt.Track != 0 {
+		return nil
+	}
+	if pkt.Type != media.TypeVideo && pkt.Type != media.TypeAudio {
+		p.metadata(pkt)
 		return nil
 	}
 	in, err := tsmux.Read(pkt.Type, pkt.DTS, pkt.Body)
@@ -142,6 +171,19 @@ func (p *Pipeline) track(typ media.Type) *track {
 	return &p.audio
 }
 
+// metadata takes the size of the picture, for a codec whose configuration does
+// not tell.
+func (p *Pipeline) metadata(pkt *media.Packet) {
+	if pkt.Type != media.TypeData {
+		return
+	}
+	if m, ok, err := flv.ParseMetadata(pkt.Body); err == nil && ok {
+		if m.Width >= 1 && m.Height >= 1 && max(m.Width, m.Height) <= math.MaxUint16 {
+			p.mux.width, p.mux.height = int(m.Width), int(m.Height)
+		}
+	}
+}
+
 // configure takes a sequence header.
 func (p *Pipeline) configure(tr *track, t mpegts.Track) {
 	if tr.next.same(t) {
@@ -159,12 +201,12 @@ func (p *Pipeline) configure(tr *track, t mpegts.Track) {
 // supported says whether the track can be muxed. A codec that cannot ends the
 // pipeline, a bad configuration counts as dropped.
 func (p *Pipeline) supported(tr *track, t mpegts.Track) bool {
-	err := tsmux.Check(tr.typ, t)
+	err := p.mux.check(tr.typ, t)
 	switch {
 	case err == nil:
 		return true
 	case errors.Is(err, ErrUnsupported):
-		p.err = fmt.Errorf("pipeline: HLS: %w", err)
+		p.err = fmt.Errorf("pipeline: %w", err)
 	default:
 		p.dropped++
 	}
@@ -190,11 +232,11 @@ func (p *Pipeline) frame(f frame) {
 	}
 }
 
-// configured says that the frame has the configuration that was announced.
-// MP3 has none but its frame header.
+// configured says that the frame has the configuration that was announced, or,
+// where FLV has none for the codec, takes it from the frame.
 func (p *Pipeline) configured(tr *track, f *frame) bool {
-	if f.Codec == media.CodecMP3 {
-		t, ok := tsmux.MP3Track(f.Payload)
+	if tsmux.InFrames(f.Codec) {
+		t, ok := tsmux.FrameTrack(f.Codec, f.Payload)
 		if !ok {
 			p.dropped++
 			return false
@@ -239,8 +281,12 @@ func (p *Pipeline) take(f *frame) {
 	}
 	switch p.decide(tr, f) {
 	case keep:
+		if p.partDue(tr, f) {
+			p.closePart(f.DTS)
+		}
 	case drop:
 		p.dropped++
+		tr.needKey = tr.typ == media.TypeVideo
 		return
 	case join:
 		p.join()

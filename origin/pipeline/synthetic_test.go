@@ -39,6 +39,7 @@ type rig struct {
 	t       *testing.T
 	p       *Pipeline
 	indexes []*hls.Index
+	names   names
 	all     []*hls.Segment  // in order of their first publication
 	behind  time.Duration   // what the wall clock is ahead of stream time
 	now     media.Timestamp // DTS of the last packet
@@ -50,9 +51,10 @@ func newRig(t *testing.T, change ...func(*Config)) *rig {
 	for _, c := range change {
 		c(&cfg)
 	}
-	r := &rig{t: t}
+	r := &rig{t: t, names: names{}}
 	p, err := New(cfg, func(x *hls.Index) {
 		r.indexes = append(r.indexes, x)
+		r.names.check(t, x)
 		if n := len(x.Segments); n > 0 && (len(r.all) == 0 || r.all[len(r.all)-1] != x.Segments[n-1]) {
 			r.all = append(r.all, x.Segments[n-1])
 		}
@@ -62,6 +64,7 @@ func newRig(t *testing.T, change ...func(*Config)) *rig {
 		t.Fatal(err)
 	}
 	r.p = p
+	t.Cleanup(func() { r.names.unchanged(t) })
 	return r
 }
 
@@ -79,11 +82,10 @@ func check(t *testing.T, cfg Config, indexes []*hls.Index) {
 	if x.Listed < 1 || x.Listed > cfg.Window || x.Listed > len(x.Segments) {
 		bad("listed")
 	}
+	if cfg.LowLatency != (x.PartTarget > 0) || x.PartTarget != indexes[0].PartTarget || x.Ended && x.Open != nil {
+		bad("part target")
+	}
 	for i, s := range x.Segments {
-		size := 0
-		for _, c := range s.Chunks {
-			size += len(c)
-		}
 		switch {
 		case i > 0 && s.MSN != x.Segments[i-1].MSN+1:
 			bad("numbers have a hole")
@@ -93,12 +95,15 @@ func check(t *testing.T, cfg Config, indexes []*hls.Index) {
 			bad("target-round")
 		case i > 0 && s.ProgramTime.Before(x.Segments[i-1].ProgramTime.Add(x.Segments[i-1].Duration)):
 			bad("pdt goes back")
-		case size != s.Size, size == 0, size%188 != 0:
-			bad("size")
+		case s.TS == nil && s.MP4 == nil, s.TS != nil && s.TS.Size%188 != 0, s.MP4 != nil && !has(x.Inits, s.Init):
+			bad("formats")
+		case cfg.LowLatency == (len(s.Parts) == 0):
+			bad("parts")
 		case x.Independent && !s.Independent:
 			bad("not independent")
 		}
 	}
+	checkParts(bad, x)
 	if len(indexes) > 1 {
 		checkStep(bad, indexes[len(indexes)-2], x)
 	}
@@ -106,6 +111,15 @@ func check(t *testing.T, cfg Config, indexes []*hls.Index) {
 
 // checkStep holds between two versions.
 func checkStep(bad func(string), old, x *hls.Index) {
+	if x.Listing != old.Listing && x.Listing != x.Version || x.Listing == old.Listing && listing(x) != listing(old) {
+		bad("the listing changed, its version did not")
+	}
+	if x.PartTarget > 0 && !x.Ended {
+		hint := hinted(old)
+		if x.Find(hint) == nil && hint != hinted(x) {
+			bad("the part that was promised did not come: " + hint.String())
+		}
+	}
 	was, is := old.Playlist(), x.Playlist()
 	if is[0].MSN < was[0].MSN || x.DiscontinuitySequence < old.DiscontinuitySequence || x.Independent && !old.Independent {
 		bad("republish: the playlist goes back")
@@ -253,7 +267,7 @@ func (r *rig) wantDependent(want ...int) {
 }
 
 // contents of a segment.
-func bytesOf(s *hls.Segment) []byte { return slices.Concat(s.Chunks...) }
+func bytesOf(s *hls.Segment) []byte { return slices.Concat(s.TS.Chunks...) }
 
 // streamTypes are those of the PMT that a segment starts with.
 func streamTypes(t *testing.T, s *hls.Segment) []byte {

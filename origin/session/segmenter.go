@@ -10,8 +10,8 @@ import (
 	"tmms/origin/pipeline"
 )
 
-// segmenter feeds the HLS pipeline of a stream, where the app has HLS on and
-// MPEG-TS can carry the codecs. The versions of an epoch's index must rise, so
+// segmenter feeds the HLS pipeline of a stream, where the app has HLS on and HLS
+// can carry the codecs. The versions of an epoch's index must rise, so
 // there is no second pipeline in an epoch once one has published an index.
 type segmenter struct {
 	// Set at construction.
@@ -52,7 +52,7 @@ func (s *segmenter) startRun(run uint32, app *state.App, now time.Time) {
 // open makes a pipeline and tells it the configurations in force.
 func (s *segmenter) open(run uint32, app *state.App, now time.Time) error {
 	cfg := pipeline.DefaultConfig(s.epoch, uint64(max(now.Unix(), 0)))
-	cfg.Segment, cfg.Window = app.HLS.Segment, app.HLS.Window
+	cfg.Segment, cfg.Window, cfg.LowLatency = app.HLS.Segment, app.HLS.Window, app.HLS.LowLatency
 	cfg.Resumed = s.resumed
 	if s.resumed {
 		_, reported, marks := s.writer.Live().Reported()
@@ -81,8 +81,8 @@ func (s *segmenter) open(run uint32, app *state.App, now time.Time) error {
 	return nil
 }
 
-// write gives a packet of the log to the pipeline. A codec that MPEG-TS can't
-// carry turns HLS off; RTMP and FLV go on.
+// write gives a packet of the log to the pipeline. A codec that HLS can't carry
+// turns HLS off; RTMP and FLV go on.
 func (s *segmenter) write(p *media.Packet) {
 	if s.pipe == nil {
 		return

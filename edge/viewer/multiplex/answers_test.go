@@ -38,14 +38,14 @@ func TestAnswersAreThoseOfHTTP1(t *testing.T) {
 	w := newWorld(t)
 	p := w.publish("test")
 	p.group()
-	x := index(3)
+	x := lowLatency(index(3), 2)
 	p.w.PublishIndex(x)
 	one := &client{tb: t, proto: "HTTP/1.1", base: "http://" + w.h1, http: &http.Client{
 		Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true},
 	}}
 	both := w.both()
 	etag := x.ETag()
-	const segment, list = "/live/test/7-101.ts", "/live/test/live.m3u8"
+	const segment, list, low = "/live/test/7-101.ts", "/live/test/live.m3u8", "/live/test/ll.m3u8"
 	for _, c := range []struct {
 		method, path, header, value string
 		status                      int
@@ -67,6 +67,18 @@ func TestAnswersAreThoseOfHTTP1(t *testing.T) {
 		{"GET", segment, "Range", "bytes=0-1,5-6", 200},
 		{"HEAD", segment, "Range", "bytes=0-99", 206},
 		{"GET", segment, "Range", "bytes=700000-", 416},
+		{"GET", low, "", "", 200},
+		{"HEAD", low, "", "", 200},
+		{"GET", low + "?token=1&_HLS_msn=103&_HLS_part=1&_HLS_skip=YES", "", "", 200},
+		{"GET", low + "?_HLS_msn=102", "If-None-Match", etag, 304},
+		{"GET", low + "?_HLS_part=1", "", "", 400},
+		{"GET", low + "?_HLS_msn=105", "", "", 400},
+		{"GET", "/live/test/7-103.1.m4s", "", "", 200},
+		{"GET", "/live/test/7-103.1.m4s", "Range", "bytes=5-", 206},
+		{"GET", "/live/test/7-103.1.m4s", "If-None-Match", `"7-103.1.m4s"`, 304},
+		{"GET", "/live/test/7-103.9.m4s", "", "", 404},
+		{"GET", "/live/test/7-102.m4s", "", "", 404},
+		{"GET", "/live/test/init-7-1.mp4", "", "", 200},
 		{"GET", "/live/test/7-99.ts", "", "", 404},
 		{"GET", "/live/test/x.ts", "", "", 404},
 		{"GET", "/live/none/7-100.ts", "", "", 404},
@@ -221,6 +233,65 @@ func TestParkedRequests(t *testing.T) {
 	p.w.PublishIndex(index(2))
 	if status := <-late; status != http.StatusOK {
 		t.Errorf("the coming segment: %d", status)
+	}
+}
+
+// LL-HLS: blocking reload really blocks, and so does the preload hint, over HTTP/2
+// and HTTP/3 too.
+func TestBlockingReload(t *testing.T) {
+	w := newWorld(t)
+	both := w.both()
+	p := w.publish("test")
+	p.group()
+	p.w.PublishIndex(lowLatency(index(3), 2))
+	x := lowLatency(index(3), 3)
+	x.Version++
+	list := string(x.AppendLowLatency(nil, "", false))
+	wants := map[string]string{
+		"/live/test/ll.m3u8?_HLS_msn=103&_HLS_part=2": list,
+		"/live/test/ll.m3u8?_HLS_msn=103&_HLS_part=1": "", // is there
+		"/live/test/7-103.2.m4s":                      string(x.Open.MP4.Chunks[2]),
+	}
+	type got struct {
+		path string
+		answer
+	}
+	answers := make(chan got, len(wants)*len(both))
+	for _, c := range both {
+		for path, want := range wants {
+			if want == "" {
+				if resp := c.get(path); resp.code != http.StatusOK {
+					t.Errorf("%s: %s: %d", c.proto, path, resp.code)
+				}
+				continue
+			}
+			go func() {
+				resp, err := c.do(t.Context(), http.MethodGet, path, nil)
+				if err != nil {
+					answers <- got{path: path + " " + err.Error()}
+					return
+				}
+				body, _ := io.ReadAll(resp.body)
+				answers <- got{path, answer{status: resp.code, header: resp.header, body: string(body)}}
+			}()
+		}
+	}
+	select {
+	case a := <-answers:
+		t.Fatalf("%s was answered with %d %s before it was there", a.path, a.status, a.body)
+	case <-both[0].tick():
+	}
+	p.w.PublishIndex(x)
+	for range (len(wants) - 1) * len(both) {
+		if a := <-answers; a.status != http.StatusOK || a.body != wants[a.path] {
+			t.Errorf("%s: %d\n%s\nwant\n%s", a.path, a.status, a.body, wants[a.path])
+		}
+	}
+	for _, c := range both { // waiting has a limit
+		resp := c.get("/live/test/ll.m3u8?_HLS_msn=103&_HLS_part=3")
+		if body := readAll(t, resp.body); resp.code != http.StatusServiceUnavailable || resp.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %v %s", c.proto, resp.code, resp.header, body)
+		}
 	}
 }
 

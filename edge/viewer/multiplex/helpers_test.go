@@ -461,13 +461,27 @@ func sameTags(tb testing.TB, got, want []flv.Tag) {
 
 // index makes an index of n segments of two chunks each, from msn 100 on.
 func index(n int) *hls.Index {
-	x := &hls.Index{Version: 3, Epoch: 7, Target: 2 * time.Second, Listed: n, Independent: true}
+	x := &hls.Index{Version: 3, Listing: 3, Epoch: 7, Target: 2 * time.Second, Listed: n, Independent: true}
 	for i := range uint64(n) {
 		chunks := [][]byte{bytes.Repeat([]byte{byte(i), 1}, 100_000), bytes.Repeat([]byte{byte(i), 2}, 250_000)}
 		x.Segments = append(x.Segments, &hls.Segment{
 			Epoch: 7, MSN: 100 + i, Duration: 2 * time.Second, ProgramTime: time.Unix(1_700_000_000+int64(i), 0),
-			Chunks: chunks, Size: len(chunks[0]) + len(chunks[1]),
+			TS: &hls.Media{Chunks: chunks, Size: len(chunks[0]) + len(chunks[1])},
 		})
+	}
+	return x
+}
+
+// lowLatency adds the open segment with so many parts.
+func lowLatency(x *hls.Index, parts int) *hls.Index {
+	x.Target, x.PartTarget = time.Second, 200*time.Millisecond
+	x.Inits = []*hls.Init{{Epoch: 7, Version: 1, Data: []byte("init")}}
+	x.Open = &hls.Segment{Epoch: 7, MSN: x.NextMSN(), ProgramTime: time.Unix(1_700_000_100, 0), Init: 1, MP4: &hls.Media{}}
+	for i := range parts {
+		b := bytes.Repeat([]byte{byte(i), 3}, 5_000)
+		x.Open.Parts = append(x.Open.Parts, hls.Part{Duration: 200 * time.Millisecond, Size: len(b)})
+		x.Open.MP4.Chunks, x.Open.MP4.Size = append(x.Open.MP4.Chunks, b), x.Open.MP4.Size+len(b)
+		x.Open.Duration += 200 * time.Millisecond
 	}
 	return x
 }

@@ -109,7 +109,7 @@ func (s *Server) decideStream(q asking, to route, now time.Duration) reply {
 	case errors.Is(err, state.ErrUnknownDomain), errors.Is(err, state.ErrUnknownApp):
 		return notFound(q, err.Error())
 	case errors.Is(err, media.ErrName):
-		return text(header{status: http.StatusBadRequest, cache: cacheNever}, err.Error(), q.headOnly())
+		return invalid(err.Error(), q.headOnly())
 	case err != nil:
 		return unavailable(err.Error(), q.headOnly())
 	}
@@ -120,10 +120,10 @@ func (s *Server) decideStream(q asking, to route, now time.Duration) reply {
 		return reply{play: &playing{asking: q, target: t, what: to.want}}
 	case !t.App.HLS.Enabled:
 		return notFound(q, "HLS is switched off for app "+t.App.Name)
-	case to.want == wantSegment:
-		return s.decideSegment(q, t, to.name, now)
+	case to.want == wantFile:
+		return s.decideFile(q, t, to.name, now)
 	default:
-		return s.decidePlaylist(q, t, to.want == wantMultivariant, now)
+		return s.decidePlaylist(q, t, to.want, now)
 	}
 }
 
@@ -169,6 +169,11 @@ func notFound(q asking, why string) reply { return absent(why, q.headOnly()) }
 
 func absent(why string, headOnly bool) reply {
 	return text(header{status: http.StatusNotFound, cache: cacheNever}, why, headOnly)
+}
+
+// invalid answers a request for what can't be.
+func invalid(why string, headOnly bool) reply {
+	return text(header{status: http.StatusBadRequest, cache: cacheNever}, why, headOnly)
 }
 
 // unavailable asks the client to come again soon.

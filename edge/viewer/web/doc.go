@@ -7,7 +7,8 @@
 //	GET /APP/STREAM.ts              live MPEG-TS until the stream ends
 //	GET /APP/STREAM.m3u8            multivariant playlist
 //	GET /APP/STREAM/live.m3u8       media playlist
-//	GET /APP/STREAM/EPOCH-MSN.ts    segment
+//	GET /APP/STREAM/ll.m3u8         low-latency media playlist, with blocking reload and delta updates
+//	GET /APP/STREAM/EPOCH-MSN.ts    segment, or EPOCH-MSN.m4s, EPOCH-MSN.PART.m4s, init-EPOCH-VERSION.mp4
 //
 // The domain is that of the Host header, or of ?domain= or ?vhost=. Every
 // answer allows every origin to read it.

@@ -64,58 +64,60 @@ type fileBudget struct{ held atomic.Int64 }
 
 // file puts a segment into a file, which the caller holds; nil if there is no
 // room for one.
-func (b *fileBudget) file(seg *hls.Segment) *segmentFile {
-	if b.held.Add(int64(seg.Size)) > media.MaxHLSFileBytes {
-		b.held.Add(-int64(seg.Size))
+func (b *fileBudget) file(m *hls.Media) *segmentFile {
+	if b.held.Add(int64(m.Size)) > media.MaxHLSFileBytes {
+		b.held.Add(-int64(m.Size))
 		return nil
 	}
-	fd, err := memoryFile(seg.Chunks)
+	fd, err := memoryFile(m.Chunks)
 	if err != nil { // no descriptor, or no memory, to spare: the segment is copied
-		b.held.Add(-int64(seg.Size))
+		b.held.Add(-int64(m.Size))
 		return nil
 	}
-	f := &segmentFile{budget: b, fd: fd, size: seg.Size}
+	f := &segmentFile{budget: b, fd: fd, size: m.Size}
 	return f.hold()
 }
 
 // demand is how often a segment was asked for, and its file, held; nil: none.
 type demand struct {
+	name     hls.Name
 	requests int
 	file     *segmentFile
 }
 
-// file counts a request for a segment and gives its file, held; nil: it has none.
-// The caller holds the stream.
-func (s *hlsStream) file(seg *hls.Segment) *segmentFile {
-	if seg.Size < minFileSize || seg.Size > maxFileSize {
+// file counts a request for a segment and gives its file, held; nil: it has none,
+// as parts and initialization sections, which are small. The caller holds the stream.
+func (s *hlsStream) file(name hls.Name, m *hls.Media) *segmentFile {
+	if name.Kind != hls.NameTS && name.Kind != hls.NameMP4 || m.Size < minFileSize || m.Size > maxFileSize {
 		return nil
 	}
-	file, wanted := s.asked(seg)
+	file, wanted := s.asked(name, m)
 	if !wanted {
 		return file
 	}
-	if file = s.registry.files.file(seg); file == nil {
+	if file = s.registry.files.file(m); file == nil {
 		return nil
 	}
 	s.registry.mu.Lock()
 	defer s.registry.mu.Unlock()
-	if d, still := s.wanted[seg]; still {
+	if d, still := s.wanted[m]; still {
 		d.file = file.hold()
-		s.wanted[seg] = d
+		s.wanted[m] = d
 	}
 	return file
 }
 
 // asked counts a request; wanted tells the one that has to make the file.
-func (s *hlsStream) asked(seg *hls.Segment) (file *segmentFile, wanted bool) {
+func (s *hlsStream) asked(name hls.Name, m *hls.Media) (file *segmentFile, wanted bool) {
 	s.registry.mu.Lock()
 	defer s.registry.mu.Unlock()
 	if s.wanted == nil {
-		s.wanted = map[*hls.Segment]demand{}
+		s.wanted = map[*hls.Media]demand{}
 	}
-	d := s.wanted[seg]
+	d := s.wanted[m]
+	d.name = name
 	d.requests++
-	s.wanted[seg] = d
+	s.wanted[m] = d
 	if d.file != nil {
 		return d.file.hold(), false
 	}
@@ -125,14 +127,14 @@ func (s *hlsStream) asked(seg *hls.Segment) (file *segmentFile, wanted bool) {
 // forget lets go of the files of segments that are not served any more, or of
 // all. registry.mu is held.
 func (s *hlsStream) forget(all bool) {
-	for seg, d := range s.wanted {
-		if !all && s.segment(seg.Epoch, seg.MSN) == seg {
+	for m, d := range s.wanted {
+		if !all && s.find(d.name) == m {
 			continue
 		}
 		if d.file != nil {
 			s.registry.old = append(s.registry.old, d.file)
 		}
-		delete(s.wanted, seg)
+		delete(s.wanted, m)
 	}
 }
 

@@ -25,12 +25,12 @@ func largeIndex(version, msn uint64, n, size int) *hls.Index {
 		for at := range all {
 			all[at] = byte(at ^ at>>8 ^ at>>16 + i)
 		}
-		seg.Chunks, seg.Size = [][]byte{all[:size/3], all[size/3 : size/2], all[size/2:]}, size
+		seg.TS = &hls.Media{Chunks: [][]byte{all[:size/3], all[size/3 : size/2], all[size/2:]}, Size: size}
 	}
 	return x
 }
 
-func bytesOf(seg *hls.Segment) []byte { return bytes.Join(seg.Chunks, nil) }
+func bytesOf(seg *hls.Segment) []byte { return bytes.Join(seg.TS.Chunks, nil) }
 
 // openFiles counts this process's descriptors of segments' files.
 func openFiles(t *testing.T) (n int) {
@@ -58,7 +58,7 @@ func (b *fileBudget) gone(t *testing.T, files int, held int64) {
 // Files are bounded, and closed by the last who holds them.
 func TestFileBudget(t *testing.T) {
 	var b fileBudget
-	seg := &hls.Segment{Chunks: [][]byte{[]byte("abc"), {}, []byte("de")}, Size: 5}
+	seg := &hls.Media{Chunks: [][]byte{[]byte("abc"), {}, []byte("de")}, Size: 5}
 	f := b.file(seg)
 	if f == nil || b.held.Load() != 5 || openFiles(t) != 1 {
 		t.Fatalf("%+v, %d bytes, %d open", f, b.held.Load(), openFiles(t))

@@ -53,19 +53,13 @@ type hlsStream struct {
 	used     time.Duration // when the last one ended
 	ended    time.Duration // when life was seen to have ended; 0: it has not
 	sessions map[netip.Addr]*session
-	wanted   map[*hls.Segment]demand // what was asked for lately
+	wanted   map[*hls.Media]demand // what was asked for lately
 }
 
 // session is an address that plays a stream by HLS.
 type session struct {
 	first, last time.Duration
 	sent        atomic.Int64 // bytes
-}
-
-// rendered is the playlists of one index version, without a suffix.
-type rendered struct {
-	index               *hls.Index
-	media, multivariant []byte
 }
 
 // open returns the stream and holds it until [hlsStream.release]; fresh tells
@@ -133,45 +127,73 @@ func (s *hlsStream) playlistIndex() *hls.Index {
 	return nil
 }
 
-// segment finds a segment in the present life or the last one; nil if there is none.
-func (s *hlsStream) segment(epoch, msn uint64) *hls.Segment {
+// find finds a file in the present life or the last one; nil if there is none.
+func (s *hlsStream) find(name hls.Name) *hls.Media {
 	last := s.life.Load()
 	if x := s.playlistIndex(); x != nil {
-		if seg := x.Lookup(epoch, msn); seg != nil {
-			return seg
+		if m := x.Find(name); m != nil {
+			return m
 		}
 	}
 	if last != nil && last.Index() != nil {
-		return last.Index().Lookup(epoch, msn)
+		return last.Index().Find(name)
 	}
 	return nil
 }
 
-// ahead is how far a player may be ahead of this node's index: another node may
-// have got one segment earlier, and the next while the request came.
-const ahead = 2
+// How far a player may be ahead of this node's index: another node may have got
+// one segment, or part, earlier, and the next while the request came. Of parts it
+// asks for the one that comes next besides.
+const (
+	ahead      = 2
+	partsAhead = ahead + 1
+)
 
-// coming tells whether a segment that is not there may come soon.
-func (s *hlsStream) coming(epoch, msn uint64) bool {
+// coming tells whether a file that is not there may come soon.
+func (s *hlsStream) coming(name hls.Name) bool {
 	x := s.playlistIndex()
 	if x == nil {
 		return s.feed.Placed() // the index has not come yet
 	}
-	if x.Coming(epoch, msn) && s.segment(epoch, msn) == nil {
-		return true // this node began a moment ago
-	}
-	last, ok := x.LastMSN()
-	return ok && !x.Ended && epoch >= x.Epoch && msn > last && msn-last <= ahead && s.segment(epoch, msn) == nil
+	return follows(x, name) && s.find(name) == nil
 }
 
-// playlists renders x, once.
-func (s *hlsStream) playlists(x *hls.Index) *rendered {
-	if p := s.rendered.Load(); p != nil && p.index == x {
-		return p
+// follows tells whether a file may be in one of the next indexes behind x.
+func follows(x *hls.Index, name hls.Name) bool {
+	if name.Kind == hls.NameInit {
+		return !x.Ended && initFollows(x, name)
 	}
-	p := &rendered{index: x, media: x.AppendMedia(nil, ""), multivariant: x.AppendMultivariant(nil, s.key.Stream, "")}
-	s.rendered.Store(p)
-	return p
+	if x.Coming(name.Epoch, name.MSN) {
+		return true // this node began a moment ago
+	}
+	next, parts := x.NextMSN(), 0
+	if x.Ended || name.Epoch < x.Epoch || next == 0 {
+		return false
+	}
+	if x.Open != nil {
+		next = x.Open.MSN
+	}
+	if name.MSN < next || name.MSN-next >= ahead {
+		return false
+	}
+	if name.Kind != hls.NamePart {
+		return true
+	}
+	if x.Open != nil && name.MSN == next {
+		parts = len(x.Open.Parts)
+	}
+	return x.PartTarget > 0 && name.Number < uint64(parts+partsAhead)
+}
+
+// initFollows is follows for initialization sections.
+func initFollows(x *hls.Index, name hls.Name) bool {
+	newest := uint64(0)
+	for _, i := range x.Inits {
+		if i.Epoch == name.Epoch {
+			newest = max(newest, uint64(i.Version))
+		}
+	}
+	return len(x.Inits) > 0 && name.Epoch >= x.Epoch && name.Number > newest && name.Number-newest <= ahead
 }
 
 // seen notes that an address plays the stream; nil if there are too many.

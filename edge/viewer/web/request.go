@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -190,10 +191,20 @@ func (r *request) override() string {
 // suffix is what URIs in a playlist carry on from its request: its query, in a
 // form that is safe in a playlist; "" without one.
 func (r *request) suffix() string {
-	if len(r.query) == 0 {
+	kept := r.query
+	for name := range r.query {
+		if !strings.HasPrefix(name, directives) {
+			continue
+		}
+		if len(kept) == len(r.query) {
+			kept = maps.Clone(r.query)
+		}
+		delete(kept, name)
+	}
+	if len(kept) == 0 {
 		return ""
 	}
-	return "?" + r.query.Encode()
+	return "?" + kept.Encode()
 }
 
 // keepAlive tells whether the connection may be used for another request

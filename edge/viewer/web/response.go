@@ -19,6 +19,7 @@ const (
 const (
 	typePlaylist = "application/vnd.apple.mpegurl"
 	typeSegment  = "video/mp2t"
+	typeMP4      = "video/mp4"
 	typeFLV      = "video/x-flv"
 	typeText     = "text/plain; charset=utf-8"
 )

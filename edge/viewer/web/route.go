@@ -12,7 +12,8 @@ const (
 	wantTS
 	wantMultivariant
 	wantMedia
-	wantSegment
+	wantLow
+	wantFile
 )
 
 // live tells that it is a stream as it comes: the app's flv switch is for all of those.
@@ -32,7 +33,7 @@ type route struct {
 	asset  string // path of the file
 	app    string
 	stream string
-	name   string // of the segment
+	name   string // of a segment, or another file beside the playlists
 }
 
 // parseRoute takes a path apart; has tells which paths are files.
@@ -53,11 +54,17 @@ func parseRoute(path string, has func(string) bool) route {
 			return route{want: wantMultivariant, app: parts[0], stream: stream}
 		}
 	case 3:
-		switch {
-		case parts[2] == "live.m3u8":
-			return route{want: wantMedia, app: parts[0], stream: parts[1]}
-		case strings.HasSuffix(parts[2], ".ts"):
-			return route{want: wantSegment, app: parts[0], stream: parts[1], name: parts[2]}
+		to := route{app: parts[0], stream: parts[1]}
+		switch name := parts[2]; {
+		case name == "live.m3u8":
+			to.want = wantMedia
+			return to
+		case name == "ll.m3u8":
+			to.want = wantLow
+			return to
+		case strings.HasSuffix(name, ".ts"), strings.HasSuffix(name, ".m4s"), strings.HasSuffix(name, ".mp4"):
+			to.want, to.name = wantFile, name
+			return to
 		}
 	}
 	if parts[0] == "watch" && len(parts) <= 4 {

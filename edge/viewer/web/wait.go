@@ -7,8 +7,12 @@ import (
 	"tmms/media/hls"
 )
 
-// parkCheck is how often those that wait look for their playlist.
-const parkCheck = 20 * time.Millisecond
+// parkCheck is how often those that wait look for their playlist, and hastyCheck
+// how often those for whom milliseconds count do, at most: loops look in each tick.
+const (
+	parkCheck  = 20 * time.Millisecond
+	hastyCheck = 5 * time.Millisecond
+)
 
 // Budget of the answers to those that wait, in one tick, beside the loop's time
 // for it: when the stream of ten thousand comes, live viewers are flushed in
@@ -24,6 +28,7 @@ const (
 type waitlist struct {
 	parties map[*hlsStream]*party
 	count   int
+	hasty   int      // of count
 	due     []*party // with members that have to look again
 	over    []*conn  // that have waited long enough, those answered meanwhile included
 	looked  time.Duration
@@ -35,6 +40,7 @@ type party struct {
 	stream *hlsStream
 	index  *hls.Index // of the stream, as of the last look
 	conns  []*conn
+	hasty  int  // of conns
 	left   int  // so many of conns, the first ones, have to look again
 	due    bool // in waitlist.due
 }
@@ -48,7 +54,7 @@ func (c *conn) park(w *waiting) bool {
 	c.wait, c.state = w, stateParked
 	l.waits.add(c)
 	l.loop.Wake()
-	c.rc.SetTimer(media.ParkTimeout)
+	c.rc.SetTimer(w.patience())
 	return true
 }
 
@@ -64,6 +70,10 @@ func (w *waitlist) add(c *conn) {
 	c.party, c.seat, c.over = p, uint32(len(p.conns)), false
 	p.conns = append(p.conns, c)
 	w.count++
+	if c.wait.hasty() {
+		p.hasty++
+		w.hasty++
+	}
 }
 
 // remove takes a connection out; its hold on the stream is the caller's.
@@ -78,8 +88,12 @@ func (w *waitlist) remove(c *conn) {
 	if last == 0 {
 		delete(w.parties, p.stream)
 	}
-	c.wait, c.party, c.over = nil, nil, false
 	w.count--
+	if c.wait.hasty() {
+		p.hasty--
+		w.hasty--
+	}
+	c.wait, c.party, c.over = nil, nil, false
 }
 
 // expire lets a connection be told, in its turn, that it has waited in vain.
@@ -88,13 +102,19 @@ func (w *waitlist) expire(c *conn) {
 	w.over = append(w.over, c)
 }
 
-// look finds the streams whose index has changed, now and then.
+// look finds the streams whose index has changed: at once where milliseconds
+// count, else now and then.
 func (w *waitlist) look(now time.Duration) {
-	if now-w.looked < parkCheck {
+	all := now-w.looked >= parkCheck
+	if all {
+		w.looked = now
+	} else if w.hasty == 0 {
 		return
 	}
-	w.looked = now
 	for _, p := range w.parties {
+		if !all && p.hasty == 0 {
+			continue
+		}
 		x := p.stream.playlistIndex()
 		if x == p.index {
 			continue
