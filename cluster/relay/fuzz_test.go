@@ -112,7 +112,8 @@ func FuzzPushReader(f *testing.F) {
 func FuzzStreamHeads(f *testing.F) {
 	f.Add(relaywire.AppendGroupHeader(nil, &relaywire.GroupHeader{Subscription: 1, Seq: 2}))
 	f.Add(relaywire.AppendIndexesHeader(nil, relaywire.IndexesHeader{Subscription: 1}))
-	f.Add(relaywire.AppendPieceHeader(nil, relaywire.PieceHeader{Subscription: 1, Name: hls.Name{Epoch: 2, MSN: 3}, Size: 4}))
+	name := hls.Name{Kind: hls.NameTS, Epoch: 2, MSN: 3}
+	f.Add(relaywire.AppendPieceHeader(nil, relaywire.PieceHeader{Subscription: 1, Name: name, Size: 4}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l := &link{intakes: map[uint64]*intake{}}
 		in, read, err := l.begin(&inbox{r: iotest.OneByteReader(&onlyReader{b})})

@@ -88,7 +88,7 @@
     await load('mpegts.js');
     const player = mpegts.createPlayer({ type: 'flv', isLive: true, url, hasAudio: false }, {
       enableStashBuffer: false, liveSync: true, liveSyncTargetLatency: 0.3, liveSyncMaxLatency: 0.6,
-      liveSyncPlaybackRate: 1.2, autoCleanupSourceBuffer: true,
+      liveSyncPlaybackRate: 1.5, autoCleanupSourceBuffer: true,
     });
     player.on(mpegts.Events.ERROR, (kind, detail) => fail(kind + ' ' + detail));
     player.attachMediaElement(video);

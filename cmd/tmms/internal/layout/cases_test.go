@@ -24,6 +24,7 @@ func sections() []section {
 		{"RTMP chunks", []string{
 			"chunk-ext-type3", "chunk-ext-delta", "chunk-ext-boundary", "ts-wrap", "chunk-interleave", "chunk-abort",
 			"csid-1-byte", "csid-2-byte", "csid-3-byte", "chunk-size-1", "chunk-size-change", "aggregate-22",
+			"length changes midway",
 		}},
 		{"RTMP sessions", []string{
 			"ack-4GiB", "ping", "eof", "fc-order", "hs-simple", "hs-digest-0", "hs-digest-1", "url", "name", "busy", "takeover",
@@ -35,6 +36,10 @@ func sections() []section {
 		{"media", []string{
 			"asc-adts", "mp3-rate", "avcc", "aud-once", "sps-pps-each-idr", "b-frames", "negative-cts", "audio-only", "video-only",
 			"late-audio", "no-metadata", "codec-change", "repeated-headers", "huge-idr", "gop-20s", "low-fps", "10k-fps",
+		}},
+		{"LL-HLS", []string{
+			"blocking reload", "msn > last + 2", "waiting has a limit", "a part past the end", "PART-HOLD-BACK",
+			"the preload hint is exactly the next part", "delta updates only where allowed",
 		}},
 		{"HLS", []string{
 			"target-round", "huge-gop", "disc-once", "disc-sequence", "pdt", "republish", "a segment that left the playlist", "ENDLIST",
@@ -77,7 +82,7 @@ func testTexts(t *testing.T) (all texts) {
 			return err
 		}
 		for _, c := range file.Comments {
-			all.comments = append(all.comments, c.Text())
+			all.comments = append(all.comments, strings.Join(strings.Fields(c.Text()), " "))
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
@@ -96,8 +101,8 @@ func testTexts(t *testing.T) (all texts) {
 }
 
 // carry finds a name at the beginning of a literal or of a part of a subtest's
-// name, or in a comment; a name of one word only where the comment says that it
-// means a case.
+// name, or in a comment; a plain word only where the comment says that it means a
+// case.
 func (x texts) carry(name string) bool {
 	for _, s := range x.literals {
 		for part := range strings.SplitSeq(s, "/") {
@@ -107,7 +112,7 @@ func (x texts) carry(name string) bool {
 		}
 	}
 	for _, s := range x.comments {
-		if !strings.Contains(name, "-") {
+		if !strings.ContainsAny(name, "- ") {
 			s = afterCase(s)
 		}
 		for rest := s; ; {
