@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -17,12 +16,9 @@ import (
 // Requirement: C6 (LL-HLS)
 func TestLowLatencyIsTheSameOnEveryEdge(t *testing.T) {
 	blocks := quickstartBlocks(t)
-	sh := startShell(t, copyProject(t))
-	sh.run(fmt.Sprintf(buildFast, binary))
-	sh.run(blocks[0])
-	sh.run(blocks[1])
-	sh.run(`sed -i 's/enabled: true/enabled: true, low_latency: true/' docs/samples/cluster/domains.yaml`)
-	sh.run(blocks[2])
+	sh := startCluster(t)
+	sh.run(`sed -i 's/enabled: true/enabled: true, low_latency: true/' docs/samples/cluster/domains.yaml
+run/tmms apply -f docs/samples/cluster/domains.yaml`)
 	sh.run(blocks[3])
 	seen := &lowSeen{t: t, playlists: map[string]string{}, files: map[string]string{}}
 	var wg sync.WaitGroup
@@ -35,9 +31,6 @@ func TestLowLatencyIsTheSameOnEveryEdge(t *testing.T) {
 		t.Errorf("%d playlists, %d files", len(seen.playlists), len(seen.files))
 	}
 	sh.run(blocks[5])
-	if t.Failed() {
-		t.Log(sh.nodeLogs())
-	}
 }
 
 // lowSeen is what players have got.
