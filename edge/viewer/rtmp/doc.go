@@ -5,4 +5,15 @@
 // A player costs its parser and a fanout.Viewer: no goroutine, no buffer. Its
 // answers (acknowledgements, pongs, notices) go out only where a media message
 // ends.
+//
+// Bodies are sent as they were pushed, so a player gets no stream that it can't
+// take. A codec with a FourCC, whichever it is, must have been announced in connect
+// (fourCcList or an info map, to decode or to forward); else the player is told
+// NetStream.Play.Failed with the codec's name and closed, when it joins and when the
+// stream becomes another under it. Codecs with a legacy header go to all: there is
+// no way to announce them, HEVC as codec id 12 included. How many tracks a stream has,
+// and modifiers in front of packets, refuse nobody.
+//
+// When the node is emptied, players with the capability to reconnect are asked to,
+// play on, and are closed after media.ReconnectTimeout.
 package rtmp
