@@ -10,13 +10,14 @@ import (
 	"testing"
 
 	"tmms/media"
+	"tmms/media/bitio"
 	"tmms/media/flv"
 )
 
 // checkADTS compares every field of an ADTS frame with the configuration.
 func checkADTS(t *testing.T, c *Config, b, frame []byte) {
 	t.Helper()
-	r := &bitReader{b: b}
+	r := bitio.NewReader(b)
 	index := uint32(0)
 	for i, rate := range sampleRates {
 		if rate == c.SampleRate {
@@ -44,14 +45,14 @@ func checkADTS(t *testing.T, c *Config, b, frame []byte) {
 		{"adts_buffer_fullness", 11, 0x7FF},
 		{"number_of_raw_data_blocks_in_frame", 2, 0},
 	} {
-		if got := r.u(f.bits); got != f.want {
+		if got := r.U(f.bits); got != f.want {
 			t.Errorf("%s is %d, want %d", f.name, got, f.want)
 		}
 	}
 	if len(b) != ADTSHeaderSize+len(c.pce)+len(frame) || !bytes.HasSuffix(b, frame) {
 		t.Errorf("frame of %d bytes became %d", len(frame), len(b))
 	}
-	if c.ChannelConfig == 0 && r.u(3) != idPCE {
+	if c.ChannelConfig == 0 && r.U(3) != idPCE {
 		t.Error("channel configuration 0 without a program config element")
 	}
 }

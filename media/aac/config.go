@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"tmms/media"
+	"tmms/media/bitio"
 )
 
 // ErrMalformed is wrapped by every error about bytes that are no AudioSpecificConfig.
@@ -69,24 +70,24 @@ func ParseConfig(b []byte) (*Config, error) {
 		return nil, fmt.Errorf("%w: AudioSpecificConfig of %d bytes, the limit is %d",
 			ErrMalformed, len(b), media.MaxCodecConfig)
 	}
-	r := &bitReader{b: b}
+	r := bitio.NewReader(b)
 	c := &Config{FrameSamples: 1024}
 	c.readHead(r)
 	var err error
 	switch {
-	case r.short || c.SampleRate == 0:
+	case r.Short() || c.SampleRate == 0:
 	case isGA(c.ObjectType):
 		err = c.readGA(r)
 	case c.ObjectType == ELD:
 		c.FrameSamples = 512
-		if r.flag() {
+		if r.Flag() {
 			c.FrameSamples = 480
 		}
 	}
 	switch {
 	case err != nil:
 		return nil, err
-	case r.short:
+	case r.Short():
 		return nil, fmt.Errorf("%w: AudioSpecificConfig of %d bytes ends early: % x", ErrMalformed, len(b), head(b))
 	case c.SampleRate == 0:
 		return nil, fmt.Errorf("%w: AudioSpecificConfig with reserved frequency index or rate 0: % x",
@@ -101,36 +102,36 @@ func ParseConfig(b []byte) (*Config, error) {
 }
 
 // readHead reads object type, rate and channels, and SBR or PS if they come first.
-func (c *Config) readHead(r *bitReader) {
+func (c *Config) readHead(r *bitio.Reader) {
 	c.Signalled = readObjectType(r)
 	c.ObjectType = c.Signalled
 	c.SampleRate = readRate(r)
-	c.ChannelConfig = uint8(r.u(4))
+	c.ChannelConfig = uint8(r.U(4))
 	if c.Signalled == SBR || c.Signalled == PS {
 		c.SBR, c.PS = true, c.Signalled == PS
 		c.ExtensionRate = readRate(r)
 		c.ObjectType = readObjectType(r)
 		if c.ObjectType == ERBSAC {
-			r.u(4) // extensionChannelConfiguration
+			r.U(4) // extensionChannelConfiguration
 		}
 	}
 	c.Channels = channels(c.ChannelConfig)
 }
 
 // readObjectType follows section 1.6.2.1, GetAudioObjectType.
-func readObjectType(r *bitReader) ObjectType {
-	if t := r.u(5); t != 31 {
+func readObjectType(r *bitio.Reader) ObjectType {
+	if t := r.U(5); t != 31 {
 		return ObjectType(t)
 	}
-	return ObjectType(32 + r.u(6))
+	return ObjectType(32 + r.U(6))
 }
 
 // readRate reads a frequency index, and the rate itself if the index says so;
 // 0 if the index is reserved.
-func readRate(r *bitReader) int {
-	i := r.u(4)
+func readRate(r *bitio.Reader) int {
+	i := r.U(4)
 	if i == freqExplicit {
-		return int(r.u(24))
+		return int(r.U(24))
 	}
 	if int(i) < len(sampleRates) {
 		return sampleRates[i]
@@ -149,51 +150,51 @@ func isGA(t ObjectType) bool {
 }
 
 // readGA follows GASpecificConfig (section 4.4.1).
-func (c *Config) readGA(r *bitReader) error {
-	if r.flag() { // frameLengthFlag
+func (c *Config) readGA(r *bitio.Reader) error {
+	if r.Flag() { // frameLengthFlag
 		c.FrameSamples = 960
 	}
 	if c.ObjectType == 23 { // ER AAC LD
 		c.FrameSamples /= 2
 	}
-	if r.flag() { // dependsOnCoreCoder
-		r.u(14) // coreCoderDelay
+	if r.Flag() { // dependsOnCoreCoder
+		r.U(14) // coreCoderDelay
 	}
-	extension := r.flag()
+	extension := r.Flag()
 	if c.ChannelConfig == 0 {
 		if err := c.readPCE(r); err != nil {
 			return err
 		}
 	}
 	if c.ObjectType == Scalable || c.ObjectType == 20 {
-		r.u(3) // layerNr
+		r.U(3) // layerNr
 	}
 	if extension {
 		switch c.ObjectType {
 		case ERBSAC:
-			r.u(5 + 11) // numOfSubFrame, layer_length
+			r.U(5 + 11) // numOfSubFrame, layer_length
 		case 17, 19, 20, 23:
-			r.u(3) // resilience flags
+			r.U(3) // resilience flags
 		default:
 		}
-		r.flag() // extensionFlag3
+		r.Flag() // extensionFlag3
 	}
 	return nil
 }
 
 // readExtension looks for SBR and PS signalled behind the core configuration
 // (section 1.6.6.1). What is not an extension is left alone.
-func (c *Config) readExtension(r *bitReader) {
-	if r.left() < 16 || r.u(11) != syncSBR || readObjectType(r) != SBR || !r.flag() {
+func (c *Config) readExtension(r *bitio.Reader) {
+	if r.Left() < 16 || r.U(11) != syncSBR || readObjectType(r) != SBR || !r.Flag() {
 		return
 	}
 	rate := readRate(r)
-	if r.short || rate == 0 {
+	if r.Short() || rate == 0 {
 		return
 	}
 	c.SBR, c.ExtensionRate = true, rate
-	if r.left() >= 12 && r.u(11) == syncPS {
-		c.PS = r.flag()
+	if r.Left() >= 12 && r.U(11) == syncPS {
+		c.PS = r.Flag()
 	}
 }
 

@@ -1,19 +1,23 @@
 package aac
 
-import "fmt"
+import (
+	"fmt"
+
+	"tmms/media/bitio"
+)
 
 // idPCE is the syntactic element id of a program config element (table 4.85).
 const idPCE = 5
 
 // pceCopier reads a PCE and writes the same bits elsewhere.
 type pceCopier struct {
-	r *bitReader
+	r *bitio.Reader
 	w bitWriter
 }
 
 // u copies n bits.
 func (p *pceCopier) u(n int) uint32 {
-	v := p.r.u(n)
+	v := p.r.U(n)
 	p.w.u(v, n)
 	return v
 }
@@ -33,7 +37,7 @@ func (p *pceCopier) elements(n uint32, pair bool) (channels int) {
 
 // readPCE reads program_config_element (section 4.4.1.1), counts its channels
 // and keeps a copy for raw data blocks, where another alignment holds.
-func (c *Config) readPCE(r *bitReader) error {
+func (c *Config) readPCE(r *bitio.Reader) error {
 	p := &pceCopier{r: r}
 	p.w.u(idPCE, 3)
 	p.u(4)                                                   // element_instance_tag
@@ -52,16 +56,16 @@ func (c *Config) readPCE(r *bitReader) error {
 		p.u(1) // cc_element_is_ind_sw
 		p.u(4) // valid_cc_element_tag_select
 	}
-	r.align() // relative to the start of AudioSpecificConfig
+	r.Align() // relative to the start of AudioSpecificConfig
 	p.w.align()
 	for range p.u(8) { // comment_field_data
 		p.u(8)
 	}
-	if r.short {
+	if r.Short() {
 		return nil // reported by ParseConfig
 	}
 	if count == 0 {
-		return fmt.Errorf("%w: program config element without a channel: % x", ErrMalformed, head(r.b))
+		return fmt.Errorf("%w: program config element without a channel: % x", ErrMalformed, head(r.Bytes()))
 	}
 	c.Channels, c.pce = count, p.w.b
 	return nil
