@@ -267,6 +267,10 @@ func (e *Edge) Drain(ctx context.Context) error {
 	}
 }
 
+// Reconnectable is the number of players that Drain would ask to reconnect, and so
+// wait for.
+func (e *Edge) Reconnectable() int64 { return e.rtmp.Reconnectable() }
+
 // Viewers lists the viewers of the node, at most limit of each loop and of HLS.
 // It waits for the loops' answers, or for ctx.
 func (e *Edge) Viewers(ctx context.Context, limit int) ([]Info, error) {

@@ -88,6 +88,9 @@ func TestDrainAsksPlayersToReconnect(t *testing.T) {
 	for _, c := range []*rtmpClient{old, stays, goes} {
 		c.tags(len(p.want()))
 	}
+	if able := n.edge.Reconnectable(); able != 2 {
+		t.Errorf("%d players can reconnect, want 2", able)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	began, drained := time.Now(), make(chan error, 1)
@@ -109,5 +112,8 @@ func TestDrainAsksPlayersToReconnect(t *testing.T) {
 	}
 	if err := <-drained; err != nil {
 		t.Error(err)
+	}
+	if able := n.edge.Reconnectable(); able != 0 {
+		t.Errorf("%d players can still reconnect", able)
 	}
 }

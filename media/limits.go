@@ -106,6 +106,13 @@ const (
 	// above them one each for what lies beside a codec configuration, see [BesideTrack].
 	MaxTracks = 2 * MaxPublishedTracks
 
+	// LogMemory bounds the memory of a stream's log, in times of the bytes of packets
+	// that it may keep: the index takes 80 bytes a packet, so that 10,000 tiny ones a
+	// second would cost several times their size. Of real streams, with packets of 1 KiB
+	// and more, the index takes a tenth, and packets near the size of a block leave half
+	// of it empty at most.
+	LogMemory = 2
+
 	// MaxStreamsPerNode bounds the feeds that a node holds at once.
 	MaxStreamsPerNode = 20000
 	// MaxParkedRequests bounds the requests that wait for a playlist or a segment,

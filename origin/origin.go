@@ -137,6 +137,10 @@ func (o *Origin) Drain(ctx context.Context) error {
 	}
 }
 
+// Reconnectable is the number of publishers that Drain would ask to reconnect, and
+// so wait for.
+func (o *Origin) Reconnectable() int64 { return o.server.Reconnectable() }
+
 // Streams lists what is published on this node, by key.
 func (o *Origin) Streams() []session.Info { return o.sessions.Streams() }
 

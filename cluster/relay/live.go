@@ -39,8 +39,9 @@ type LiveOptions struct {
 	// Keep is how much stream time is kept at least, besides the newest group;
 	// default 6 s, twice the default latency target.
 	Keep time.Duration
-	// MaxBytes bounds the log; over it the oldest groups go first, then the
-	// oldest blocks of the only group; default 64 MiB.
+	// MaxBytes bounds the packets in the log; over it the oldest groups go first,
+	// then the oldest blocks of the only group; default 64 MiB. The log's memory,
+	// index included, is at most [media.LogMemory] times that, or its two newest blocks.
 	MaxBytes int64
 	// StartedAt is when this life began, for listings.
 	StartedAt time.Time

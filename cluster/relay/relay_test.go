@@ -181,6 +181,38 @@ func TestRetention(t *testing.T) {
 	}
 }
 
+// The index of tiny packets is larger than they are; the log's memory is bounded
+// all the same, and joiners get a keyframe (CASES: 10k-fps).
+func TestRetentionOfTinyPackets(t *testing.T) {
+	t.Run("10k-fps", func(t *testing.T) {
+		const perMS, gop, limit = 10, 5000, 1 << 20 // a keyframe each 0.5 s
+		f := publish(t, NewHub(), LiveOptions{Keep: time.Minute, MaxBytes: limit})
+		live := f.w.Live()
+		for i := range 300_000 {
+			kind := media.KindDelta
+			if i%gop == 0 {
+				kind, f.id.Group, f.id.Index = media.KindKey, uint64(i/gop), 0
+			}
+			f.put(media.Packet{
+				Type: media.TypeVideo, Kind: kind, DTS: media.Timestamp(i / perMS), Body: []byte{byte(i)},
+			})
+			if i%997 != 0 {
+				continue
+			}
+			if size := live.Log().Size(); size > media.LogMemory*limit {
+				t.Fatalf("%d bytes are held after %d frames, want at most %d", size, i+1, media.LogMemory*limit)
+			}
+			j, ok := live.Join(3 * time.Second)
+			if !ok {
+				t.Fatalf("no place to join at after %d frames", i+1)
+			}
+			if e, ok := live.Log().At(j.Offset); !ok || e.Kind != media.KindKey || e.Off != j.Offset {
+				t.Fatalf("after %d frames the place to join at is %+v, %v", i+1, e, ok)
+			}
+		}
+	})
+}
+
 func TestAppendRefuses(t *testing.T) {
 	f := publish(t, NewHub(), LiveOptions{})
 	f.frames(3)

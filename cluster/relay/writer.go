@@ -126,13 +126,15 @@ func (w *Writer) write(p *media.Packet) {
 	w.bound()
 }
 
-// bound keeps a group without an end within MaxBytes: nobody joins at its start
-// then, and who reads there is overtaken.
+// bound keeps a group without an end within MaxBytes, and the log's memory within
+// its multiple of it: nobody joins at the start of a group that was cut, and who
+// reads there is overtaken.
 func (w *Writer) bound() {
 	log := w.live.log
 	if head := log.Head(); head-log.Tail() > w.opt.MaxBytes {
 		log.Retire(head - w.opt.MaxBytes)
 	}
+	log.Shrink(media.LogMemory * w.opt.MaxBytes)
 }
 
 func isFrame(k media.Kind) bool {
@@ -213,12 +215,13 @@ func (w *Writer) addJoin(e bytelog.Entry) {
 	w.live.joins.Store(&published)
 }
 
-// retire drops the groups that neither Keep nor MaxBytes lets stay.
+// retire drops the groups that neither Keep nor MaxBytes lets stay, and those
+// that have lost their start.
 func (w *Writer) retire(head media.Timestamp) {
 	oldest := head - media.Timestamp(w.opt.Keep.Milliseconds())
-	size := w.live.log.Head()
+	size, tail := w.live.log.Head(), w.live.log.Tail()
 	n := 0
-	for n+1 < len(w.joins) && (w.joins[n+1].DTS <= oldest ||
+	for n+1 < len(w.joins) && (w.joins[n+1].DTS <= oldest || w.joins[n].Offset < tail ||
 		size-w.joins[n].Offset > w.opt.MaxBytes || len(w.joins)-n > maxJoins) {
 		n++
 	}

@@ -127,6 +127,13 @@ func TestParseUnit(t *testing.T) {
 			t.Errorf("%s: %+v, error %v", c.name, u, err)
 		}
 	}
+	for want, b := range map[int][]byte{
+		2: eac3, 4: append(bytes.Clone(eac3), dependent...), 6: short, 8: append(bytes.Clone(short), dependent...),
+	} {
+		if u, err := ParseUnit(b); err != nil || u.Channels() != want {
+			t.Errorf("%d channels of %+v, error %v, want %d", u.Channels(), u, err, want)
+		}
+	}
 	for _, b := range [][]byte{[]byte("junk"), dependent} {
 		if _, err := ParseUnit(b); !errors.Is(err, ErrMalformed) {
 			t.Errorf("% x: error %v, want %v", b[:4], err, ErrMalformed)

@@ -17,6 +17,17 @@ type Unit struct {
 	ChannelMap uint16
 }
 
+// Channels are those of the program, the low frequency ones too: the first
+// frame's, and what dependent substreams add to them. Where these say L, C, R, Ls,
+// Rs or LFE again, theirs stand in for the first frame's (A/52 table E2.5).
+func (u *Unit) Channels() int {
+	const (
+		pairs   = 0x0674 // Lc/Rc, Lrs/Rrs, Lsd/Rsd, Lw/Rw, Vhl/Vhr, Lts/Rts
+		singles = 0x018A // Cs, Ts, Vhc, LFE2
+	)
+	return u.First.Channels + 2*bits.OnesCount16(u.ChannelMap&pairs) + bits.OnesCount16(u.ChannelMap&singles)
+}
+
 // ParseUnit reads the headers of the whole frames that b consists of, as an
 // access unit may have several. The error wraps [ErrMalformed]: the first
 // frame's header is wrong, or dependent; what is wrong further back ends the count only.

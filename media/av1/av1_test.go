@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// sequence is a sequence header OBU: profile 0, 320 x 180, no timing.
+// sequence is a sequence header OBU: profile 0, 1012 x 223, no timing.
 const sequence = "\x0a\x0a\x00\x00\x00\x24\xcf\xe6\x6f\x7f\xfa\xc8"
 
 var configCases = []struct {
@@ -17,7 +17,7 @@ var configCases = []struct {
 	width, height int
 	text          string // of the error; empty: none
 }{
-	{"with-sequence", "\x81\x00\x0c\x00" + sequence, "av01.0.00M.08", 0, 0, ""},
+	{"with-sequence", "\x81\x00\x0c\x00" + sequence, "av01.0.00M.08", 1012, 223, ""},
 	{"no-obus", "\x81\x04\x0c\x00", "av01.0.04M.08", 0, 0, ""},
 	{"high-tier-10-bits", "\x81\x0d\xcc\x00", "av01.0.13H.10", 0, 0, ""},
 	{"12-bits", "\x81\x48\x62\x10", "av01.2.08M.12", 0, 0, ""},

@@ -65,10 +65,16 @@ type block struct {
 	n     atomic.Int32
 }
 
-// Log is the log. Reserve, Commit and Retire belong to one writer at a time;
+// size is the memory that b holds, in bytes.
+func (b *block) size() int64 {
+	return int64(len(b.buf)) + int64(len(b.index))*int64(unsafe.Sizeof(Entry{}))
+}
+
+// Log is the log. Reserve, Commit, Retire and Shrink belong to one writer at a time;
 // everything else may be called from any goroutine.
 type Log struct {
 	head  atomic.Int64
+	size  atomic.Int64             // see Size
 	table atomic.Pointer[[]*block] // oldest first; the last one is being filled
 
 	// Owned by the writer.
@@ -138,6 +144,7 @@ func (l *Log) grow(n int) {
 	b := &block{base: l.head.Load(), buf: make([]byte, size), index: make([]Entry, entries)}
 	t := append(slices.Clone(*l.table.Load()), b)
 	l.table.Store(&t)
+	l.size.Add(b.size())
 	l.cur, l.used = b, 0
 }
 
@@ -149,22 +156,41 @@ func (l *Log) Retire(before int64) {
 	for n+1 < len(t) && t[n+1].base <= before {
 		n++
 	}
+	l.drop(n)
+}
+
+// Shrink drops the oldest blocks until the log holds at most limit bytes of
+// memory, as Size counts it: the packets of many a second are smaller than what
+// the index has of them, and a block may end with room that a large packet did
+// not fit into. The two newest blocks, where readers are, are never dropped.
+func (l *Log) Shrink(limit int64) {
+	size := l.size.Load()
+	if size <= limit {
+		return
+	}
+	t := *l.table.Load()
+	n := 0
+	for ; n+2 < len(t) && size > limit; n++ {
+		size -= t[n].size()
+	}
+	l.drop(n)
+}
+
+// drop forgets the n oldest blocks.
+func (l *Log) drop(n int) {
 	if n == 0 {
 		return
 	}
+	t := *l.table.Load()
 	rest := slices.Clone(t[n:])
 	l.table.Store(&rest)
+	for _, b := range t[:n] {
+		l.size.Add(-b.size())
+	}
 }
 
 // Size is the memory that the blocks and their indexes hold, in bytes.
-func (l *Log) Size() int64 {
-	const entrySize = int64(unsafe.Sizeof(Entry{}))
-	var sum int64
-	for _, b := range *l.table.Load() {
-		sum += int64(len(b.buf)) + int64(len(b.index))*entrySize
-	}
-	return sum
-}
+func (l *Log) Size() int64 { return l.size.Load() }
 
 // Bytes returns the published bytes from off to the end of off's block: none at
 // the head, and ok = false when off lies below the tail or above the head. The

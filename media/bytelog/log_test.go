@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"tmms/media"
 )
@@ -127,6 +128,57 @@ func TestRetire(t *testing.T) {
 	if _, ok := l.Bytes(l.Head()); !ok || l.Tail() == l.Head() {
 		t.Error("the block being filled was dropped")
 	}
+}
+
+func TestShrink(t *testing.T) {
+	held := func(l *Log) (sum int64) {
+		for _, b := range *l.table.Load() {
+			sum += int64(len(b.buf)) + int64(len(b.index))*int64(unsafe.Sizeof(Entry{}))
+		}
+		return sum
+	}
+	for _, c := range []struct {
+		name string
+		size func(seq uint32) int
+	}{
+		{"tiny", func(uint32) int { return 16 }},
+		{"a large one in front of which a block ends early", func(seq uint32) int {
+			if seq%18 == 0 {
+				return maxBlock + 1
+			}
+			return 16
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			const limit = 4 << 20
+			l := New()
+			for seq := range uint32(100_000) {
+				fill(l.Reserve(c.size(seq)), seq)
+				l.Commit(Entry{DTS: media.Timestamp(seq / 10)})
+				l.Shrink(limit)
+				if size := l.Size(); size > limit {
+					t.Fatalf("%d bytes are held, the limit is %d", size, limit)
+				}
+			}
+			if got, want := l.Size(), held(l); got != want || got < limit/2 {
+				t.Errorf("the size is %d, the blocks hold %d", got, want)
+			}
+		})
+	}
+	t.Run("the two newest blocks stay", func(t *testing.T) {
+		l := New()
+		for seq := range uint32(2000) {
+			appendSeq(l, seq, 1000)
+			l.Shrink(0)
+		}
+		if n := len(*l.table.Load()); n != 2 {
+			t.Errorf("%d blocks are left", n)
+		}
+		l.Retire(l.Head())
+		if got, want := l.Size(), held(l); got != want {
+			t.Errorf("the size is %d, the block holds %d", got, want)
+		}
+	})
 }
 
 func TestBlocksFollowBitrate(t *testing.T) {

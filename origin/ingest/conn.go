@@ -68,6 +68,7 @@ type conn struct {
 
 	unlendable bool // Sockets refused the socket
 	leaving    bool // the peer was asked to reconnect
+	able       bool // counted among those that can be asked to reconnect
 }
 
 func newConn(s *Server, nc net.Conn, rc *rtmp.ServerConn) *conn {
@@ -278,6 +279,9 @@ func (c *conn) publish(ctx context.Context, req *rtmp.Request) error {
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}
 	c.srv.publishers.Add(1)
+	if c.able = c.rtmp.Caps()&rtmp.CapsReconnect != 0; c.able {
+		c.srv.able.Add(1)
+	}
 	c.rtmp.AcceptPublish()
 	c.last = c.srv.deps.Now()
 	return c.flush()
@@ -315,6 +319,9 @@ func (c *conn) detach(cause error) {
 		return
 	}
 	c.srv.publishers.Add(-1)
+	if c.able {
+		c.srv.able.Add(-1)
+	}
 	c.pub.Detach(cause)
 	if c.push != nil {
 		c.srv.forwarded.Add(-1)

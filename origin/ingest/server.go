@@ -44,6 +44,7 @@ type Server struct {
 
 	bytes      atomic.Int64
 	publishers atomic.Int64
+	able       atomic.Int64 // of publishers, those that can be asked to reconnect
 	forwarded  atomic.Int64
 	refused    atomic.Int64
 
@@ -73,6 +74,9 @@ func (s *Server) Bytes() int64 { return s.bytes.Load() }
 
 // Publishers is the number of connections that publish now.
 func (s *Server) Publishers() int64 { return s.publishers.Load() }
+
+// Reconnectable is the number of those among them that Drain would ask to reconnect.
+func (s *Server) Reconnectable() int64 { return s.able.Load() }
 
 // Forwarded is the number of those among them whose stream another node owns.
 func (s *Server) Forwarded() int64 { return s.forwarded.Load() }

@@ -283,7 +283,7 @@ func TestLateJoinersHearAllChannels(t *testing.T) {
 	t.Run("ertmp-latejoin", func(t *testing.T) {
 		g := newRig(t)
 		p, _ := g.attach(testApp(), "")
-		start, layout := exAudio(exStart, "OpusOpusHead\x01\x06"), exAudio(exMeta, "Opus\x00\x06")
+		start, layout := exAudio(exStart, "OpusOpusHead\x01\x06\x38\x01\x80\xbb\x00\x00\x00\x00\x01\x04\x02\x00\x04\x01\x02\x03\x05"), exAudio(exMeta, "Opus\x00\x06")
 		for range 3 { // repeated-headers
 			p.audio(t, 0, start)
 			p.audio(t, 0, layout)
@@ -393,7 +393,7 @@ func TestMetadata(t *testing.T) {
 		}, "videocodecid=7 width=640 height=360 framerate=25 audiocodecid=10 audiosamplerate=44100 stereo=1 server=tmms"},
 		{"no-metadata, enhanced", func(p *Publisher) {
 			p.video(t, 0, exVideo(1, exStart, "av01av1C"))
-			p.audio(t, 0, exAudio(exStart, "OpusOpusHead\x01\x06"))
+			p.audio(t, 0, exAudio(exStart, "OpusOpusHead\x01\x06\x38\x01\x80\xbb\x00\x00\x00\x00\x01\x04\x02\x00\x04\x01\x02\x03\x05"))
 			p.video(t, 0, exVideo(1, exCoded, "av01obu"))
 		}, "videocodecid=av01 audiocodecid=Opus audiosamplerate=48000 stereo=1 audiochannels=6 server=tmms"},
 		{"no-metadata, MP3", func(p *Publisher) {

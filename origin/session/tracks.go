@@ -2,10 +2,7 @@ package session
 
 import (
 	"tmms/media"
-	"tmms/media/aac"
 	"tmms/media/flv"
-	"tmms/media/h264"
-	"tmms/media/mp3"
 )
 
 // Tracks describes what a stream carries, by its codec configurations and
@@ -23,7 +20,9 @@ type VideoTrack struct {
 	Width, Height int    // pixels
 	FPS           float64
 
-	seen bool // by a configuration or a frame, not only in metadata
+	seen  bool // by a configuration or a frame, not only in metadata
+	sized bool // a configuration tells the size: metadata has no say
+	timed bool // the same of FPS
 }
 
 // AudioTrack describes the audio.
@@ -68,11 +67,8 @@ func (t *Tracks) frame(p *media.Packet, info *flv.Info) (changed bool) {
 	t.Audio = AudioTrack{
 		Codec: p.Codec, ID: flv.CodecID(p.Type, p.Body, info), Rate: info.Rate, Channels: info.Channels, seen: true,
 	}
-	if p.Codec != media.CodecMP3 {
-		return true
-	}
-	if h, err := mp3.ParseHeader(info.Payload); err == nil { // the FLV flags are often wrong
-		t.Audio.Rate, t.Audio.Channels = h.SampleRate, h.Channels
+	if rate, channels := frameSound(p.Codec, info.Payload); rate > 0 { // the FLV flags are often wrong
+		t.Audio.Rate, t.Audio.Channels = rate, channels
 	}
 	return true
 }
@@ -89,105 +85,33 @@ func (v *VideoTrack) config(codec media.Codec, id uint32, record []byte) {
 	if !ok {
 		return // HLS says so; RTMP and FLV pass it on
 	}
-	v.Width, v.Height = shape.width, shape.height
+	v.Width, v.Height, v.sized = shape.width, shape.height, true
 	if shape.fps > 0 {
-		v.FPS = shape.fps
+		v.FPS, v.timed = shape.fps, true
 	}
 }
 
-// shape is what a video configuration tells of the picture.
-type shape struct {
-	width, height int
-	fps           float64 // 0: it does not say
-}
-
-// shapeOf reads the configuration of a codec that says how large the picture is.
-// That of VP9 does not.
-func shapeOf(codec media.Codec, record []byte) (shape, bool) {
-	switch codec {
-	case media.CodecH264:
-		return h264Shape(record)
-	default:
-		return shape{}, false
-	}
-}
-
-func h264Shape(record []byte) (shape, bool) {
-	c, err := h264.ParseConfig(record)
-	if err != nil {
-		return shape{}, false
-	}
-	sps, err := h264.ParseSPS(c.SPS[0])
-	if err != nil {
-		return shape{}, false
-	}
-	s := shape{width: sps.Width, height: sps.Height}
-	if sps.FrameRateDen != 0 {
-		s.fps = float64(sps.FrameRateNum) / float64(sps.FrameRateDen)
-	}
-	return s, true
-}
-
+// config takes a configuration, if it is what tells of the codec's sound.
 func (a *AudioTrack) config(codec media.Codec, id uint32, record []byte) {
+	if soundInFrames(codec) {
+		return
+	}
 	*a = AudioTrack{Codec: codec, ID: id, seen: true}
 	a.Rate, a.Channels = soundOf(codec, record)
-}
-
-// soundOf reads rate in Hz and channels from an audio configuration; 0 is what it
-// does not say.
-func soundOf(codec media.Codec, record []byte) (rate, channels int) {
-	switch codec {
-	case media.CodecAAC:
-		if c, err := aac.ParseConfig(record); err == nil {
-			return max(c.SampleRate, c.ExtensionRate), c.Channels
-		}
-	case media.CodecOpus:
-		return opusSound(record)
-	case media.CodecFLAC:
-		return flacSound(record)
-	default:
-	}
-	return 0, 0
-}
-
-// opusSound reads an OpusHead (RFC 7845 section 5.1); Opus is decoded at 48 kHz.
-func opusSound(head []byte) (rate, channels int) {
-	const magic, channelCount = "OpusHead", 9
-	if len(head) <= channelCount || string(head[:len(magic)]) != magic {
-		return 0, 0
-	}
-	return 48000, int(head[channelCount])
-}
-
-// flacSound reads a STREAMINFO block behind the stream marker, or alone (RFC 9639
-// section 8.2).
-func flacSound(b []byte) (rate, channels int) {
-	const marker, blockHeader, info = "fLaC", 4, 34
-	if len(b) > len(marker) && string(b[:len(marker)]) == marker {
-		b = b[len(marker):]
-	}
-	if len(b) >= blockHeader+info {
-		b = b[blockHeader:]
-	}
-	if len(b) < info {
-		return 0, 0
-	}
-	return int(b[10])<<12 | int(b[11])<<4 | int(b[12])>>4, int(b[12]>>1&7) + 1
 }
 
 // metadata takes the picture's size and rate where no configuration tells them.
 func (t *Tracks) metadata(md *flv.Metadata) {
 	v := &t.Video
-	known := v.Codec == media.CodecH264
-	if !known || v.Width == 0 {
+	if !v.sized {
 		v.Width, v.Height = pixels(md.Width), pixels(md.Height)
 	}
-	if fps := md.FrameRate; (!known || v.FPS == 0) && fps > 0 && fps < maxClaim {
+	if fps := md.FrameRate; !v.timed && fps > 0 && fps < maxClaim {
 		v.FPS = fps
 	}
 }
 
-// maxClaim bounds what metadata may claim of a picture.
+// maxClaim bounds what metadata, and a configuration's timing, may claim of a picture.
 const maxClaim = 1 << 16
 
 // pixels is 0 for what is no sensible number of pixels.

@@ -24,6 +24,7 @@ type conn struct {
 	opened  time.Duration   // loop time
 	shaken  bool            // the handshake is over
 	entered bool            // counted by the gate; not while paused
+	able    bool            // counted by the server as one that can reconnect, while entered
 	ended   bool            // the stream that was played has ended
 	gone    bool            // closed or handed over
 }
@@ -133,12 +134,12 @@ func (c *conn) start(r *wire.Request) {
 		c.farewell(viewer.ErrRefused)
 		return
 	}
-	if err = cfg.Gate.Enter(); err != nil {
+	if err = c.enter(); err != nil {
 		c.rtmp.RejectPlay("NetStream.Play.Failed", err.Error())
 		c.farewell(err)
 		return
 	}
-	c.entered, c.ended = true, false
+	c.ended = false
 	c.rc.Identified()
 	c.rtmp.AcceptPlay()
 	opt := fanout.Options{Key: t.Key, Format: fanout.RTMP, Latency: t.App.Latency, Takes: r.FourCCs}
@@ -183,12 +184,11 @@ func (c *conn) pause(paused bool) {
 		c.rc.SetTimer(media.PauseTimeout)
 		c.viewer.Stop()
 	case !c.entered && c.play != nil:
-		if err := c.loop.server.cfg.Gate.Enter(); err != nil {
+		if err := c.enter(); err != nil {
 			c.rtmp.EndPlay()
 			c.farewell(err)
 			return
 		}
-		c.entered = true
 		c.attach(*c.play)
 	}
 }
@@ -201,11 +201,28 @@ func (c *conn) stop() {
 	c.viewer.Stop()
 }
 
+// enter takes a place at the gate for the player.
+func (c *conn) enter() error {
+	s := c.loop.server
+	if err := s.cfg.Gate.Enter(); err != nil {
+		return err
+	}
+	c.entered = true
+	if c.able = c.rtmp.Caps()&wire.CapsReconnect != 0; c.able {
+		s.able.Add(1)
+	}
+	return nil
+}
+
 // exit gives the player's place at the gate back.
 func (c *conn) exit() {
-	if c.entered {
-		c.entered = false
-		c.loop.server.cfg.Gate.Leave()
+	if !c.entered {
+		return
+	}
+	c.entered = false
+	c.loop.server.cfg.Gate.Leave()
+	if c.able {
+		c.loop.server.able.Add(-1)
 	}
 }
 

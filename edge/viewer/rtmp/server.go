@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tmms/edge/fanout"
@@ -67,6 +68,7 @@ type Server struct {
 	cfg Config
 	// handing counts the hand-overs under way.
 	handing sync.WaitGroup
+	able    atomic.Int64 // players that can be asked to reconnect
 }
 
 // NewServer returns a server; [Server.Loop] binds it to a loop.
@@ -74,6 +76,10 @@ func NewServer(cfg Config) *Server { return &Server{cfg: cfg} }
 
 // Wait returns when no hand-over is under way; the loops must have ended.
 func (s *Server) Wait() { s.handing.Wait() }
+
+// Reconnectable is the number of players that can be asked to reconnect. It is safe
+// for concurrent use.
+func (s *Server) Reconnectable() int64 { return s.able.Load() }
 
 // Loop is the server's part on one loop.
 type Loop struct {

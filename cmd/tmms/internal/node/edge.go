@@ -89,7 +89,13 @@ func (n *Node) serving() []Part {
 	}
 	parts := make([]Part, len(n.listeners))
 	for i, ln := range n.listeners {
-		parts[i] = Part{"rtmp", func(ctx context.Context) error { return n.origin.Serve(ctx, ln) }}
+		parts[i] = Part{"rtmp", func(ctx context.Context) error {
+			if err := n.origin.Serve(ctx, ln); err != nil {
+				return err
+			}
+			<-ctx.Done() // a drain has closed it: the node has not ended yet
+			return nil
+		}}
 	}
 	return parts
 }

@@ -141,15 +141,19 @@ func (n *Node) Ready() <-chan struct{} { return n.ready }
 // Domains are the domains in force.
 func (n *Node) Domains() []*state.Domain { return n.group.Config().Domains() }
 
-// Run works until ctx ends; it returns when everything has ended: first what
-// serves, then the part in the cluster's state, because what ends before gives
+// Run works until ctx ends; it returns when everything has ended. Peers that can
+// reconnect are asked to first, and have [media.ReconnectTimeout] for it; without
+// such it does not wait. Then ends what serves, then the part in the cluster's state, because what ends before gives
 // its placements back, and the ways to the other nodes last. A node runs once.
 func (n *Node) Run(ctx context.Context) error {
-	serving, stop := context.WithCancel(ctx)
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	drained := n.drainThen(ctx, serving, stop)
 	endFabric := n.background(ctx, stop, n.fabricParts()...)
 	endGroup := n.background(ctx, stop, append(n.socketParts(), Part{"state", n.group.Run})...)
 	err := Supervise(serving, n.parts()...)
+	stop() // a part has failed, maybe: nothing is left to be drained
+	drained()
 	n.farewell(ctx)
 	return errors.Join(err, endGroup(), endFabric())
 }
