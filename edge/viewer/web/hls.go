@@ -157,10 +157,11 @@ func (w *waiting) giveUp(now time.Duration) reply {
 func (w *waiting) playlist(x *hls.Index, now time.Duration) reply {
 	b := w.stream.render(x, w.list(), w.suffix)
 	r := reply{hls: true}
-	if w.what != wantMultivariant {
-		r.viewer = w.stream.seen(w.from, now)
+	if w.what == wantMultivariant {
+		w.stream.release(now)
+	} else {
+		r.viewer = w.stream.played(w.from, now)
 	}
-	w.stream.release(now)
 	r.header = header{status: http.StatusOK, typ: typePlaylist, cache: cachePlaylist, etag: w.list().tag(x)}
 	if w.blocks {
 		r.header.cache = cacheBlocked(x)
@@ -188,9 +189,9 @@ func cacheBlocked(x *hls.Index) string {
 // found answers with a file, if it is there, and ends the request's hold on the
 // stream.
 func (w *waiting) found(now time.Duration) reply {
-	defer w.stream.release(now)
 	m := w.stream.find(w.name)
 	if m == nil {
+		w.stream.release(now)
 		return absent("no such segment, or not any more", w.headOnly)
 	}
 	h := header{status: http.StatusOK, typ: typeSegment, cache: cacheImmutable, etag: fileTag(w.name)}
@@ -198,10 +199,11 @@ func (w *waiting) found(now time.Duration) reply {
 		h.typ = typeMP4
 	}
 	r := whole(w.wish, h, m.Chunks, int64(m.Size))
-	r.hls, r.viewer = true, w.stream.viewer(w.from)
+	r.hls = true
 	if w.bare && r.body.left > 0 {
 		r.file = w.stream.file(w.name, m)
 	}
+	r.viewer = w.stream.fetched(w.from, now)
 	return r
 }
 

@@ -29,7 +29,8 @@ func TestNamesLeaveNothingBehind(t *testing.T) {
 	}
 	now := time.Second
 	stays := open("stays")
-	stays.seen(netip.MustParseAddr("192.0.2.1"), now)
+	addr := netip.MustParseAddr("192.0.2.1")
+	open("stays").played(addr, now)
 	before := heap()
 	for i := range names {
 		open("s" + strconv.Itoa(i)).release(now)
@@ -38,7 +39,7 @@ func TestNamesLeaveNothingBehind(t *testing.T) {
 		some := make([]*hlsStream, atOnce)
 		for i := range some {
 			some[i] = open("s" + strconv.Itoa(i))
-			some[i].seen(netip.MustParseAddr("192.0.2.1"), now)
+			open("s"+strconv.Itoa(i)).played(addr, now)
 		}
 		r.sweep(now)
 		for _, s := range some {

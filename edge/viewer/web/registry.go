@@ -62,7 +62,8 @@ type session struct {
 	sent        atomic.Int64 // bytes
 }
 
-// open returns the stream and holds it until [hlsStream.release]; fresh tells
+// open returns the stream and holds it until [hlsStream.release], or what does the
+// same and more: [hlsStream.played], [hlsStream.fetched]; fresh tells
 // that it was not there before.
 func (r *registry) open(key media.StreamKey) (s *hlsStream, fresh bool, err error) {
 	r.mu.Lock()
@@ -86,6 +87,11 @@ func (r *registry) open(key media.StreamKey) (s *hlsStream, fresh bool, err erro
 func (s *hlsStream) release(now time.Duration) {
 	s.registry.mu.Lock()
 	defer s.registry.unlock()
+	s.letGo(now)
+}
+
+// letGo is release with registry.mu held.
+func (s *hlsStream) letGo(now time.Duration) {
 	s.refs--
 	s.used = now
 	if s.refs == 0 && s.life.Load() == nil {
@@ -196,10 +202,12 @@ func initFollows(x *hls.Index, name hls.Name) bool {
 	return len(x.Inits) > 0 && name.Epoch >= x.Epoch && name.Number > newest && name.Number-newest <= ahead
 }
 
-// seen notes that an address plays the stream; nil if there are too many.
-func (s *hlsStream) seen(addr netip.Addr, now time.Duration) *session {
+// played is release for a media playlist: it notes that an address plays the
+// stream; nil if there are too many.
+func (s *hlsStream) played(addr netip.Addr, now time.Duration) *session {
 	s.registry.mu.Lock()
-	defer s.registry.mu.Unlock()
+	defer s.registry.unlock()
+	defer s.letGo(now)
 	if known := s.sessions[addr]; known != nil {
 		known.last = now
 		return known
@@ -215,10 +223,12 @@ func (s *hlsStream) seen(addr netip.Addr, now time.Duration) *session {
 	return fresh
 }
 
-// viewer is the session of an address that plays the stream; nil if there is none.
-func (s *hlsStream) viewer(addr netip.Addr) *session {
+// fetched is release for a file: it gives the session of an address that plays the
+// stream; nil if there is none.
+func (s *hlsStream) fetched(addr netip.Addr, now time.Duration) *session {
 	s.registry.mu.Lock()
-	defer s.registry.mu.Unlock()
+	defer s.registry.unlock()
+	defer s.letGo(now)
 	return s.sessions[addr]
 }
 
