@@ -254,7 +254,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-const oneDomain = `"domains":[{"name":"a.example","aliases":["*"],"apps":[{"name":"live",
+const oneDomain = `"domains":[{"name":"a.example","aliases":["*"],"apps":[{"name":"live","hls":{"low_latency":true},
 	"auth":{"publish":{"keys":["s3cret"]}}},{"name":"open","hls":{"enabled":false}}]}]`
 
 // Requirement: S5 (domains and apps are set, read and refused through the API).
@@ -284,7 +284,7 @@ func TestApply(t *testing.T) {
 		t.Fatalf("got %+v", domains)
 	}
 	live, open := domains.Domains[0].Apps[0], domains.Domains[0].Apps[1]
-	if live.Open || live.PublishKeys != 1 || !live.HLS || !open.Open || open.HLS {
+	if live.Open || live.PublishKeys != 1 || !live.HLS || !live.LowLatency || !open.Open || open.HLS || open.LowLatency {
 		t.Errorf("got %+v, %+v", live, open)
 	}
 

@@ -55,7 +55,8 @@ type AppInfo struct {
 	RTMP        bool             `json:"rtmp"`
 	FLV         bool             `json:"flv"`
 	HLS         bool             `json:"hls"`
-	Open        bool             `json:"open"` // anyone may publish
+	LowLatency  bool             `json:"low_latency"` // of HLS
+	Open        bool             `json:"open"`        // anyone may publish
 	PublishKeys int              `json:"publish_keys"`
 	BusyPolicy  state.BusyPolicy `json:"busy_policy"`
 	Latency     state.Duration   `json:"latency"`
@@ -125,7 +126,8 @@ func (s *Server) listDomains(w http.ResponseWriter, _ *http.Request, _ caller) e
 		info := DomainInfo{Name: d.Name, Aliases: append([]string{}, d.Aliases...), Apps: []AppInfo{}}
 		for _, a := range d.Apps() {
 			info.Apps = append(info.Apps, AppInfo{
-				Name: a.Name, RTMP: a.RTMP, FLV: a.FLV, HLS: a.HLS.Enabled, Open: a.Open(), PublishKeys: a.PublishKeys(),
+				Name: a.Name, RTMP: a.RTMP, FLV: a.FLV, HLS: a.HLS.Enabled, LowLatency: a.HLS.Enabled && a.HLS.LowLatency,
+				Open: a.Open(), PublishKeys: a.PublishKeys(),
 				BusyPolicy: a.BusyPolicy, Latency: state.Duration(a.Latency), Flush: state.Duration(a.Flush),
 				Grace: state.Duration(a.Grace),
 			})

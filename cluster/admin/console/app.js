@@ -1,6 +1,6 @@
 import { get, setToken, Refused } from './api.js';
 import { el, table, state } from './dom.js';
-import { bitrate, bytes, since, span } from './format.js';
+import { bitrate, bytes, many, since, span } from './format.js';
 import { watch } from './links.js';
 
 const period = 2000; // ms between two refreshes
@@ -11,6 +11,13 @@ let timer = 0;
 
 function count(viewers) {
   return Object.values(viewers ?? {}).reduce((sum, n) => sum + n, 0);
+}
+
+// playing names the ways an app plays by.
+function playing(a) {
+  const ways = ['rtmp', 'flv', 'hls'].filter((p) => a[p]);
+  if (a.low_latency) ways.push('ll-hls');
+  return ways.join(', ');
 }
 
 function picture(s) {
@@ -80,7 +87,7 @@ function showDomains(reply) {
     { title: 'Also', cell: ({ d }) => d.aliases.join(', ') || '–' },
     { title: 'App', cell: ({ a }) => a.name },
     { title: 'Publishing', cell: ({ a }) => (a.open ? 'open to everyone' : `with a key (${a.publish_keys})`) },
-    { title: 'Playing', cell: ({ a }) => ['rtmp', 'flv', 'hls'].filter((p) => a[p]).join(', ') || 'off' },
+    { title: 'Playing', cell: ({ a }) => playing(a) || 'off' },
     { title: 'Latency', num: true, cell: ({ a }) => a.latency },
     { title: 'Grace', num: true, cell: ({ a }) => a.grace },
   ], rows, 'No domains.');
@@ -119,7 +126,7 @@ async function load() {
   await showViewers();
   const all = streams.streams.reduce((sum, s) => sum + count(s.viewers), 0);
   box('summary').textContent = [
-    self?.name, `${nodes.nodes.length} nodes`, `${streams.total} streams`, `${all} viewers`, `config revision ${domains.revision}`,
+    self?.name, many(nodes.nodes.length, 'node'), many(streams.total, 'stream'), many(all, 'viewer'), `config revision ${domains.revision}`,
   ].filter(Boolean).join(' · ');
   box('login').hidden = true;
   const silent = streams.incomplete ?? [];

@@ -26,3 +26,8 @@ export function span(seconds) {
 export function since(time) {
   return span((Date.now() - Date.parse(time)) / 1000);
 }
+
+// many is a number of things.
+export function many(n, thing) {
+  return `${n} ${thing}${n === 1 ? '' : 's'}`;
+}
