@@ -15,7 +15,8 @@ run: ## start everything in one process, with a demo stream
 	go run ./cmd/tmms dev --demo
 
 .PHONY: test
-test: deps lint unit test-race e2e ## all checks: lint, unit, race, end to end with real clients and a browser
+test: deps unit test-race ## all checks: lint, unit, race, end to end with real clients and a browser
+	@.ci/beside "$(MAKE) lint" "$(MAKE) e2e"
 
 .PHONY: quick
 quick: ## build, vet and the short unit tests (under 2 minutes)
@@ -28,8 +29,8 @@ unit: ## unit tests
 	.ci/again -shuffle=on $$(go list ./... | grep -v /e2e)
 
 .PHONY: test-race
-test-race: ## unit tests under the race detector
-	.ci/again -race -short -shuffle=on $$(go list ./... | grep -v /e2e)
+test-race: ## unit tests of what has goroutines or locks, under the race detector
+	.ci/again -race -vet=off -short -shuffle=on $$(.ci/concurrent)
 
 .PHONY: e2e
 e2e: deps ## the real binary with ffmpeg, rtmpdump, GStreamer and Chromium
@@ -44,11 +45,11 @@ fuzz: ## every fuzz target for FUZZTIME, a table, findings in .cache/fuzz; FUZZ=
 	@.ci/fuzz $(FUZZTIME) $(FUZZ)
 
 .PHONY: lint
-lint: deps ## golangci-lint
+lint: $(LINT) ## golangci-lint
 	$(LINT) run ./...
 
 .PHONY: fmt
-fmt: deps ## format the code
+fmt: $(LINT) ## format the code
 	$(LINT) fmt ./...
 
 BENCH := go run ./cmd/tmms-bench
@@ -88,4 +89,9 @@ bench-deps: ## install what the benches need beyond the tests
 
 .PHONY: deps
 deps: ## install what the tests need
-	@.ci/deps $(LINT_VERSION)
+	@.ci/deps
+
+$(LINT):
+	@echo "building golangci-lint $(LINT_VERSION)"
+	@GOBIN=$(CURDIR)/.tools/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	@mv .tools/bin/golangci-lint $@
