@@ -79,6 +79,7 @@ type Engine struct {
 	pass    pass
 	shifted shifted
 	sent    [numFormats]int64 // bytes of this tick
+	spare   []*slow           // for viewers whose socket gets full
 
 	stats Stats
 }

@@ -216,6 +216,9 @@ func (v *Viewer) took(n int, blocked, mid bool) {
 
 // idle notes that the viewer has everything; at the end of the stream it leaves.
 func (v *Viewer) idle(final bool) {
+	if v.flags&flagBehind != 0 {
+		v.relax()
+	}
 	v.flags &^= flagBehind | flagFresh | flagLate
 	if final {
 		v.leave(ErrEnded)

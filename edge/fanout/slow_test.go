@@ -307,3 +307,45 @@ func TestLag(t *testing.T) {
 		t.Errorf("whose place is gone lags by %v", d)
 	}
 }
+
+// What a viewer costs while its socket is full is given back when it has
+// everything again, but not what it needs after a skip.
+//
+// Requirement: S7
+func TestSlowPartIsGivenBack(t *testing.T) {
+	for _, f := range []Format{FLV, RTMP, WebSocket} {
+		t.Run(f.String(), func(t *testing.T) {
+			hub := relay.NewHub()
+			p := publish(t, hub).headers()
+			p.group()
+			r := newRig(t, hub)
+			s := r.attach(f)
+			r.show(p, time.Second)
+			start := s.v.start()
+			for range 3 * maxSpareSlow {
+				s.conn.room = 100
+				r.show(p, 400*time.Millisecond)
+				if s.v.slow == nil {
+					t.Fatal("a viewer with a full socket has no slow part")
+				}
+				s.open(-1)
+				r.run(200 * time.Millisecond)
+				if s.v.slow != nil || s.v.start() != start {
+					t.Fatalf("slow part %v, start %d, want none and %d", s.v.slow, s.v.start(), start)
+				}
+			}
+			if n := len(r.e.spare); n != 1 {
+				t.Errorf("%d spare parts of one viewer", n)
+			}
+			for range 500 {
+				r.show(p, 40*time.Millisecond)
+				s.open(500)
+			}
+			s.open(-1)
+			r.show(p, time.Second)
+			if r.e.Stats().Skips() == 0 || s.v.slow == nil {
+				t.Errorf("%d skips, slow part %v, left %v: want it kept after a skip", r.e.Stats().Skips(), s.v.slow, s.left)
+			}
+		})
+	}
+}

@@ -74,7 +74,7 @@ type Viewer struct {
 	sent   int64   // bytes since Attach
 
 	// The rest.
-	slow      *slow // nil: its socket was never full
+	slow      *slow // nil: its socket was not full, or that is long made good
 	sink      Sink
 	since     time.Duration // when the viewer was attached, then when it joined
 	prefixOff uint32        // bytes of the prefix sent
