@@ -16,7 +16,7 @@ run: ## start everything in one process, with a demo stream
 
 .PHONY: test
 test: deps unit test-race ## all checks: lint, unit, race, end to end with real clients and a browser
-	@.ci/beside "$(MAKE) lint" "$(MAKE) e2e"
+	@$(BESIDE) lint e2e-cluster e2e-node
 
 .PHONY: quick
 quick: ## build, vet and the short unit tests (under 2 minutes)
@@ -32,9 +32,21 @@ unit: ## unit tests
 test-race: ## unit tests of what has goroutines or locks, under the race detector
 	.ci/again -race -vet=off -short -shuffle=on $$(.ci/concurrent)
 
+# The end-to-end tests wait most of the time, so two runs go beside each other:
+# those that start the cluster of docs/quickstart-cluster.md on its fixed ports,
+# one after the other, and all others. The linter takes what they leave.
+BESIDE := $(MAKE) -j3 --output-sync=target --no-print-directory
+CLUSTER := ^(TestQuickstart|TestPublishAnywhere|TestClusterFaults|TestLowLatencyIsTheSameOnEveryEdge)$$
+
 .PHONY: e2e
 e2e: deps ## the real binary with ffmpeg, rtmpdump, GStreamer and Chromium
-	.ci/again -count=1 -timeout=15m ./cmd/tmms/e2e/...
+	@$(BESIDE) e2e-cluster e2e-node
+
+.PHONY: e2e-cluster e2e-node
+e2e-cluster:
+	.ci/again -count=1 -timeout=15m -run='$(CLUSTER)' ./cmd/tmms/e2e/...
+e2e-node:
+	.ci/again -count=1 -timeout=15m -parallel=3 -skip='$(CLUSTER)' ./cmd/tmms/e2e/...
 
 .PHONY: readme
 readme: ## run the README's first command and see its stream play
@@ -46,7 +58,7 @@ fuzz: ## every fuzz target for FUZZTIME, a table, findings in .cache/fuzz; FUZZ=
 
 .PHONY: lint
 lint: $(LINT) ## golangci-lint
-	$(LINT) run ./...
+	nice -n 19 $(LINT) run ./...
 
 .PHONY: fmt
 fmt: $(LINT) ## format the code

@@ -44,6 +44,7 @@ func browse(t *testing.T, page string, seconds int) picture {
 //
 // Requirement: S15
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	s := startDev(t)
 	push(t, "av.flv", s.pushURL("web"))
 	s.waitPlaylist(t, "web", 3)

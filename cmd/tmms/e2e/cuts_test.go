@@ -28,6 +28,7 @@ const (
 //
 // Requirement: S6
 func TestTwentyCuts(t *testing.T) {
+	t.Parallel()
 	s := startDev(t)
 	tags := readFLV(t, "av.flv")
 	p := cutPublisher(t, s)

@@ -47,6 +47,7 @@ func browseSecure(t *testing.T, page string, seconds int, protocol, spki string)
 // TestBrowserOverHTTPS plays the watch page with hls.js over HTTP/2 and HTTP/3,
 // and with mpegts.js over HTTP/2.
 func TestBrowserOverHTTPS(t *testing.T) {
+	t.Parallel()
 	cert, key, spki := ownCertificate(t)
 	at := freeAddr(t)
 	s := startDev(t, "--set", "listen.https="+at, "--set", "tls.certs="+cert+":"+key)
