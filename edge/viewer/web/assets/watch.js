@@ -8,6 +8,7 @@
   const video = $('video');
   const params = new URLSearchParams(location.search);
   let player = null;
+  let nudge = 0; // timer of keepGoing
 
   function say(text, bad) {
     $('status').textContent = text;
@@ -31,7 +32,31 @@
     return location.origin + '/' + name.split('/').map(encodeURIComponent).join('/');
   }
 
+  // Each time that its sound runs dry, Chromium waits for more of it before it
+  // goes on, up to three seconds. A seek makes it forget that, so one is made where
+  // it stands still though there is enough to go on with.
+  const ENOUGH = 0.4; // seconds
+  function keepGoing() {
+    clearInterval(nudge);
+    let moved = 0; // when we last did
+    nudge = setInterval(() => {
+      const at = video.currentTime;
+      const stuck = !video.paused && !video.seeking && video.readyState === HTMLMediaElement.HAVE_CURRENT_DATA;
+      if (!stuck || performance.now() - moved < 1000) {
+        return;
+      }
+      for (let i = 0; i < video.buffered.length; i++) {
+        if (video.buffered.start(i) <= at && video.buffered.end(i) - at >= ENOUGH) {
+          moved = performance.now();
+          video.currentTime = at + 0.001;
+          return;
+        }
+      }
+    }, 100);
+  }
+
   function stop() {
+    clearInterval(nudge);
     if (player) {
       player.destroy();
       player = null;
@@ -58,6 +83,7 @@
     p.load();
     player = p;
     say('Playing ' + live + ' by FLV.');
+    keepGoing();
     start();
     return true;
   }
