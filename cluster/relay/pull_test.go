@@ -294,7 +294,7 @@ func TestPullEndsAtALocalPublisher(t *testing.T) {
 }
 
 // gauge sums a metric's values.
-func gauge(t *testing.T, reg prometheus.Gatherer, name string) (sum float64) {
+func gauge(t testing.TB, reg prometheus.Gatherer, name string) (sum float64) {
 	t.Helper()
 	families, err := reg.Gather()
 	if err != nil {

@@ -1,8 +1,10 @@
 package relay
 
 import (
+	"log/slog"
 	"time"
 
+	"tmms/cluster/placement"
 	"tmms/media"
 )
 
@@ -44,16 +46,81 @@ type Candidate struct {
 	Verdict string        // "ok", or why it is passed over
 }
 
+// told is what a pull keeps for operators.
+type told struct {
+	from, next            source
+	resets, hedges, moves int
+	err                   error
+	errAt                 time.Time
+}
+
+// tell notes something for operators.
+func (p *pull) tell(note func(*told)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	note(&p.told)
+}
+
+// interrupted notes that a subscription did not end as it should.
+func (p *pull) interrupted(in *intake, err error, now time.Time) {
+	p.tell(func(t *told) { t.resets, t.err, t.errAt = t.resets+1, err, now })
+	p.puller.log.Info("pull interrupted", slog.String("stream", p.feed.key.String()), slog.String("node", in.node),
+		slog.Bool("shield", in.shield), slog.Uint64("epoch", in.epoch), slog.Any("err", err))
+}
+
 // Why tells of the pull of a stream; false: this node does not pull it.
 func (p *Puller) Why(key media.StreamKey) (PullInfo, bool) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	pl := p.pulls.Get(key)
 	if pl == nil {
+		p.mu.Unlock()
 		return PullInfo{}, false
 	}
+	at := pl.placement
+	p.mu.Unlock()
 	info := PullInfo{
-		Key: key, State: phaseName(pl.phase.Load()), Owner: pl.placement.Owner, Epoch: pl.placement.Epoch,
+		Key: key, State: phaseName(pl.phase.Load()), Owner: at.Owner, Epoch: at.Epoch,
+		Candidates: p.weigh(key, at.Owner), Subscriptions: pl.feed.given(),
+	}
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	t := pl.told
+	info.Source, info.Shield, info.Reason, info.Next = t.from.node, t.from.shield, t.from.reason, t.next.node
+	info.Lag, info.Resets, info.Hedges, info.Moves, info.ErrorAt = pl.lag, t.resets, t.hedges, t.moves, t.errAt
+	if t.err != nil {
+		info.Error = t.err.Error()
+	}
+	switch {
+	case t.from.shield:
+		info.Hops = 2
+	case t.from.node != "":
+		info.Hops = 1
 	}
 	return info, true
+}
+
+// weigh lists the candidates as a pull would see them now, and the owner.
+func (p *Puller) weigh(key media.StreamKey, owner string) (list []Candidate) {
+	r, now := p.region.Load(), time.Now()
+	if r == nil {
+		r = &region{}
+	}
+	for _, id := range r.order(key, owner) {
+		self := id == p.cluster.ID()
+		c := placement.Candidate{
+			ID: id, Self: self, Verdict: r.verdicts[way{id, owner}], Barred: !self && p.faults.barred(id, now),
+		}
+		list = append(list, r.describe(c.ID, verdict(c)))
+		list[len(list)-1].Self = self
+	}
+	if owner != "" {
+		list = append(list, r.describe(owner, placement.Fit.String()))
+		list[len(list)-1].Owner = true
+	}
+	return list
+}
+
+func (r *region) describe(id, verdict string) Candidate {
+	path := r.paths[id]
+	return Candidate{Node: id, RTT: path.RTT, Loss: path.Loss, Load: int(path.Load), Verdict: verdict}
 }

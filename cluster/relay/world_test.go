@@ -13,6 +13,7 @@ import (
 
 	"tmms/cluster/fabric"
 	"tmms/cluster/pki"
+	"tmms/cluster/placement"
 	"tmms/cluster/state"
 	"tmms/media"
 )
@@ -28,6 +29,38 @@ type world struct {
 	placements map[media.StreamKey]state.Placement
 	nodes      map[string]state.Node
 	changed    chan struct{}
+	roster     *roster // nil: there are no shields
+}
+
+// roster is what all nodes of a world hear of each other.
+type roster struct {
+	mu      sync.Mutex
+	members map[string]placement.Member
+	changed chan struct{}
+}
+
+func (r *roster) Members() (list []placement.Member) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.members {
+		list = append(list, m)
+	}
+	return list
+}
+
+func (r *roster) Changed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changed
+}
+
+// set changes what is heard of a node.
+func (r *roster) set(m placement.Member) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.members[m.ID] = m
+	close(r.changed)
+	r.changed = make(chan struct{})
 }
 
 func newWorld(tb testing.TB) *world {
@@ -65,6 +98,7 @@ type member struct {
 	server   *Server
 	puller   *Puller
 	registry *prometheus.Registry
+	cable    *cable // to its fabric; nil in a world without regions
 	stop     func() // ends it, at once
 }
 
@@ -95,6 +129,7 @@ func quick() PullConfig {
 	return PullConfig{
 		Linger: 200 * time.Millisecond, Stall: time.Second, Gone: 200 * time.Millisecond,
 		Settle: 2 * time.Second, RetryMin: 10 * time.Millisecond, RetryMax: 100 * time.Millisecond,
+		Steady: 200 * time.Millisecond,
 	}
 }
 
@@ -103,7 +138,11 @@ func (w *world) join(name string, cfg PullConfig, roles ...string) *member {
 	w.t.Helper()
 	m := w.start(name, roles...)
 	var err error
-	m.puller, err = NewPuller(m.hub, m.fabric, m, cfg, Deps{Log: slog.New(slog.DiscardHandler), Registerer: m.registry})
+	deps := Deps{Log: slog.New(slog.DiscardHandler), Registerer: m.registry}
+	if w.roster != nil {
+		deps.Members = w.roster
+	}
+	m.puller, err = NewPuller(m.hub, m.fabric, m, cfg, deps)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -168,10 +207,15 @@ func (w *world) startWith(
 		}
 	})
 	w.t.Cleanup(m.stop)
+	addr := m.fabric.Addr().String()
+	if w.roster != nil {
+		m.cable = newCable(w.t, m.fabric.Addr())
+		addr = m.cable.addr()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.nodes[m.id] = state.Node{
-		ID: m.id, Name: name, Roles: roles, Addresses: map[string]string{"fabric": m.fabric.Addr().String()},
+		ID: m.id, Name: name, Roles: roles, Addresses: map[string]string{"fabric": addr},
 	}
 	w.nodes = maps.Clone(w.nodes)
 	return m
