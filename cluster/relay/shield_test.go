@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tmms/cluster/placement"
+	"tmms/cluster/state"
 	"tmms/media"
 )
 
@@ -183,4 +184,181 @@ func why(t *testing.T, m *member, k media.StreamKey) PullInfo {
 		t.Fatalf("%s does not pull", m.id)
 	}
 	return info
+}
+
+// live writes frames in real time until ok says yes, and a second's more.
+func (f *feeder) live(what string, ok func() bool) {
+	f.t.Helper()
+	tick := time.NewTicker(40 * time.Millisecond)
+	defer tick.Stop()
+	for n, more := 0, 25; more > 0; n++ {
+		if n > 30*25 {
+			f.t.Fatalf("not in time: %s", what)
+		}
+		<-tick.C
+		f.frames(1)
+		if more < 25 || ok() {
+			more--
+		}
+	}
+}
+
+// threeEdges is an owner elsewhere and three edges of a region, in the order in which
+// they are the shield of the stream, which has begun.
+func threeEdges(t *testing.T) (w *world, owner *member, edges []*member, f *feeder) {
+	t.Helper()
+	w = newWorld(t).regions()
+	owner = w.start("owner", "origin")
+	edges = order(key("a"), "r", w.edge("e0", "r"), w.edge("e1", "r"), w.edge("e2", "r"))
+	f = owner.publish(key("a"), 7)
+	f.config(media.TypeVideo, "sps")
+	f.frames(30)
+	return w, owner, edges, f
+}
+
+// watch opens the stream at a node and waits for it from another one.
+func (f *feeder) watch(m, from *member) (*Feed, *Live) {
+	f.t.Helper()
+	feed := m.open(key("a"))
+	f.t.Cleanup(feed.Close)
+	m.from(key("a"), from)
+	return feed, f.caughtUp(feed)
+}
+
+// TestColdShield: a node without viewers that is asked because the shield has died
+// begins where those are who ask it, although the stream is in a later group.
+func TestColdShield(t *testing.T) {
+	_, owner, edges, f := threeEdges(t)
+	feed, live := f.watch(edges[2], edges[0])
+	edges[0].cable.sever(nil)
+	f.frames(30) // the next group has begun when the node is asked
+	f.live("the move", func() bool { return edges[2].sourceOf(key("a")) == edges[1].id })
+	if f.caughtUp(feed) != live {
+		t.Error("another life")
+	}
+	same(t, live, f.w.Live())
+	info := why(t, edges[1], key("a"))
+	if info.Source != owner.id || info.Hops != 1 || info.Subscriptions != 1 {
+		t.Errorf("%+v", info)
+	}
+	cold := edges[1].open(key("a"))
+	defer cold.Close()
+	if c := f.caughtUp(cold).Configs(); c == nil || len(c.Headers) != 1 || string(c.Headers[0].Body) != "sps" {
+		t.Errorf("the shield's configs are %+v", c)
+	}
+	if first := entries(cold.Live())[0]; first.Kind != media.KindKey {
+		t.Errorf("its log begins with %+v", first.Entry)
+	}
+	if info = why(t, edges[2], key("a")); info.Hedges == 0 || info.Hops != 2 || info.Error == "" {
+		t.Errorf("%+v", info)
+	}
+}
+
+// TestShieldLosesTheOwner: a shield that does not hear of the owner does not say that
+// it lives, so that those behind it look for another way.
+func TestShieldLosesTheOwner(t *testing.T) {
+	_, owner, edges, f := threeEdges(t)
+	feed, live := f.watch(edges[1], edges[0])
+	owner.cable.sever(edges[0])
+	f.live("the move", func() bool { return edges[1].sourceOf(key("a")) == owner.id })
+	if f.caughtUp(feed) != live {
+		t.Error("another life")
+	}
+	same(t, live, f.w.Live())
+}
+
+// TestShieldIsSilentForAMoment: the first one speaks again before another one
+// delivers, and stays.
+func TestShieldIsSilentForAMoment(t *testing.T) {
+	_, owner, edges, f := threeEdges(t)
+	feed, live := f.watch(edges[1], edges[0])
+	owner.cable.sever(edges[1])
+	edges[0].cable.sever(edges[1])
+	f.live("the hedge", func() bool { return why(t, edges[1], key("a")).Next == owner.id })
+	edges[0].cable.mend()
+	f.live("the shield", func() bool { return edges[1].sourceOf(key("a")) == edges[0].id })
+	if f.caughtUp(feed) != live {
+		t.Error("another life")
+	}
+	same(t, live, f.w.Live())
+	if info := why(t, edges[1], key("a")); info.Moves != 0 || info.Hedges == 0 {
+		t.Errorf("%+v", info)
+	}
+}
+
+// TestShieldEnds: a shield that stops in peace does not say that the stream ends.
+func TestShieldEnds(t *testing.T) {
+	w, owner, edges, f := threeEdges(t)
+	feed, live := f.watch(edges[2], edges[0])
+	edges[0].stop()
+	w.heard(edges[0], "r", false)
+	f.live("the move", func() bool { return edges[2].sourceOf(key("a")) == edges[1].id })
+	if f.caughtUp(feed) != live {
+		t.Error("another life")
+	}
+	same(t, live, f.w.Live())
+	edges[1].from(key("a"), owner)
+}
+
+// TestShieldIsBehind: a shield that knows the old placement is asked in the new
+// epoch, waits for its copy, and goes on; nobody hears of an epoch that the
+// placement does not confirm.
+func TestShieldIsBehind(t *testing.T) {
+	w, owner, edges, f := threeEdges(t)
+	feed, live := f.watch(edges[1], edges[0])
+	w.hold(edges[0], &state.Placement{Epoch: 7, Owner: owner.id})
+	next := w.start("next", "origin")
+	g := next.publish(key("a"), 8)
+	g.frame = f.frame
+	g.config(media.TypeVideo, "sps of 8")
+	g.frames(30)
+	f.frames(5)
+	// It says that it waits, and is not asked for longer than for anything else.
+	g.live("the hedge", func() bool { return live.Epoch() == 8 })
+	w.hold(edges[0], nil)
+	eventually(t, "the shield goes on", func() bool { return edges[1].sourceOf(key("a")) == edges[0].id })
+	g.frames(30)
+	if g.caughtUp(feed) != live {
+		t.Error("another life")
+	}
+	sameEntries(t, since(live, 8), entries(g.w.Live()))
+	edges[0].from(key("a"), next)
+}
+
+// since gives the packets of an epoch and of those behind it.
+func since(l *Live, epoch uint64) []logged {
+	return slices.DeleteFunc(entries(l), func(e logged) bool { return e.ID.Epoch < epoch })
+}
+
+// TestOwnerChangesBehindShields: all nodes of a region go over to the new owner, one
+// of them by a pull.
+func TestOwnerChangesBehindShields(t *testing.T) {
+	w, old, edges, f := threeEdges(t)
+	var feeds []*Feed
+	var lives []*Live
+	for i, e := range edges {
+		from := edges[0]
+		if i == 0 {
+			from = old
+		}
+		feed, live := f.watch(e, from)
+		feeds, lives = append(feeds, feed), append(lives, live)
+	}
+	next := w.start("next", "origin")
+	g := next.publish(key("a"), 8)
+	g.frame = f.frame
+	g.config(media.TypeVideo, "sps of 8")
+	f.frames(3) // late ones
+	g.live("the new owner", func() bool { return edges[2].sourceOf(key("a")) == edges[0].id })
+	for i, feed := range feeds {
+		if g.caughtUp(feed) != lives[i] || lives[i].Epoch() != 8 {
+			t.Errorf("node %d: another life, or epoch %d", i, lives[i].Epoch())
+		}
+		sameEntries(t, since(lives[i], 8), entries(g.w.Live()))
+	}
+	edges[0].from(key("a"), next)
+	edges[1].from(key("a"), edges[0])
+	if n := subscriptions(next); n != 1 {
+		t.Errorf("the new owner has %v subscriptions, want 1", n)
+	}
 }

@@ -29,7 +29,21 @@ type world struct {
 	placements map[media.StreamKey]state.Placement
 	nodes      map[string]state.Node
 	changed    chan struct{}
-	roster     *roster // nil: there are no shields
+	roster     *roster                    // nil: there are no shields
+	behind     map[string]state.Placement // what nodes by their id know instead of placements
+}
+
+// hold lets a node know an older placement, nil the present one.
+func (w *world) hold(m *member, p *state.Placement) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p == nil {
+		delete(w.behind, m.id)
+	} else {
+		w.behind[m.id] = *p
+	}
+	close(w.changed)
+	w.changed = make(chan struct{})
 }
 
 // roster is what all nodes of a world hear of each other.
@@ -71,7 +85,7 @@ func newWorld(tb testing.TB) *world {
 	}
 	return &world{
 		t: tb, ca: ca, placements: map[media.StreamKey]state.Placement{}, nodes: map[string]state.Node{},
-		changed: make(chan struct{}),
+		changed: make(chan struct{}), behind: map[string]state.Placement{},
 	}
 }
 
@@ -107,6 +121,9 @@ func (m *member) ID() string { return m.id }
 func (m *member) Placement(k media.StreamKey) (state.Placement, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if p, behind := m.behind[m.id]; behind {
+		return p, true
+	}
 	p, ok := m.placements[k]
 	return p, ok
 }
