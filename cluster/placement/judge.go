@@ -11,6 +11,7 @@ const (
 	Overloaded         // it has no room for more; still better than none
 	Far                // the way to it is much longer than that to the owner
 	Lossy              // the way to it loses much more than that to the owner
+	New                // it may go as it came
 )
 
 // String gives "ok", or why the node is passed over.
@@ -24,6 +25,8 @@ func (v Verdict) String() string {
 		return "far"
 	case Lossy:
 		return "lossy"
+	case New:
+		return "has just come"
 	}
 	return "unknown"
 }
@@ -86,7 +89,7 @@ func (j Judge) look(node, owner Path) Verdict {
 		far, unknown = limit(owner.RTT, nearTimes, nearBelow), nearUnknown
 	case Lossy:
 		loss = lossyTo
-	case Fit:
+	case Fit, New:
 	}
 	if owner.RTT == 0 {
 		far = unknown

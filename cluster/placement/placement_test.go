@@ -170,6 +170,7 @@ func TestChoose(t *testing.T) {
 		{"the first has no room", []Candidate{{Verdict: Overloaded}, {}}, 1},
 		{"nobody has room", []Candidate{{Verdict: Far}, {Verdict: Overloaded}, {Verdict: Overloaded}}, 1},
 		{"all are worse than the owner", []Candidate{{Verdict: Far}, {Verdict: Lossy}}, -1},
+		{"the first has just come", []Candidate{{Verdict: New}, {}}, 1},
 	} {
 		if got := Choose(c.order); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)

@@ -26,7 +26,8 @@ const (
 type region struct {
 	number   uint64 // rises when ids change
 	name     string
-	ids      []string // edges that may be shields, ordered; this node too
+	ids      []string // edges that are there, ordered; this node too
+	fresh    []string // those of them that have just come: nothing moves to them yet
 	verdicts map[way]placement.Verdict
 	paths    map[string]placement.Path // by node id
 }
@@ -38,6 +39,17 @@ type way struct{ shield, owner string }
 func (r *region) order(key media.StreamKey, owner string) []string {
 	ids := slices.DeleteFunc(slices.Clone(r.ids), func(id string) bool { return id == owner })
 	return placement.Order(r.name, key, ids)
+}
+
+// verdict is that on an edge for the streams of an owner.
+func (r *region) verdict(id, owner string) placement.Verdict {
+	if v := r.verdicts[way{id, owner}]; v != placement.Fit {
+		return v
+	}
+	if slices.Contains(r.fresh, id) {
+		return placement.New
+	}
+	return placement.Fit
 }
 
 // survey follows the members of the region. It belongs to the puller's Run.
@@ -55,11 +67,8 @@ type survey struct {
 type neighbour struct {
 	there bool
 	since time.Time // when it came, or went
-	stays time.Duration
+	stays time.Duration // how long it must be there until anything moves to it
 }
-
-// settled tells that an edge may be a shield: it has been there for long enough.
-func (n *neighbour) settled(now time.Time) bool { return n.there && now.Sub(n.since) >= n.stays }
 
 // look makes the region of the members that there are; changed: pulls have to look
 // at it.
@@ -70,12 +79,16 @@ func (s *survey) look(view seen, now time.Time) (r *region, changed bool) {
 	}
 	s.meet(view.edges, now)
 	for id, n := range s.known {
-		if id == view.self || n.settled(now) {
+		if n.there {
 			r.ids = append(r.ids, id)
+		}
+		if n.there && id != view.self && now.Sub(n.since) < n.stays {
+			r.fresh = append(r.fresh, id)
 		}
 	}
 	slices.Sort(r.ids)
-	if s.last == nil || s.last.name != r.name || !slices.Equal(r.ids, s.last.ids) {
+	slices.Sort(r.fresh)
+	if s.last == nil || s.last.name != r.name || !slices.Equal(r.ids, s.last.ids) || !slices.Equal(r.fresh, s.last.fresh) {
 		r.number++
 		changed = true
 	}

@@ -68,8 +68,11 @@ func (p *pull) candidates(owner string, now time.Time) []placement.Candidate {
 	for i, id := range p.route.order {
 		self := id == p.puller.cluster.ID()
 		list[i] = placement.Candidate{
-			ID: id, Self: self, Verdict: r.verdicts[way{id, owner}],
+			ID: id, Self: self, Verdict: r.verdict(id, owner),
 			Barred: !self && (p.route.tried[id] || now.Before(p.route.avoided[id]) || p.puller.faults.barred(id, now)),
+		}
+		if in := p.intake; in != nil && in.node == id && list[i].Verdict == placement.New {
+			list[i].Verdict = placement.Fit // it was away for a moment, and nobody has noticed
 		}
 	}
 	return list

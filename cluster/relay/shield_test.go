@@ -99,8 +99,8 @@ func TestOnePullPerRegion(t *testing.T) {
 	if n := subscriptions(owner); n != 3 {
 		t.Errorf("the owner has %v subscriptions, want 3", n)
 	}
-	f.size = 100_000
-	f.frames(30)
+	f.size = 40_000 // larger than any buffer
+	f.frames(10)
 	f.config(media.TypeVideo, "sps 2")
 	f.size = 1000
 	f.frames(30)

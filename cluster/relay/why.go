@@ -108,7 +108,7 @@ func (p *Puller) weigh(key media.StreamKey, owner string) (list []Candidate) {
 	for _, id := range r.order(key, owner) {
 		self := id == p.cluster.ID()
 		c := placement.Candidate{
-			ID: id, Self: self, Verdict: r.verdicts[way{id, owner}], Barred: !self && p.faults.barred(id, now),
+			ID: id, Self: self, Verdict: r.verdict(id, owner), Barred: !self && p.faults.barred(id, now),
 		}
 		list = append(list, r.describe(c.ID, verdict(c)))
 		list[len(list)-1].Self = self
