@@ -298,11 +298,11 @@ func TestPullEndsAtALocalPublisher(t *testing.T) {
 }
 
 // gauge sums a metric's values.
-func gauge(t testing.TB, reg prometheus.Gatherer, name string) (sum float64) {
-	t.Helper()
+func gauge(tb testing.TB, reg prometheus.Gatherer, name string) (sum float64) {
+	tb.Helper()
 	families, err := reg.Gather()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, f := range families {
 		if f.GetName() != name {

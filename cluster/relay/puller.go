@@ -110,7 +110,7 @@ func NewPuller(hub *Hub, f *fabric.Fabric, c Cluster, cfg PullConfig, deps Deps)
 	p := &Puller{
 		hub: hub, fabric: f, cluster: c, members: deps.Members, cfg: cfg.withDefaults(), log: deps.Log,
 		budget: newRetryBudget(retriesPerSecond, retryBurst), moves: newRetryBudget(movesPerSecond, moveBurst),
-		done: make(chan *pull),
+		done:  make(chan *pull),
 		links: map[*fabric.Session]*link{},
 	}
 	p.segments = &segmentBudget{limit: p.cfg.SegmentBytes}

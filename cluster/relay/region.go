@@ -66,7 +66,7 @@ type survey struct {
 // neighbour is an edge of the region.
 type neighbour struct {
 	there bool
-	since time.Time // when it came, or went
+	since time.Time     // when it came, or went
 	stays time.Duration // how long it must be there until anything moves to it
 }
 

@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"tmms/cluster/placement"
@@ -107,14 +108,11 @@ func after(list []placement.Candidate) string {
 }
 
 func passed(list []placement.Candidate) string {
-	text := ""
+	said := make([]string, len(list))
 	for i, c := range list {
-		if i > 0 {
-			text += ", "
-		}
-		text += fmt.Sprintf("%s (%s)", c.ID, verdict(c))
+		said[i] = fmt.Sprintf("%s (%s)", c.ID, verdict(c))
 	}
-	return text
+	return strings.Join(said, ", ")
 }
 
 func verdict(c placement.Candidate) string {

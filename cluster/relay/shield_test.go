@@ -3,6 +3,7 @@ package relay
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -127,7 +128,7 @@ func TestShieldIsKilled(t *testing.T) {
 	// The best of some is not a matter of the machine's load.
 	best := time.Hour
 	for i := range 5 {
-		t.Run(fmt.Sprint(i), func(t *testing.T) { best = min(best, killShield(t)) })
+		t.Run(strconv.Itoa(i), func(t *testing.T) { best = min(best, killShield(t)) })
 		if best <= time.Second {
 			return
 		}
@@ -137,6 +138,7 @@ func TestShieldIsKilled(t *testing.T) {
 
 // killShield gives how long the viewers of its streams have to wait at most.
 func killShield(t *testing.T) (pause time.Duration) {
+	t.Helper()
 	w := newWorld(t).regions()
 	owner := w.start("owner", "origin")
 	k := key("a")
