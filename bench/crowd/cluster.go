@@ -151,9 +151,9 @@ func (n *node) role() string {
 func (c *Cluster) path(n *node, ext string) string { return filepath.Join(c.dir, n.name+"."+ext) }
 
 func (c *Cluster) config(n *node) string {
-	http := n.http
+	web := n.http
 	if n.role() == "origin" {
-		http = ""
+		web = ""
 	}
 	return fmt.Sprintf(`node: {name: %s, roles: [%s], region: %s, data_dir: %q}
 listen: {rtmp: %q, http: %q, fabric: %q, gossip: %q, admin: %q}
@@ -165,7 +165,7 @@ cluster:
   key_file: %q
   gossip_key_file: %q
 edge: {loops: 1}
-`, n.name, n.role(), n.region, c.path(n, "data"), n.rtmp, http, n.fabric, n.gossip, n.admin,
+`, n.name, n.role(), n.region, c.path(n, "data"), n.rtmp, web, n.fabric, n.gossip, n.admin,
 		c.origin.fabric, c.origin.gossip, filepath.Join(c.dir, "ca.crt"), c.path(n, "crt"), c.path(n, "key"),
 		filepath.Join(c.dir, "gossip.key"))
 }

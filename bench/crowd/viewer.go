@@ -75,9 +75,9 @@ func (v *viewer) remain(stay context.Context) {
 // errStatus is an answer that is no success.
 var errStatus = errors.New("crowd: the server answered")
 
-// get asks for a path on the viewer's connection.
-func (v *viewer) get(path string) (*http.Response, error) {
-	if _, err := fmt.Fprintf(v.conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, v.edge.HTTP); err != nil {
+// get asks for a file on the viewer's connection.
+func (v *viewer) get(file string) (*http.Response, error) {
+	if _, err := fmt.Fprintf(v.conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", file, v.edge.HTTP); err != nil {
 		return nil, err
 	}
 	return http.ReadResponse(v.r, nil)
@@ -87,7 +87,7 @@ func (v *viewer) watchFLV(ctx context.Context) error {
 	if err := v.dial(ctx, v.edge.HTTP); err != nil {
 		return err
 	}
-	answer, err := v.get("/" + v.stream + ".flv")
+	answer, err := v.get("/" + v.stream + ".flv") //nolint:bodyclose // it ends with the connection, remain reads on
 	if err != nil {
 		return err
 	}
@@ -204,13 +204,13 @@ func (v *viewer) watchHLS(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	media := path.Join("/", path.Dir(v.stream), uri(list))
+	playlist := path.Join("/", path.Dir(v.stream), uri(list))
 	for {
-		if list, err = v.fetch(ctx, media); err != nil {
+		if list, err = v.fetch(ctx, playlist); err != nil {
 			return err
 		}
 		if segment := uri(list); segment != "" {
-			return v.segment(ctx, path.Join(path.Dir(media), segment))
+			return v.segment(ctx, path.Join(path.Dir(playlist), segment))
 		}
 		if err := until(ctx, time.Now().Add(time.Second)); err != nil {
 			return err
@@ -241,21 +241,21 @@ func (v *viewer) segment(ctx context.Context, name string) error {
 // maxBody bounds what is read of an answer.
 const maxBody = media.MaxHLSSegmentBytes
 
-// fetch gets a path, again when the server says so, on a new connection when it has
+// fetch gets a file, again when the server says so, on a new connection when it has
 // closed the one before.
-func (v *viewer) fetch(ctx context.Context, path string) ([]byte, error) {
+func (v *viewer) fetch(ctx context.Context, file string) ([]byte, error) {
 	for {
 		if v.conn == nil {
 			if err := v.dial(ctx, v.edge.HTTP); err != nil {
 				return nil, err
 			}
 		}
-		answer, err := v.get(path)
+		answer, err := v.get(file)
 		if err != nil {
 			return nil, err
 		}
 		b, err := io.ReadAll(io.LimitReader(answer.Body, maxBody))
-		if err != nil {
+		if err = errors.Join(err, answer.Body.Close()); err != nil {
 			return nil, err
 		}
 		if answer.Close {
@@ -266,7 +266,7 @@ func (v *viewer) fetch(ctx context.Context, path string) ([]byte, error) {
 		}
 		pause, err := strconv.Atoi(answer.Header.Get("Retry-After"))
 		if answer.StatusCode != http.StatusServiceUnavailable || err != nil {
-			return nil, fmt.Errorf("%w %s to %s", errStatus, answer.Status, path)
+			return nil, fmt.Errorf("%w %s to %s", errStatus, answer.Status, file)
 		}
 		if err := until(ctx, time.Now().Add(time.Duration(pause)*time.Second)); err != nil {
 			return nil, err

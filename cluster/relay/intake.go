@@ -28,6 +28,7 @@ var (
 	errSilent      = errors.New("it is silent, another node is not")
 	errNeedless    = errors.New("the first one speaks again")
 	errMoved       = errors.New("another node is the source now")
+	errOutdone     = errors.New("a node behind this one has got further")
 )
 
 // intake is one subscription of a pull, at the owner or at a shield.
@@ -62,7 +63,8 @@ type intake struct {
 	at        uint64 // group of the last packet
 	grace     bool   // no publisher is connected
 	highest   uint64 // epoch that packets may have
-	hls       bool   // what the source was told
+	hls       bool   // what the source was told, and
+	said      *relaywire.Position
 	err       error  // why it is over
 }
 
@@ -199,6 +201,7 @@ func (in *intake) request(id uint64) relaywire.Subscribe {
 	if !in.shield {
 		p.feed.ask(&r)
 	}
+	in.said = &r.Seen
 	r.Hops = append(r.Hops, p.puller.cluster.ID())
 	return r
 }

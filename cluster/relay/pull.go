@@ -270,7 +270,10 @@ func (p *pull) follow(ctx context.Context, now time.Time, readers want) bool {
 	case placement.Epoch == p.ended:
 		return true // the placement is about to be released
 	case p.intake != nil && p.intake.owner == placement.Owner && p.intake.epoch == placement.Epoch:
-		return true
+		if !readers.shield || !p.outdone() {
+			return true
+		}
+		p.retire(&p.intake, errOutdone)
 	case p.intake != nil:
 		p.replace(now)
 	}
@@ -282,6 +285,23 @@ func (p *pull) follow(ctx context.Context, now time.Time, readers want) bool {
 		p.retryAt = now.Add(p.puller.cfg.RetryMax)
 	}
 	return true
+}
+
+// outdone tells that a node which this one is the shield of has got further than the
+// owner was told, while that still counts: before the epoch's first packet.
+func (p *pull) outdone() bool {
+	if p.intake.shield || p.moved() {
+		return false
+	}
+	p.mu.Lock()
+	said := p.intake.said
+	p.mu.Unlock()
+	if said == nil {
+		return false
+	}
+	r := relaywire.Subscribe{Epoch: p.intake.epoch, Seen: *said, Resume: true}
+	p.feed.ask(&r)
+	return r.Seen != *said
 }
 
 // replace makes the running subscription the one of the owner before.

@@ -28,7 +28,7 @@ func crowdCommand(ctx context.Context, flags *flag.FlagSet, args []string, out i
 	flags.IntVar(&flash.Signal.BitrateBPS, "bitrate", flash.Signal.BitrateBPS, "bits per second of the stream")
 	flags.IntVar(&shape.Regions, "regions", shape.Regions, "regions")
 	flags.IntVar(&shape.Edges, "edges", shape.Edges, "edges in each region")
-	if err := parse(flags, args); err != nil {
+	if err = parse(flags, args); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "tmms-crowd-")
@@ -37,7 +37,8 @@ func crowdCommand(ctx context.Context, flags *flag.FlagSet, args []string, out i
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	program := filepath.Join(dir, "tmms")
-	if msg, err := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/tmms").CombinedOutput(); err != nil {
+	msg, err := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/tmms").CombinedOutput()
+	if err != nil {
 		return fmt.Errorf("crowd: run from the project's root: %w\n%s", err, msg)
 	}
 	c, err := crowd.Start(ctx, program, dir, shape)
