@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"tmms/cluster/fabric"
-	"tmms/cluster/pki"
 	"tmms/cluster/state"
 	"tmms/media"
 	"tmms/media/relaywire"
@@ -65,17 +64,8 @@ type intake struct {
 	highest   uint64 // epoch that packets may have
 	hls       bool   // what the source was told, and
 	said      *relaywire.Position
-	err       error  // why it is over
+	err       error // why it is over
 }
-
-// trial says how a subscription is with regard to another one.
-type trial int
-
-const (
-	trialNone   trial = iota // it is the first
-	trialMove                // another one delivers, this one would be better
-	trialUrgent              // another one is silent
-)
 
 func newIntake(p *pull, from source, placement state.Placement, as trial, stop context.CancelFunc) *intake {
 	now := time.Now()
@@ -167,22 +157,6 @@ func (in *intake) subscribe(ctx context.Context, to fabric.Target) error {
 	in.pull.mu.Unlock()
 	in.pull.poke() // what is wanted may have changed meanwhile
 	return in.listen(ctx, control)
-}
-
-// direct gives a subscription at the owner, nil for one at a shield.
-func (in *intake) direct() *intake {
-	if in.shield {
-		return nil
-	}
-	return in
-}
-
-// role is what the source's certificate must say: only an owner can raise an epoch.
-func (in *intake) role() string {
-	if in.shield {
-		return pki.RoleEdge
-	}
-	return pki.RoleOrigin
 }
 
 // request is the Subscribe message.
@@ -302,14 +276,6 @@ func stateOf(grace bool) State {
 	return StateLive
 }
 
-// speak notes that the source delivers. pull.mu is held.
-func (in *intake) speak() {
-	if !in.spoken {
-		in.spoken = true
-		in.pull.poke()
-	}
-}
-
 // accept lets the source's packets in, if the placement confirms its epoch.
 func (in *intake) accept(m relaywire.Ok) error {
 	p := in.pull
@@ -334,22 +300,6 @@ func (in *intake) accept(m relaywire.Ok) error {
 	}
 	p.poke()
 	return in.reorder.start()
-}
-
-// strict tells that a source which can't go on exactly where the pull is must not
-// be taken, because there are others.
-func (in *intake) strict() bool { return in.shield || in.trial && !in.urgent }
-
-// confirm tells whether packets of an epoch above the subscription's may be taken:
-// a shield goes on over a change of the owner once the placement here says so too.
-// pull.mu is held.
-func (in *intake) confirm(epoch uint64) bool {
-	if in.shield {
-		if p, ok := in.pull.puller.cluster.Placement(in.pull.feed.key); ok && p.Epoch == epoch {
-			in.highest = epoch
-		}
-	}
-	return epoch <= in.highest
 }
 
 // checkEnd tells when everything of a stream that has ended is here. pull.mu is held.
@@ -486,14 +436,4 @@ func (in *intake) packet(p *media.Packet) error {
 		in.pull.feed.upstream.Store(in)
 	}
 	return err
-}
-
-// pass notes how far the source has got. pull.mu is held.
-func (in *intake) pass(id media.PacketID) {
-	if in.spoken && id.Group != in.at && !in.crossed {
-		in.crossed = true
-		in.pull.poke()
-	}
-	in.at = id.Group
-	in.speak()
 }
