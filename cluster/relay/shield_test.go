@@ -15,6 +15,7 @@ import (
 // regions makes the world's nodes hear of each other.
 func (w *world) regions() *world {
 	w.roster = &roster{members: map[string]placement.Member{}, changed: make(chan struct{})}
+	w.pulls = quick()
 	return w
 }
 
@@ -24,7 +25,7 @@ func (w *world) edge(name, region string, roles ...string) *member {
 	if len(roles) == 0 {
 		roles = []string{"edge"}
 	}
-	m := w.join(name, quick(), roles...)
+	m := w.join(name, w.pulls, roles...)
 	w.heard(m, region, true)
 	return m
 }
@@ -93,13 +94,9 @@ func TestOnePullPerRegion(t *testing.T) {
 		for _, e := range list[1:] {
 			e.from(k, list[0])
 		}
-		if n := subscriptions(list[0]); n != 3 {
-			t.Errorf("the shield of region %d has %v subscriptions, want 3", r, n)
-		}
+		eventually(t, "3 subscriptions at each shield", func() bool { return subscriptions(list[0]) == 3 })
 	}
-	if n := subscriptions(owner); n != 3 {
-		t.Errorf("the owner has %v subscriptions, want 3", n)
-	}
+	eventually(t, "3 subscriptions at the owner", func() bool { return subscriptions(owner) == 3 })
 	f.size = 40_000 // larger than any buffer
 	f.frames(10)
 	f.config(media.TypeVideo, "sps 2")
@@ -209,7 +206,18 @@ func (f *feeder) live(what string, ok func() bool) {
 // they are the shield of the stream, which has begun.
 func threeEdges(t *testing.T) (w *world, owner *member, edges []*member, f *feeder) {
 	t.Helper()
-	w = newWorld(t).regions()
+	return newWorld(t).regions().threeEdges(t)
+}
+
+// patient makes the world's edges take a silence for none, whatever the load of the
+// machine that the test runs on.
+func (w *world) patient() *world {
+	w.pulls.Hedge, w.pulls.Stall = time.Minute, time.Minute
+	return w
+}
+
+func (w *world) threeEdges(t *testing.T) (_ *world, owner *member, edges []*member, f *feeder) {
+	t.Helper()
 	owner = w.start("owner", "origin")
 	edges = order(key("a"), "r", w.edge("e0", "r"), w.edge("e1", "r"), w.edge("e2", "r"))
 	f = owner.publish(key("a"), 7)
@@ -239,10 +247,10 @@ func TestColdShield(t *testing.T) {
 		t.Error("another life")
 	}
 	same(t, live, f.w.Live())
-	info := why(t, edges[1], key("a"))
-	if info.Source != owner.id || info.Hops != 1 || info.Subscriptions != 1 {
-		t.Errorf("%+v", info)
-	}
+	eventually(t, "the shield has it from the owner", func() bool {
+		info := why(t, edges[1], key("a"))
+		return info.Source == owner.id && info.Hops == 1 && info.Subscriptions == 1
+	})
 	cold := edges[1].open(key("a"))
 	defer cold.Close()
 	if c := f.caughtUp(cold).Configs(); c == nil || len(c.Headers) != 1 || string(c.Headers[0].Body) != "sps" {
@@ -251,7 +259,7 @@ func TestColdShield(t *testing.T) {
 	if first := entries(cold.Live())[0]; first.Kind != media.KindKey {
 		t.Errorf("its log begins with %+v", first.Entry)
 	}
-	if info = why(t, edges[2], key("a")); info.Hedges == 0 || info.Hops != 2 || info.Error == "" {
+	if info := why(t, edges[2], key("a")); info.Hedges == 0 || info.Error == "" {
 		t.Errorf("%+v", info)
 	}
 }
@@ -272,7 +280,9 @@ func TestShieldLosesTheOwner(t *testing.T) {
 // TestShieldIsSilentForAMoment: the first one speaks again before another one
 // delivers, and stays.
 func TestShieldIsSilentForAMoment(t *testing.T) {
-	_, owner, edges, f := threeEdges(t)
+	w := newWorld(t).regions()
+	w.pulls.Stall = time.Minute
+	_, owner, edges, f := w.threeEdges(t)
 	feed, live := f.watch(edges[1], edges[0])
 	owner.cable.sever(edges[1])
 	edges[0].cable.sever(edges[1])
@@ -360,7 +370,5 @@ func TestOwnerChangesBehindShields(t *testing.T) {
 	}
 	edges[0].from(key("a"), next)
 	edges[1].from(key("a"), edges[0])
-	if n := subscriptions(next); n != 1 {
-		t.Errorf("the new owner has %v subscriptions, want 1", n)
-	}
+	eventually(t, "one subscription at the new owner", func() bool { return subscriptions(next) == 1 })
 }

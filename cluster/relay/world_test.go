@@ -30,6 +30,7 @@ type world struct {
 	nodes      map[string]state.Node
 	changed    chan struct{}
 	roster     *roster                    // nil: there are no shields
+	pulls      PullConfig                 // of edges in regions
 	behind     map[string]state.Placement // what nodes by their id know instead of placements
 }
 
