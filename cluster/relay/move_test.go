@@ -31,6 +31,7 @@ func firstFor(k media.StreamKey, others ...*member) string {
 // TestNewFirstShield: when an edge joins that is the first for a stream, the pulls of
 // the region move to it, make before break, without a gap and without a repeat.
 func TestNewFirstShield(t *testing.T) {
+	t.Parallel()
 	w, owner, edges, f := newWorld(t).regions().patient().threeEdges(t)
 	var lives []*Live
 	from := owner
@@ -65,6 +66,7 @@ func TestNewFirstShield(t *testing.T) {
 // TestFlappingMember: an edge that comes and goes makes nothing move, nor one that
 // is away for a moment.
 func TestFlappingMember(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t).regions().patient()
 	s := survey{steady: time.Second, known: map[string]*neighbour{}}
 	now := time.Now()
@@ -117,6 +119,7 @@ func TestFlappingMember(t *testing.T) {
 // TestEdgesThatDisagree: two edges that each take the other one for the shield have
 // the stream from the owner both.
 func TestEdgesThatDisagree(t *testing.T) {
+	t.Parallel()
 	_, owner, edges, f := threeEdges(t)
 	feed, live := f.watch(edges[1], edges[0])
 	// The first one has not heard of itself, and takes the second one for the shield.
@@ -153,6 +156,7 @@ func answer(t *testing.T, s *subscriber) relaywire.Message {
 
 // TestBusyShieldIsPassedOver: by new pulls at once, by running ones after a while.
 func TestBusyShieldIsPassedOver(t *testing.T) {
+	t.Parallel()
 	w, owner, edges, f := threeEdges(t)
 	feed, live := f.watch(edges[2], edges[0])
 	w.roster.set(placement.Member{ID: edges[0].id, Region: "r", Edge: true, Healthy: true, Load: 255})
@@ -393,6 +397,7 @@ func TestPartsComeUnasked(t *testing.T) {
 // TestHedgesAreWithinTheBudget: a dead shield with many streams costs no more
 // subscriptions than the node may make, and in the end all have moved.
 func TestHedgesAreWithinTheBudget(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t).regions()
 	owner := w.start("owner", "origin")
 	edges := []*member{w.edge("e0", "r"), w.edge("e1", "r")}

@@ -238,6 +238,7 @@ func (f *feeder) watch(m, from *member) (*Feed, *Live) {
 // TestColdShield: a node without viewers that is asked because the shield has died
 // begins where those are who ask it, although the stream is in a later group.
 func TestColdShield(t *testing.T) {
+	t.Parallel()
 	_, owner, edges, f := threeEdges(t)
 	feed, live := f.watch(edges[2], edges[0])
 	edges[0].cable.sever(nil)
@@ -267,6 +268,7 @@ func TestColdShield(t *testing.T) {
 // TestShieldLosesTheOwner: a shield that does not hear of the owner does not say that
 // it lives, so that those behind it look for another way.
 func TestShieldLosesTheOwner(t *testing.T) {
+	t.Parallel()
 	_, owner, edges, f := threeEdges(t)
 	feed, live := f.watch(edges[1], edges[0])
 	owner.cable.sever(edges[0])
@@ -280,6 +282,7 @@ func TestShieldLosesTheOwner(t *testing.T) {
 // TestShieldIsSilentForAMoment: the first one speaks again before another one
 // delivers, and stays.
 func TestShieldIsSilentForAMoment(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t).regions()
 	w.pulls.Stall = time.Minute
 	_, owner, edges, f := w.threeEdges(t)
@@ -300,6 +303,7 @@ func TestShieldIsSilentForAMoment(t *testing.T) {
 
 // TestShieldEnds: a shield that stops in peace does not say that the stream ends.
 func TestShieldEnds(t *testing.T) {
+	t.Parallel()
 	w, owner, edges, f := threeEdges(t)
 	feed, live := f.watch(edges[2], edges[0])
 	edges[0].stop()
@@ -316,6 +320,7 @@ func TestShieldEnds(t *testing.T) {
 // epoch, waits for its copy, and goes on; nobody hears of an epoch that the
 // placement does not confirm.
 func TestShieldIsBehind(t *testing.T) {
+	t.Parallel()
 	w, owner, edges, f := threeEdges(t)
 	feed, live := f.watch(edges[1], edges[0])
 	w.hold(edges[0], &state.Placement{Epoch: 7, Owner: owner.id})
@@ -345,6 +350,7 @@ func since(l *Live, epoch uint64) []logged {
 // TestOwnerChangesBehindShields: all nodes of a region go over to the new owner, one
 // of them by a pull.
 func TestOwnerChangesBehindShields(t *testing.T) {
+	t.Parallel()
 	w, old, edges, f := threeEdges(t)
 	var feeds []*Feed
 	var lives []*Live
