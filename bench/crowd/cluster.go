@@ -243,8 +243,22 @@ func (c *Cluster) Logs() string {
 }
 
 // Subscriptions is how many nodes the origin sends streams to; -1: it does not say.
-func (c *Cluster) Subscriptions(ctx context.Context) int {
-	b, err := fetch(ctx, "http://"+c.origin.admin+"/metrics")
+func (c *Cluster) Subscriptions(ctx context.Context) int { return c.origin.subscriptions(ctx) }
+
+// EdgeSubscriptions is how many nodes an edge, by its place in Edges, sends streams
+// to; -1: it does not say.
+func (c *Cluster) EdgeSubscriptions(ctx context.Context, edge int) int {
+	return c.edges[edge].subscriptions(ctx)
+}
+
+// Kill ends an edge, by its place in Edges, without a farewell.
+func (c *Cluster) Kill(edge int) {
+	_ = c.edges[edge].cmd.Process.Kill()
+	<-c.edges[edge].ended
+}
+
+func (n *node) subscriptions(ctx context.Context) int {
+	b, err := fetch(ctx, "http://"+n.admin+"/metrics")
 	if err != nil {
 		return -1
 	}
