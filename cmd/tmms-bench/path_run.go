@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"tmms/bench/shape"
+	"tmms/cmd/tmms-bench/internal/relayend"
+)
+
+// pathRun is what one case has measured.
+type pathRun struct {
+	relaySamples [2]pathSample // around the counting
+	idle         [2]pathSample // around a time of the source alone
+	delay        relayend.Delay
+	got          relayend.Got
+}
+
+// pathSample is what ends and link have done by a moment.
+type pathSample struct {
+	at           time.Time
+	source, sink relayend.Usage
+	there, back  shape.Counters
+}
+
+// run measures every case.
+func (b *pathBench) run(ctx context.Context) (report *pathReport, err error) {
+	ends, err := newPathEnds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, ends.close()) }()
+	report = newPathReport(b)
+	for _, c := range b.cases {
+		r, err := b.one(ctx, ends, c)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.name, err)
+		}
+		report.add(c, r)
+	}
+	return report, nil
+}
+
+// one measures one case.
+func (b *pathBench) one(ctx context.Context, ends pathEnds, c pathCase) (r *pathRun, err error) {
+	there, back, err := b.params(c)
+	if err != nil {
+		return nil, err
+	}
+	link, err := ends.link(ctx, there, back, b.seed)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, link.stop()) }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	pair, err := b.startPathPair(ctx, ends)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, pair.stop()) }()
+	r = &pathRun{}
+	return r, b.measure(ctx, pair, link, r)
+}
+
+// startPathPair starts both ends, each in its namespace.
+func (b *pathBench) startPathPair(ctx context.Context, ends pathEnds) (*relayPair, error) {
+	source, sink, err := relayend.NewConfigs(b.streams, b.shape, time.Now())
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it says where it comes from
+	}
+	addresses := defaultAddresses()
+	source.Listen, sink.Listen = addresses[0].Addr().String()+":0", addresses[1].Addr().String()+":0"
+	sink.MayMiss = true
+	p := &relayPair{}
+	p.source, sink.Source, err = relayPlace{b.program, sourceCPU, ends.source}.start(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	if p.sink, _, err = (relayPlace{b.program, sinkCPU, ends.sink}).start(ctx, sink); err != nil {
+		return nil, errors.Join(err, p.source.stop())
+	}
+	return p, nil
+}
+
+// measure measures the source alone, and then both ends.
+func (b *pathBench) measure(ctx context.Context, p *relayPair, link *pathLink, r *pathRun) error {
+	if err := b.sampleAround(ctx, b.calm, p, link, &r.idle); err != nil {
+		return err
+	}
+	if err := p.open(b.streams); err != nil {
+		return err
+	}
+	if err := pass(ctx, b.warmup); err != nil {
+		return err
+	}
+	if _, err := p.sink.ask(relayend.ActWatch); err != nil {
+		return err
+	}
+	if err := b.sampleAround(ctx, b.duration, p, link, &r.relaySamples); err != nil {
+		return err
+	}
+	return p.settle(r)
+}
+
+// settle waits for what is on its way, and tells delays and what is missing.
+func (p *relayPair) settle(r *pathRun) error {
+	sent, err := p.source.ask(relayend.ActSent)
+	if err != nil {
+		return err
+	}
+	verified, err := p.sink.exchange(relayend.Request{Do: relayend.ActVerify, Sent: sent.Sent})
+	if err != nil {
+		return err
+	}
+	delay, err := p.sink.ask(relayend.ActDelay)
+	r.got, r.delay = verified.Got, delay.Delay
+	return err
+}
+
+// sampleAround takes samples before and after a time.
+func (b *pathBench) sampleAround(
+	ctx context.Context, d time.Duration, p *relayPair, link *pathLink, to *[2]pathSample,
+) (err error) {
+	if to[0], err = samplePath(p, link); err != nil {
+		return err
+	}
+	if err = pass(ctx, d); err != nil {
+		return err
+	}
+	to[1], err = samplePath(p, link)
+	return err
+}
+
+func samplePath(p *relayPair, link *pathLink) (s pathSample, err error) {
+	s.at = time.Now()
+	source, err := p.source.ask(relayend.ActUsage)
+	if err != nil {
+		return s, err
+	}
+	sink, err := p.sink.ask(relayend.ActUsage)
+	if err != nil {
+		return s, err
+	}
+	s.source, s.sink = source.Usage, sink.Usage
+	s.there, s.back = link.Counters(shape.AtoB), link.Counters(shape.BtoA)
+	return s, nil
+}
