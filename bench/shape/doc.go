@@ -8,6 +8,7 @@
 //
 // A [Line] is one direction: what happens to a packet and when, with the time as
 // a parameter and no I/O. A [Link] is two of them between two devices, driven by
-// one thread, with real-time priority where that is allowed, so that a busy
-// machine delays packets by tens of microseconds. It needs root, "ip" and /dev/net/tun.
+// one thread. A [Process] is a link in a process of its own, all of whose threads
+// have real-time priority: on a busy machine it is late by tens of microseconds,
+// and hardly ever by a millisecond. It needs root, "ip" and /dev/net/tun.
 package shape

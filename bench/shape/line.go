@@ -16,6 +16,9 @@ type Counters struct {
 	Lost                      int64 // by the loss model
 	Dropped                   int64 // by the full queue
 	Overflowed                int64 // by the bound on the packets that a direction holds
+	// Missed are those that the kernel dropped before the link could read them;
+	// of a [Line] there are none.
+	Missed int64
 	// Late counts the packets that came out more than a millisecond after their
 	// time; MostLate is the longest such time of all. They tell how true the link is.
 	Late     int64
@@ -25,8 +28,8 @@ type Counters struct {
 // String gives all counters in a line.
 func (c Counters) String() string {
 	return fmt.Sprintf("offered %d (%d bytes), forwarded %d (%d bytes), lost %d, dropped by the queue %d, overflowed %d, "+
-		"late by over 1 ms %d, at most %s", c.Offered, c.OfferedBytes, c.Forwarded, c.ForwardedBytes, c.Lost, c.Dropped,
-		c.Overflowed, c.Late, c.MostLate)
+		"missed %d, late by over 1 ms %d, at most %s", c.Offered, c.OfferedBytes, c.Forwarded, c.ForwardedBytes, c.Lost, c.Dropped,
+		c.Overflowed, c.Missed, c.Late, c.MostLate)
 }
 
 // lateness is what [Counters].Late counts.

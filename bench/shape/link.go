@@ -39,8 +39,8 @@ const (
 type Link struct {
 	// Set at construction.
 	began   time.Time
-	devices [2]int // descriptors of A's and B's
-	wakes   int    // an eventfd: look again
+	devices [2]*device // A's and B's
+	wakes   int        // an eventfd: look again
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -55,7 +55,7 @@ func Open(ctx context.Context, cfg Config) (*Link, error) {
 	if cfg.MTU < minMTU || cfg.MTU > maxMTU {
 		return nil, fmt.Errorf("shape: an MTU of %d is not in %d..%d", cfg.MTU, minMTU, maxMTU)
 	}
-	l := &Link{began: time.Now(), devices: [2]int{-1, -1}, wakes: -1}
+	l := &Link{began: time.Now(), wakes: -1}
 	var errs [2]error
 	l.lines[AtoB], errs[0] = NewLine(cfg.AtoB, 2*cfg.Seed)
 	l.lines[BtoA], errs[1] = NewLine(cfg.BtoA, 2*cfg.Seed+1)
@@ -64,7 +64,7 @@ func Open(ctx context.Context, cfg Config) (*Link, error) {
 	}
 	var err error
 	for i, end := range []End{cfg.A, cfg.B} {
-		if l.devices[i], err = openTUN(ctx, end, cfg.MTU); err != nil {
+		if l.devices[i], err = openDevice(ctx, end, cfg.MTU); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
 	}
@@ -76,13 +76,11 @@ func Open(ctx context.Context, cfg Config) (*Link, error) {
 
 // Close removes the devices, after Run.
 func (l *Link) Close() (err error) {
-	for _, fd := range []*int{&l.devices[0], &l.devices[1], &l.wakes} {
-		if *fd >= 0 {
-			err = errors.Join(err, unix.Close(*fd))
-			*fd = -1
-		}
+	if l.wakes >= 0 {
+		err = unix.Close(l.wakes)
+		l.wakes = -1
 	}
-	return err
+	return errors.Join(err, l.devices[0].close(), l.devices[1].close())
 }
 
 // Set changes the parameters of a direction at once.
@@ -96,18 +94,18 @@ func (l *Link) Set(d Direction, p Params) error {
 	return l.wake()
 }
 
-// Params are those in force.
-func (l *Link) Params(d Direction) Params {
+// Status is how the link is.
+func (l *Link) Status() (s Status, err error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.lines[d].Params()
-}
-
-// Counters are those of a direction.
-func (l *Link) Counters(d Direction) Counters {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.lines[d].Counters()
+	for d, line := range l.lines {
+		s.Params[d], s.Counters[d] = line.Params(), line.Counters()
+	}
+	l.mu.Unlock()
+	for d, from := range l.devices {
+		missed, fault := from.missed()
+		s.Counters[d].Missed, err = missed, errors.Join(err, fault)
+	}
+	return s, err
 }
 
 func (l *Link) now() time.Duration { return time.Since(l.began) }
@@ -120,8 +118,7 @@ func (l *Link) wake() error {
 	return nil
 }
 
-// Run carries packets until ctx ends, once. The process needs a spare one of GOMAXPROCS
-// while other goroutines are busy.
+// Run carries packets until ctx ends, once; see [Prioritize].
 func (l *Link) Run(ctx context.Context) error {
 	done := make(chan error, 1)
 	go func() {
@@ -137,21 +134,12 @@ func (l *Link) Run(ctx context.Context) error {
 	}
 }
 
-// prioritize gives the thread real-time priority, and timers without slack. Where
-// that is not allowed the link is less exact, which Counters.Late tells.
-func prioritize() {
-	_ = unix.SchedSetAttr(0, &unix.SchedAttr{
-		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
-	}, 0)
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
-}
-
 // carry is the loop: wait for packets or for the time of one, take in what came,
 // give out what is due.
 func (l *Link) carry(ctx context.Context) error {
 	polls := []unix.PollFd{
-		{Fd: int32(l.devices[0]), Events: unix.POLLIN},
-		{Fd: int32(l.devices[1]), Events: unix.POLLIN},
+		{Fd: int32(l.devices[0].fd), Events: unix.POLLIN},
+		{Fd: int32(l.devices[1].fd), Events: unix.POLLIN},
 		{Fd: int32(l.wakes), Events: unix.POLLIN},
 	}
 	buffer := make([]byte, maxPacket)
@@ -202,7 +190,7 @@ func (l *Link) takeIn(d Direction, buffer []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for range batch {
-		n, err := unix.Read(l.devices[d], buffer)
+		n, err := unix.Read(l.devices[d].fd, buffer)
 		switch {
 		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 			return nil
@@ -223,7 +211,7 @@ func (l *Link) giveOut(d Direction) error {
 		if b == nil {
 			return nil
 		}
-		_, err := unix.Write(l.devices[1-d], b)
+		_, err := unix.Write(l.devices[1-d].fd, b)
 		switch {
 		case err == nil, errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR), errors.Is(err, unix.ENOBUFS):
 		case errors.Is(err, unix.EIO): // the device is down

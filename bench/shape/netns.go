@@ -129,8 +129,7 @@ func enter(name string) error {
 	if err != nil {
 		return fmt.Errorf("shape: %w", err)
 	}
-	defer f.Close()
-	if err = unix.Setns(int(f.Fd()), unix.CLONE_NEWNET); err != nil {
+	if err = errors.Join(unix.Setns(int(f.Fd()), unix.CLONE_NEWNET), f.Close()); err != nil {
 		return fmt.Errorf("shape: namespace %s: %w", name, err)
 	}
 	return nil

@@ -74,7 +74,7 @@ func (p Params) Validate() error {
 func (p *Params) Set(text string) error {
 	fields := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\r\n,=", r) })
 	if len(fields) == 0 || len(fields)%2 != 0 {
-		return fmt.Errorf("shape: %q is not NAME VALUE ...", text)
+		return fmt.Errorf("shape: %q is not pairs of a name and a value", text)
 	}
 	to := *p
 	for i := 0; i < len(fields); i += 2 {

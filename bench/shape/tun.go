@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,17 +40,35 @@ func (e End) ip(ctx context.Context, args ...string) error {
 // while the link's thread waits for a processor for 50 ms.
 const deviceQueue = 5000
 
-// openTUN makes the end's device and gives its descriptor, which does not block.
-// The device goes when it is closed.
-func openTUN(ctx context.Context, e End, mtu int) (fd int, err error) {
+// device is a TUN device, which goes when it is closed.
+type device struct {
+	name  string
+	fd    int      // does not block
+	stats *os.File // of all devices of the namespace
+}
+
+// openDevice makes the end's device.
+func openDevice(ctx context.Context, e End, mtu int) (d *device, err error) {
+	d = &device{name: e.device(), fd: -1}
 	err = within(e.Namespace, func() (err error) {
-		fd, err = tun(e.device())
-		return err
+		if d.fd, err = tun(d.name); err != nil {
+			return err
+		}
+		d.stats, err = os.Open("/proc/thread-self/net/dev")
+		return err //nolint:wrapcheck // it has the path
 	})
 	if err != nil {
-		return -1, err
+		return nil, errors.Join(err, d.close())
 	}
-	name := e.device()
+	if err = d.setUp(ctx, e, mtu); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+// setUp gives the device its addresses.
+func (d *device) setUp(ctx context.Context, e End, mtu int) error {
+	name := d.name
 	steps := [][]string{
 		{"link", "set", name, "addrgenmode", "none"}, // no packets but those of the tests
 		{"link", "set", name, "mtu", strconv.Itoa(mtu), "txqueuelen", strconv.Itoa(deviceQueue), "up"},
@@ -61,11 +81,45 @@ func openTUN(ctx context.Context, e End, mtu int) (fd int, err error) {
 		steps = append(steps, add)
 	}
 	for _, step := range steps {
-		if err = e.ip(ctx, step...); err != nil {
-			return -1, errors.Join(err, unix.Close(fd))
+		if err := e.ip(ctx, step...); err != nil {
+			return err
 		}
 	}
-	return fd, nil
+	return nil
+}
+
+// close removes the device.
+func (d *device) close() (err error) {
+	if d == nil {
+		return nil
+	}
+	if d.fd >= 0 {
+		err = unix.Close(d.fd)
+		d.fd = -1
+	}
+	if d.stats != nil {
+		err = errors.Join(err, d.stats.Close())
+		d.stats = nil
+	}
+	return err
+}
+
+// missed is how many packets the kernel had no room for before we read them: the
+// twelfth number of the device's line (proc_net_dev(5)).
+func (d *device) missed() (int64, error) {
+	b := make([]byte, 64<<10)
+	n, err := d.stats.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, fmt.Errorf("shape: statistics of %s: %w", d.name, err)
+	}
+	for line := range strings.Lines(string(b[:n])) {
+		name, numbers, ok := strings.Cut(strings.TrimSpace(line), ":")
+		fields := strings.Fields(numbers)
+		if ok && name == d.name && len(fields) > 11 {
+			return strconv.ParseInt(fields[11], 10, 64) //nolint:wrapcheck // the kernel's own number
+		}
+	}
+	return 0, fmt.Errorf("shape: no statistics of %s", d.name)
 }
 
 // tun makes a TUN device in the thread's namespace.

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -161,29 +160,12 @@ func newPathEnds(ctx context.Context) (e pathEnds, err error) {
 
 func (e pathEnds) close() error { return errors.Join(e.sink.Close(), e.source.Close()) }
 
-// pathLink is a link between the two that carries until stop.
-type pathLink struct {
-	*shape.Link
-
-	stop func() error
-}
-
-// link joins the ends. With it fails what is across it.
-func (e pathEnds) link(ctx context.Context, there, back shape.Params, seed uint64) (*pathLink, error) {
+// link joins the ends.
+func (b *pathBench) link(ctx context.Context, e pathEnds, there, back shape.Params) (*shape.Process, error) {
 	addresses := defaultAddresses()
-	link, err := shape.Open(ctx, shape.Config{
-		A:    shape.End{Namespace: e.source.Name(), Addresses: []netip.Prefix{addresses[0]}},
-		B:    shape.End{Namespace: e.sink.Name(), Addresses: []netip.Prefix{addresses[1]}},
-		AtoB: there, BtoA: back, Seed: seed,
+	return shape.StartProcess(ctx, b.program, shape.Config{ //nolint:wrapcheck // it says where it comes from
+		A:    shape.End{Namespace: e.source.Name(), Addresses: addresses[:1]},
+		B:    shape.End{Namespace: e.sink.Name(), Addresses: addresses[1:]},
+		AtoB: there, BtoA: back, Seed: b.seed,
 	})
-	if err != nil {
-		return nil, err //nolint:wrapcheck // it says where it comes from
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- link.Run(ctx) }()
-	return &pathLink{link, func() error {
-		cancel()
-		return errors.Join(<-done, link.Close())
-	}}, nil
 }

@@ -46,7 +46,8 @@ type pathResult struct {
 	SinkMSPerMB     float64  `json:"sink_cpu_ms_per_mb"`
 	LossPercent     float64  `json:"packets_lost_percent"`    // by the path, there
 	DroppedPercent  float64  `json:"packets_dropped_percent"` // by its queue
-	LateMS          float64  `json:"link_late_max_ms"`        // how untrue the link was
+	MissedPackets   int64    `json:"packets_missed"`          // by the link, which should have none
+	LatePercent     float64  `json:"packets_late_percent"`    // by over 1 ms: how untrue the link was
 }
 
 func newPathReport(b *pathBench) *pathReport {
@@ -77,7 +78,8 @@ func (r *pathRun) result(c pathCase) pathResult {
 		SinkMSPerMB:     ms(last.sink.CPU-first.sink.CPU) / (media / 1e6),
 		LossPercent:     100 * float64(last.there.Lost-first.there.Lost) / offered,
 		DroppedPercent:  100 * float64(last.there.Dropped-first.there.Dropped) / offered,
-		LateMS:          ms(max(last.there.MostLate, last.back.MostLate)),
+		MissedPackets:   last.there.Missed + last.back.Missed,
+		LatePercent:     100 * float64(last.there.Late-first.there.Late) / offered,
 	}
 }
 
@@ -99,12 +101,12 @@ func (r *pathReport) print(out io.Writer, format string) error {
 		r.Streams, float64(r.BitrateBPS)/1e6, r.RoundTripMS, r.Seconds)
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "case\tsent\tdelivered\tmissing\tdelay ms p50\tp90\tp99\tmax\toverhead\tback\t"+
-		"CPU ms/MB source\tsink\tlost\tdropped\tlink late ms")
+		"CPU ms/MB source\tsink\tlost\tdropped\tmissed\tlate")
 	for i := range r.Cases {
 		c := &r.Cases[i]
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.1f %%\t%.1f %%\t%.1f\t%.1f\t%.2f %%\t%.2f %%\t%.1f\n",
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.1f %%\t%.1f %%\t%.1f\t%.1f\t%.2f %%\t%.2f %%\t%d\t%.2f %%\n",
 			c.Name, c.Sent, c.Delivered, c.Missing, c.P50MS, c.P90MS, c.P99MS, c.MaxMS, c.OverheadPercent, c.BackPercent,
-			c.SourceMSPerMB, c.SinkMSPerMB, c.LossPercent, c.DroppedPercent, c.LateMS)
+			c.SourceMSPerMB, c.SinkMSPerMB, c.LossPercent, c.DroppedPercent, c.MissedPackets, c.LatePercent)
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("path: %w", err)

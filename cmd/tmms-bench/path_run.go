@@ -49,11 +49,14 @@ func (b *pathBench) one(ctx context.Context, ends pathEnds, c pathCase) (r *path
 	if err != nil {
 		return nil, err
 	}
-	link, err := ends.link(ctx, there, back, b.seed)
+	link, err := b.link(ctx, ends, there, back)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, link.stop()) }()
+	defer func() {
+		_, fault := link.Stop()
+		err = errors.Join(err, fault)
+	}()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	pair, err := b.startPathPair(ctx, ends)
@@ -86,7 +89,7 @@ func (b *pathBench) startPathPair(ctx context.Context, ends pathEnds) (*relayPai
 }
 
 // measure measures the source alone, and then both ends.
-func (b *pathBench) measure(ctx context.Context, p *relayPair, link *pathLink, r *pathRun) error {
+func (b *pathBench) measure(ctx context.Context, p *relayPair, link *shape.Process, r *pathRun) error {
 	if err := b.sampleAround(ctx, b.calm, p, link, &r.idle); err != nil {
 		return err
 	}
@@ -122,7 +125,7 @@ func (p *relayPair) settle(r *pathRun) error {
 
 // sampleAround takes samples before and after a time.
 func (b *pathBench) sampleAround(
-	ctx context.Context, d time.Duration, p *relayPair, link *pathLink, to *[2]pathSample,
+	ctx context.Context, d time.Duration, p *relayPair, link *shape.Process, to *[2]pathSample,
 ) (err error) {
 	if to[0], err = samplePath(p, link); err != nil {
 		return err
@@ -134,7 +137,7 @@ func (b *pathBench) sampleAround(
 	return err
 }
 
-func samplePath(p *relayPair, link *pathLink) (s pathSample, err error) {
+func samplePath(p *relayPair, link *shape.Process) (s pathSample, err error) {
 	s.at = time.Now()
 	source, err := p.source.ask(relayend.ActUsage)
 	if err != nil {
@@ -145,6 +148,7 @@ func samplePath(p *relayPair, link *pathLink) (s pathSample, err error) {
 		return s, err
 	}
 	s.source, s.sink = source.Usage, sink.Usage
-	s.there, s.back = link.Counters(shape.AtoB), link.Counters(shape.BtoA)
-	return s, nil
+	status, err := link.Do("")
+	s.there, s.back = status.Counters[shape.AtoB], status.Counters[shape.BtoA]
+	return s, err //nolint:wrapcheck // it says where it comes from
 }

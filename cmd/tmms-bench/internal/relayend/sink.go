@@ -233,7 +233,9 @@ func (s *sink) delay() (Delay, error) {
 	}
 	s.watching = false
 	h := s.delays
-	return Delay{P50: h.Quantile(0.5), P90: h.Quantile(0.9), P99: h.Quantile(0.99), Max: h.Max(), Packets: h.Count()}, s.fault
+	return Delay{
+		P50: h.Quantile(0.5), P90: h.Quantile(0.9), P99: h.Quantile(0.99), Max: h.Max(), Packets: h.Count(),
+	}, s.fault
 }
 
 // checking is the processor time that the looks have used.
