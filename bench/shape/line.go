@@ -28,8 +28,8 @@ type Counters struct {
 // String gives all counters in a line.
 func (c Counters) String() string {
 	return fmt.Sprintf("offered %d (%d bytes), forwarded %d (%d bytes), lost %d, dropped by the queue %d, overflowed %d, "+
-		"missed %d, late by over 1 ms %d, at most %s", c.Offered, c.OfferedBytes, c.Forwarded, c.ForwardedBytes, c.Lost, c.Dropped,
-		c.Overflowed, c.Missed, c.Late, c.MostLate)
+		"missed %d, late by over 1 ms %d, at most %s", c.Offered, c.OfferedBytes, c.Forwarded, c.ForwardedBytes,
+		c.Lost, c.Dropped, c.Overflowed, c.Missed, c.Late, c.MostLate)
 }
 
 // lateness is what [Counters].Late counts.

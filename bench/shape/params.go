@@ -96,11 +96,11 @@ func (p *Params) set(name, value string) (err error) {
 	case "jitter":
 		p.Jitter, err = time.ParseDuration(value)
 	case "loss":
-		p.Loss, err = parseShare(value)
+		p.Loss, err = shareOf(value)
 	case "burst":
 		p.Burst, err = strconv.Atoi(value)
 	case "rate":
-		p.RateBPS, err = parseRate(value)
+		p.RateBPS, err = rateOf(value)
 	case "queue":
 		p.Queue, err = strconv.Atoi(value)
 	default:
@@ -112,8 +112,8 @@ func (p *Params) set(name, value string) (err error) {
 	return nil
 }
 
-// parseShare reads "1%" or "0.01".
-func parseShare(s string) (float64, error) {
+// shareOf reads "1%" or "0.01".
+func shareOf(s string) (float64, error) {
 	digits, percent := strings.CutSuffix(s, "%")
 	share, err := strconv.ParseFloat(digits, 64)
 	if percent {
@@ -122,8 +122,8 @@ func parseShare(s string) (float64, error) {
 	return share, err //nolint:wrapcheck // the caller does
 }
 
-// parseRate reads bit/s such as 800k, 2.5M or 1G.
-func parseRate(s string) (int64, error) {
+// rateOf reads bit/s such as 800k, 2.5M or 1G.
+func rateOf(s string) (int64, error) {
 	digits, scale := s, 1.0
 	for suffix, n := range map[string]float64{"k": 1e3, "M": 1e6, "G": 1e9} {
 		if cut, ok := strings.CutSuffix(s, suffix); ok {
@@ -137,15 +137,8 @@ func parseRate(s string) (int64, error) {
 	return int64(n * scale), err //nolint:wrapcheck // the caller does
 }
 
-// String gives the parameters as [Params.Set] reads them.
+// String gives all parameters as [Params.Set] reads them.
 func (p Params) String() string {
-	text := fmt.Sprintf("delay %s", p.Delay)
-	if p.Jitter > 0 {
-		text += fmt.Sprintf(" jitter %s", p.Jitter)
-	}
-	text += fmt.Sprintf(" loss %g%%", p.Loss*100)
-	if p.Burst > 1 {
-		text += fmt.Sprintf(" burst %d", p.Burst)
-	}
-	return text + fmt.Sprintf(" rate %d queue %d", p.RateBPS, p.Queue)
+	return fmt.Sprintf("delay %s jitter %s loss %g%% burst %d rate %d queue %d",
+		p.Delay, p.Jitter, p.Loss*100, p.Burst, p.RateBPS, p.Queue)
 }

@@ -69,10 +69,10 @@ func openDevice(ctx context.Context, e End, mtu int) (d *device, err error) {
 // setUp gives the device its addresses.
 func (d *device) setUp(ctx context.Context, e End, mtu int) error {
 	name := d.name
-	steps := [][]string{
-		{"link", "set", name, "addrgenmode", "none"}, // no packets but those of the tests
-		{"link", "set", name, "mtu", strconv.Itoa(mtu), "txqueuelen", strconv.Itoa(deviceQueue), "up"},
-	}
+	steps := append(make([][]string, 0, 2+len(e.Addresses)),
+		[]string{"link", "set", name, "addrgenmode", "none"}, // no packets but those of the tests
+		[]string{"link", "set", name, "mtu", strconv.Itoa(mtu), "txqueuelen", strconv.Itoa(deviceQueue), "up"},
+	)
 	for _, a := range e.Addresses {
 		add := []string{"addr", "add", a.String(), "dev", name}
 		if a.Addr().Is6() {

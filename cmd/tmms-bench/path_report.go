@@ -47,6 +47,7 @@ type pathResult struct {
 	LossPercent     float64  `json:"packets_lost_percent"`    // by the path, there
 	DroppedPercent  float64  `json:"packets_dropped_percent"` // by its queue
 	MissedPackets   int64    `json:"packets_missed"`          // by the link, which should have none
+	SocketDrops     int64    `json:"socket_drops"`            // UDP packets the sink's socket had no room for
 	LatePercent     float64  `json:"packets_late_percent"`    // by over 1 ms: how untrue the link was
 }
 
@@ -61,7 +62,7 @@ func (r *pathReport) add(c pathCase, run *pathRun) { r.Cases = append(r.Cases, r
 
 // result works out the figures of a case.
 func (r *pathRun) result(c pathCase) pathResult {
-	first, last := &r.relaySamples[0], &r.relaySamples[1]
+	first, last := &r.load[0], &r.load[1]
 	media := float64(last.source.Bytes - first.source.Bytes)
 	elapsed := last.at.Sub(first.at)
 	alone := float64(r.idle[1].source.CPU-r.idle[0].source.CPU) / float64(r.idle[1].at.Sub(r.idle[0].at))
@@ -79,6 +80,7 @@ func (r *pathRun) result(c pathCase) pathResult {
 		LossPercent:     100 * float64(last.there.Lost-first.there.Lost) / offered,
 		DroppedPercent:  100 * float64(last.there.Dropped-first.there.Dropped) / offered,
 		MissedPackets:   last.there.Missed + last.back.Missed,
+		SocketDrops:     last.socketDrops - first.socketDrops,
 		LatePercent:     100 * float64(last.there.Late-first.there.Late) / offered,
 	}
 }
@@ -101,12 +103,13 @@ func (r *pathReport) print(out io.Writer, format string) error {
 		r.Streams, float64(r.BitrateBPS)/1e6, r.RoundTripMS, r.Seconds)
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "case\tsent\tdelivered\tmissing\tdelay ms p50\tp90\tp99\tmax\toverhead\tback\t"+
-		"CPU ms/MB source\tsink\tlost\tdropped\tmissed\tlate")
+		"CPU ms/MB source\tsink\tlost\tdropped\tmissed\tsocket\tlate")
 	for i := range r.Cases {
 		c := &r.Cases[i]
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.1f %%\t%.1f %%\t%.1f\t%.1f\t%.2f %%\t%.2f %%\t%d\t%.2f %%\n",
-			c.Name, c.Sent, c.Delivered, c.Missing, c.P50MS, c.P90MS, c.P99MS, c.MaxMS, c.OverheadPercent, c.BackPercent,
-			c.SourceMSPerMB, c.SinkMSPerMB, c.LossPercent, c.DroppedPercent, c.MissedPackets, c.LatePercent)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t", c.Name, c.Sent, c.Delivered, c.Missing,
+			c.P50MS, c.P90MS, c.P99MS, c.MaxMS)
+		fmt.Fprintf(w, "%.1f %%\t%.1f %%\t%.1f\t%.1f\t%.2f %%\t%.2f %%\t%d\t%d\t%.2f %%\n", c.OverheadPercent, c.BackPercent,
+			c.SourceMSPerMB, c.SinkMSPerMB, c.LossPercent, c.DroppedPercent, c.MissedPackets, c.SocketDrops, c.LatePercent)
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("path: %w", err)

@@ -6,16 +6,17 @@ import (
 	"fmt"
 	"time"
 
+	"tmms/bench/procstat"
 	"tmms/bench/shape"
 	"tmms/cmd/tmms-bench/internal/relayend"
 )
 
 // pathRun is what one case has measured.
 type pathRun struct {
-	relaySamples [2]pathSample // around the counting
-	idle         [2]pathSample // around a time of the source alone
-	delay        relayend.Delay
-	got          relayend.Got
+	load  [2]pathSample // around the counting
+	idle  [2]pathSample // around a time of the source alone
+	delay relayend.Delay
+	got   relayend.Got
 }
 
 // pathSample is what ends and link have done by a moment.
@@ -23,6 +24,7 @@ type pathSample struct {
 	at           time.Time
 	source, sink relayend.Usage
 	there, back  shape.Counters
+	socketDrops  int64 // UDP packets that found no room in the sink's socket
 }
 
 // run measures every case.
@@ -65,7 +67,7 @@ func (b *pathBench) one(ctx context.Context, ends pathEnds, c pathCase) (r *path
 	}
 	defer func() { err = errors.Join(err, pair.stop()) }()
 	r = &pathRun{}
-	return r, b.measure(ctx, pair, link, r)
+	return r, b.measure(ctx, &pathWorld{ends, link, pair}, r)
 }
 
 // startPathPair starts both ends, each in its namespace.
@@ -89,23 +91,23 @@ func (b *pathBench) startPathPair(ctx context.Context, ends pathEnds) (*relayPai
 }
 
 // measure measures the source alone, and then both ends.
-func (b *pathBench) measure(ctx context.Context, p *relayPair, link *shape.Process, r *pathRun) error {
-	if err := b.sampleAround(ctx, b.calm, p, link, &r.idle); err != nil {
+func (b *pathBench) measure(ctx context.Context, w *pathWorld, r *pathRun) error {
+	if err := w.sampleAround(ctx, b.calm, &r.idle); err != nil {
 		return err
 	}
-	if err := p.open(b.streams); err != nil {
+	if err := w.pair.open(b.streams); err != nil {
 		return err
 	}
 	if err := pass(ctx, b.warmup); err != nil {
 		return err
 	}
-	if _, err := p.sink.ask(relayend.ActWatch); err != nil {
+	if _, err := w.pair.sink.ask(relayend.ActWatch); err != nil {
 		return err
 	}
-	if err := b.sampleAround(ctx, b.duration, p, link, &r.relaySamples); err != nil {
+	if err := w.sampleAround(ctx, b.duration, &r.load); err != nil {
 		return err
 	}
-	return p.settle(r)
+	return w.pair.settle(r)
 }
 
 // settle waits for what is on its way, and tells delays and what is missing.
@@ -123,32 +125,44 @@ func (p *relayPair) settle(r *pathRun) error {
 	return err
 }
 
+// pathWorld is what runs in a case.
+type pathWorld struct {
+	ends pathEnds
+	link *shape.Process
+	pair *relayPair
+}
+
 // sampleAround takes samples before and after a time.
-func (b *pathBench) sampleAround(
-	ctx context.Context, d time.Duration, p *relayPair, link *shape.Process, to *[2]pathSample,
-) (err error) {
-	if to[0], err = samplePath(p, link); err != nil {
+func (w *pathWorld) sampleAround(ctx context.Context, d time.Duration, to *[2]pathSample) (err error) {
+	if to[0], err = w.sample(); err != nil {
 		return err
 	}
 	if err = pass(ctx, d); err != nil {
 		return err
 	}
-	to[1], err = samplePath(p, link)
+	to[1], err = w.sample()
 	return err
 }
 
-func samplePath(p *relayPair, link *shape.Process) (s pathSample, err error) {
+func (w *pathWorld) sample() (s pathSample, err error) {
 	s.at = time.Now()
-	source, err := p.source.ask(relayend.ActUsage)
+	source, err := w.pair.source.ask(relayend.ActUsage)
 	if err != nil {
 		return s, err
 	}
-	sink, err := p.sink.ask(relayend.ActUsage)
+	sink, err := w.pair.sink.ask(relayend.ActUsage)
 	if err != nil {
 		return s, err
 	}
 	s.source, s.sink = source.Usage, sink.Usage
-	status, err := link.Do("")
+	err = w.ends.sink.Do(func() (err error) {
+		s.socketDrops, err = procstat.UDPDrops()
+		return err //nolint:wrapcheck // it says where it comes from
+	})
+	if err != nil {
+		return s, err //nolint:wrapcheck // it says where it comes from
+	}
+	status, err := w.link.Do("")
 	s.there, s.back = status.Counters[shape.AtoB], status.Counters[shape.BtoA]
 	return s, err //nolint:wrapcheck // it says where it comes from
 }

@@ -23,7 +23,7 @@ type shapeBench struct {
 }
 
 func shapeCommand(ctx context.Context, flags *flag.FlagSet, args []string, out io.Writer) error {
-	b, err := parseShape(flags, args)
+	b, err := shapeFlags(flags, args)
 	if err != nil {
 		return err
 	}
@@ -38,11 +38,11 @@ func shapeCommand(ctx context.Context, flags *flag.FlagSet, args []string, out i
 	return b.run(ctx, os.Stdin, out)
 }
 
-func parseShape(flags *flag.FlagSet, args []string) (*shapeBench, error) {
+func shapeFlags(flags *flag.FlagSet, args []string) (*shapeBench, error) {
 	b := &shapeBench{link: shape.Config{AtoB: shape.DefaultParams(), BtoA: shape.DefaultParams()}}
 	device := flags.String("device", "shape0", "name of the TUN devices")
 	for name, end := range map[string]*shape.End{"a": &b.link.A, "b": &b.link.B} {
-		flags.StringVar(&end.Namespace, name, "", "network `namespace`; one that is not there is made, and removed at the end")
+		flags.StringVar(&end.Namespace, name, "", "network `namespace`; one that is not there is made, and goes at the end")
 		flags.Func("addr-"+name, "address with its subnet, several times for more (default 10.99.0.1/24 and 10.99.0.2/24)",
 			func(s string) error {
 				p, err := netip.ParsePrefix(s)
