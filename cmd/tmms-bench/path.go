@@ -66,8 +66,9 @@ func pathCommand(ctx context.Context, flags *flag.FlagSet, args []string, out io
 			b.cases, err = pickPathCases(s)
 			return err
 		})
+	fairness := flags.Bool("fairness", false, "measure what a TCP flow keeps beside the relay instead")
 	format := flags.String("o", "text", "output: text or json")
-	dir := resultsFlag(flags, "path.json and path.svg")
+	dir := resultsFlag(flags, "path.json and path.svg, or of fairness,")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
@@ -80,11 +81,22 @@ func pathCommand(ctx context.Context, flags *flag.FlagSet, args []string, out io
 		return fmt.Errorf("path: %w", err)
 	}
 	b.program = program
-	report, err := b.run(ctx)
+	name, measure := "path", b.run
+	if *fairness {
+		name, measure = "fairness", b.fairness
+	}
+	report, err := measure(ctx)
 	if err != nil {
 		return err
 	}
-	return errors.Join(report.print(out, *format), dir.save("path", report, report.chart()), report.verdict())
+	return errors.Join(report.print(out, *format), dir.save(name, report, report.chart()), report.verdict())
+}
+
+// pathFigures are what was measured.
+type pathFigures interface {
+	print(out io.Writer, format string) error
+	chart() *chart
+	verdict() error // if what is wanted was not reached
 }
 
 // check names the first flag out of range.

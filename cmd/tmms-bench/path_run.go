@@ -28,13 +28,13 @@ type pathSample struct {
 }
 
 // run measures every case.
-func (b *pathBench) run(ctx context.Context) (report *pathReport, err error) {
+func (b *pathBench) run(ctx context.Context) (figures pathFigures, err error) {
 	ends, err := newPathEnds(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, ends.close()) }()
-	report = newPathReport(b)
+	report := newPathReport(b)
 	for _, c := range b.cases {
 		r, err := b.one(ctx, ends, c)
 		if err != nil {

@@ -175,6 +175,7 @@ func (e *end) usage() (u Usage, err error) {
 	if e.source != nil {
 		u.Packets, u.Bytes = e.source.made()
 	} else {
+		u.Packets, u.Bytes = e.sink.got()
 		u.Check = e.sink.checking()
 	}
 	var r unix.Rusage

@@ -97,7 +97,7 @@ type Reply struct {
 // and system time, and not what the sink spends on checking; see Check.
 type Usage struct {
 	CPU, System, Check time.Duration
-	Packets, Bytes     int64 // that the source made; bytes of packet bodies
+	Packets, Bytes     int64 // that the source made, or the sink has got; bytes of packet bodies
 }
 
 // Memory is what an end holds, in bytes.

@@ -238,6 +238,17 @@ func (s *sink) delay() (Delay, error) {
 	}, s.fault
 }
 
+// got gives how many packets and body bytes have come.
+func (s *sink) got() (packets, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.followers {
+		packets += f.packets
+		bytes += f.bytes
+	}
+	return packets, bytes
+}
+
 // checking is the processor time that the looks have used.
 func (s *sink) checking() time.Duration {
 	s.mu.Lock()
