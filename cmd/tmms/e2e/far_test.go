@@ -297,7 +297,7 @@ func (w *witness) run(ctx context.Context, client *http.Client) error {
 		n, err := res.Body.Read(b)
 		rest = append(rest, b[:n]...)
 		if header && len(rest) > 0 {
-			if _, size, err := flv.ParseHeader(rest); err == nil {
+			if _, size, fault := flv.ParseHeader(rest); fault == nil {
 				header, rest = false, rest[size:]
 			}
 		}
