@@ -165,8 +165,8 @@ func TestLink(t *testing.T) {
 	})
 	t.Run("rate and queue", func(t *testing.T) {
 		w := startWire(t, 4)
-		w.do("ab rate 1M queue 20") // 1,000 bytes take 8 ms
-		trips := w.ping(100, 972, time.Millisecond, 2*time.Second) // all at once
+		w.do("ab rate 1M queue 20")
+		trips := w.ping(100, 972, time.Millisecond, 2*time.Second) // all at once; each takes 8 ms
 		c := w.do("").Counters[shape.AtoB]
 		if c.Offered != 100 || c.Dropped < 60 || c.Dropped > 79 || c.Forwarded+c.Dropped != 100 {
 			t.Errorf("%+v", c)
