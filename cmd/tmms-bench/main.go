@@ -31,6 +31,8 @@ const usage = `usage: tmms-bench COMMAND [flags]
   attack    hostile input of every kind beside healthy viewers
   slow      what viewers that read too slowly cost the server and the others
   relay     what it costs to carry streams from one node to another
+  path      the relay across long, lossy and narrow paths
+  shape     a link with delay, loss, rate and queue between two network namespaces
   mtu       run a command in a network whose loopback has a smaller MTU
 
 "tmms-bench COMMAND -h" lists the flags.
@@ -67,6 +69,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		"slow":         slowCommand,
 		"slow-readers": slowReadersCommand,
 		"tls":          tlsCommand,
+		"shape":        shapeCommand,
+		"path":         pathCommand,
 		"relay":        relayCommand,
 		"relay-end":    relayEndCommand,
 		"accepts":      acceptsCommand,
