@@ -87,11 +87,13 @@ crowd
 accepts
 attack
 relay -results $(RESULTS)
+path -results $(RESULTS)
+path -fairness -duration 25s -results $(RESULTS)
 endef
 export BENCHES
 
 .PHONY: bench
-bench: bench-deps ## all of docs/bench.md, about an hour: fan-out, peers, HLS, capacity, many streams, ingest, glass to glass, slow viewers, attacks, the relay
+bench: bench-deps ## all of docs/bench.md, about an hour: fan-out, peers, HLS, capacity, many streams, ingest, glass to glass, slow viewers, attacks, the relay, long paths
 	@failed=0; while read -r line; do \
 	  echo "tmms-bench $$line"; $(BENCH) $$line || { echo "failed: tmms-bench $$line"; failed=1; }; \
 	done <<<"$$BENCHES"; exit $$failed

@@ -3,6 +3,7 @@ package procstat
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,4 +37,30 @@ func tcpMemory(sockstat string) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("procstat: no TCP memory in %q", sockstat)
+}
+
+// UDPDrops is how many packets found no room in UDP sockets of the calling
+// thread's network namespace.
+func UDPDrops() (int64, error) {
+	const file = "/proc/thread-self/net/snmp"
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return 0, fmt.Errorf("procstat: %w", err)
+	}
+	var names []string // the first of the two lines
+	for line := range strings.Lines(string(b)) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || fields[0] != "Udp:" {
+			continue
+		}
+		if i := slices.Index(names, "RcvbufErrors"); i >= 0 && i < len(fields) {
+			n, err := strconv.ParseInt(fields[i], 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("procstat: %s: %w", file, err)
+			}
+			return n, nil
+		}
+		names = fields
+	}
+	return 0, fmt.Errorf("procstat: %s has no RcvbufErrors of UDP", file)
 }

@@ -19,3 +19,9 @@ func TestTCPMemory(t *testing.T) {
 		t.Errorf("this machine: %d bytes, %v", n, err)
 	}
 }
+
+func TestUDPDrops(t *testing.T) {
+	if n, err := UDPDrops(); err != nil || n < 0 {
+		t.Errorf("%d, %v", n, err)
+	}
+}

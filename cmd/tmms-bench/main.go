@@ -32,6 +32,8 @@ const usage = `usage: tmms-bench COMMAND [flags]
   slow      what viewers that read too slowly cost the server and the others
   relay     what it costs to carry streams from one node to another
   crowd     10,000 viewers at once on the edges of a cluster, ahead of their stream
+  path      the relay across long, lossy and narrow paths
+  shape     a link with delay, loss, rate and queue between two network namespaces
   mtu       run a command in a network whose loopback has a smaller MTU
 
 "tmms-bench COMMAND -h" lists the flags.
@@ -68,6 +70,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		"slow":         slowCommand,
 		"slow-readers": slowReadersCommand,
 		"tls":          tlsCommand,
+		"shape":        shapeCommand,
+		"path":         pathCommand,
 		"relay":        relayCommand,
 		"relay-end":    relayEndCommand,
 		"crowd":        crowdCommand,

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"tmms/bench/shape"
 	"tmms/cmd/tmms-bench/internal/relayend"
 )
 
@@ -24,13 +25,24 @@ type relayChild struct {
 	ended   bool // by stop
 }
 
-// startRelayChild starts an end on a processor of its own, as far as there are
-// enough; it ends with ctx. addr is where its fabric listens.
-func (b *relayBench) startRelayChild(
-	ctx context.Context, cpu int, cfg *relayend.Config,
-) (c *relayChild, addr string, err error) {
-	argv := []string{"-c", strconv.Itoa(cpu % runtime.NumCPU()), b.program, "relay-end"}
-	cmd := exec.CommandContext(ctx, "taskset", argv...)
+// relayPlace is where an end runs.
+type relayPlace struct {
+	program   string // that has the command relay-end
+	cpu       int    // a processor of its own, as far as there are enough
+	namespace *shape.Namespace
+}
+
+func (p relayPlace) command(ctx context.Context) *exec.Cmd {
+	argv := []string{"-c", strconv.Itoa(p.cpu % runtime.NumCPU()), p.program, "relay-end"}
+	if p.namespace != nil {
+		return p.namespace.Command(ctx, "taskset", argv...)
+	}
+	return exec.CommandContext(ctx, "taskset", argv...)
+}
+
+// start starts an end, which ends with ctx. addr is where its fabric listens.
+func (p relayPlace) start(ctx context.Context, cfg *relayend.Config) (c *relayChild, addr string, err error) {
+	cmd := p.command(ctx)
 	cmd.Stderr = os.Stderr
 	cmd.WaitDelay = 5 * time.Second
 	in, err := cmd.StdinPipe()
@@ -94,10 +106,10 @@ func (b *relayBench) startRelayPair(ctx context.Context, streams int) (*relayPai
 		return nil, err //nolint:wrapcheck // it says where it comes from
 	}
 	p := &relayPair{}
-	if p.source, sink.Source, err = b.startRelayChild(ctx, sourceCPU, source); err != nil {
+	if p.source, sink.Source, err = (relayPlace{program: b.program, cpu: sourceCPU}).start(ctx, source); err != nil {
 		return nil, err
 	}
-	if p.sink, _, err = b.startRelayChild(ctx, sinkCPU, sink); err != nil {
+	if p.sink, _, err = (relayPlace{program: b.program, cpu: sinkCPU}).start(ctx, sink); err != nil {
 		return nil, errors.Join(err, p.source.stop())
 	}
 	return p, nil

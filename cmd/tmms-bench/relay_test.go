@@ -189,8 +189,8 @@ func TestRelayChildThatFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := relayBench{program: program}
-	_, _, err = b.startRelayChild(t.Context(), 0, &relayend.Config{Role: relayend.RoleSink, Streams: 3, Shape: relayend.DefaultShape()})
+	cfg := &relayend.Config{Role: relayend.RoleSink, Streams: 3, Shape: relayend.DefaultShape()}
+	_, _, err = relayPlace{program: program}.start(t.Context(), cfg)
 	if err == nil || !strings.Contains(err.Error(), "sink") { // it has no certificate
 		t.Errorf("%v", err)
 	}

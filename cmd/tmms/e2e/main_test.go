@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// binary is the tmms under test; assets the folder of media files made for it.
-var binary, assets string
+// binary is the tmms under test, benchBinary the load generator, which has the
+// link between networks; assets the folder of media files made for them.
+var binary, benchBinary, assets string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -34,8 +35,9 @@ func run(m *testing.M) (int, error) {
 		return 1, err
 	}
 	defer os.RemoveAll(dir)
-	binary, assets = filepath.Join(dir, "tmms"), dir
-	if out, err := exec.Command("go", "build", "-o", binary, "tmms/cmd/tmms").CombinedOutput(); err != nil {
+	binary, benchBinary, assets = filepath.Join(dir, "tmms"), filepath.Join(dir, "tmms-bench"), dir
+	out, err := exec.Command("go", "build", "-o", dir, "tmms/cmd/tmms", "tmms/cmd/tmms-bench").CombinedOutput()
+	if err != nil {
 		return 1, fmt.Errorf("build: %w\n%s", err, out)
 	}
 	if err := makeAssets(dir); err != nil {
@@ -45,7 +47,7 @@ func run(m *testing.M) (int, error) {
 }
 
 func checkTools() error {
-	for _, tool := range []string{"ffmpeg", "ffprobe", "rtmpdump", "gst-launch-1.0", "dvbinfo", "node", "chromium"} {
+	for _, tool := range []string{"ffmpeg", "ffprobe", "rtmpdump", "gst-launch-1.0", "dvbinfo", "node", "chromium", "ip", "nsenter"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("%s is missing, run \"make deps\": %w", tool, err)
 		}

@@ -1,6 +1,7 @@
 package relayend
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,7 +84,7 @@ func newEnd(cfg *Config, now time.Time) (*end, error) {
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	f, err := fabric.New(fabric.Config{Listen: "127.0.0.1:0"}, id, fabric.Deps{Log: log})
+	f, err := fabric.New(fabric.Config{Listen: cmp.Or(cfg.Listen, "127.0.0.1:0")}, id, fabric.Deps{Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +120,7 @@ func (e *end) newSink(hub *relay.Hub, cfg *Config, deps relay.Deps) error {
 	if err != nil {
 		return err
 	}
-	e.sink = &sink{hub: hub}
+	e.sink = &sink{hub: hub, mayMiss: cfg.MayMiss}
 	e.tasks = append(e.tasks, puller.Run, e.sink.run)
 	return nil
 }
@@ -174,6 +175,7 @@ func (e *end) usage() (u Usage, err error) {
 	if e.source != nil {
 		u.Packets, u.Bytes = e.source.made()
 	} else {
+		u.Packets, u.Bytes = e.sink.got()
 		u.Check = e.sink.checking()
 	}
 	var r unix.Rusage

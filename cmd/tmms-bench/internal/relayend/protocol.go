@@ -24,6 +24,8 @@ type Config struct {
 	Streams       int    // that the source has
 	Shape         Shape
 	Source        string // of a sink: the fabric address of the source
+	Listen        string // fabric address; "" is a free port of 127.0.0.1
+	MayMiss       bool   // of a sink: missing packets are told, and no fault
 }
 
 // Validate reports every fault but those of the certificates.
@@ -95,7 +97,7 @@ type Reply struct {
 // and system time, and not what the sink spends on checking; see Check.
 type Usage struct {
 	CPU, System, Check time.Duration
-	Packets, Bytes     int64 // that the source made; bytes of packet bodies
+	Packets, Bytes     int64 // that the source made, or the sink has got; bytes of packet bodies
 }
 
 // Memory is what an end holds, in bytes.
@@ -108,9 +110,24 @@ type Memory struct {
 
 // Delay is the time from the source's hub to the sink's.
 type Delay struct {
-	P50, P99, Max time.Duration
-	Packets       int64
+	P50, P90, P99, Max time.Duration
+	Packets            int64
 }
 
 // Got is what a sink has got, every packet checked.
-type Got struct{ Packets, Bytes int64 }
+type Got struct {
+	Packets, Bytes int64
+	// Missing are packets that came neither in order nor by the end, each behind
+	// the first of its stream that came. MissingRuns are the first maxGaps runs of them.
+	Missing     int64
+	MissingRuns []Gap `json:",omitempty"`
+}
+
+// Gap is a run of packets of a stream, by number: From and those before To.
+type Gap struct {
+	Stream   int
+	From, To uint64
+}
+
+// maxGaps bounds what a sink tells of missing packets, for each stream.
+const maxGaps = 100

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -253,5 +254,38 @@ func TestEndsRefuse(t *testing.T) {
 			}
 		}
 		e.stop()
+	}
+}
+
+// Where packets may be missing, groups that were left out are told and what
+// is otherwise out of order is a fault as ever.
+func TestFollowerTellsWhatIsMissing(t *testing.T) {
+	f := &follower{mayMiss: true}
+	take := func(group uint64, index uint32, number uint64) error {
+		body := make([]byte, minBody)
+		seal(body, 1, number)
+		return f.take(&bytelog.Entry{ID: media.PacketID{Epoch: 1, Group: group, Index: index}}, body)
+	}
+	for _, p := range []struct {
+		group  uint64
+		index  uint32
+		number uint64
+	}{{4, 7, 20}, {4, 8, 21}, {7, 0, 90}, {7, 1, 91}, {8, 0, 95}} {
+		if err := take(p.group, p.index, p.number); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []Gap{{From: 22, To: 90}, {From: 92, To: 95}}
+	if f.missing != 71 || !slices.Equal(f.gaps, want) || f.packets != 5 {
+		t.Errorf("%d packets, %d missing: %v, want %v", f.packets, f.missing, f.gaps, want)
+	}
+	for _, p := range []struct {
+		group  uint64
+		index  uint32
+		number uint64
+	}{{8, 2, 97}, {9, 1, 100}, {8, 1, 95}, {7, 2, 92}} {
+		if err := take(p.group, p.index, p.number); !errors.Is(err, errLost) {
+			t.Errorf("packet %d of group %d, number %d: %v", p.index, p.group, p.number, err)
+		}
 	}
 }
