@@ -83,6 +83,7 @@ glass -player llhls -results $(RESULTS)
 glass -player hls -results $(RESULTS)
 tls
 slow
+crowd
 accepts
 attack
 relay -results $(RESULTS)

@@ -294,6 +294,16 @@ func (e *Edge) Viewers(ctx context.Context, limit int) ([]Info, error) {
 	return all, nil
 }
 
+// Busy is the share of time that the loops work, over the last seconds, 0 to 1; the
+// mean of all.
+func (e *Edge) Busy() float64 {
+	loops, sum := e.reactor.Loops(), 0.0
+	for _, l := range loops {
+		sum += l.Stats().BusyRatio
+	}
+	return sum / float64(max(len(loops), 1))
+}
+
 // listViewers runs on the engine's loop.
 func listViewers(e *fanout.Engine, now time.Duration, limit int) []Info {
 	infos := make([]Info, 0, min(limit, e.Len()))

@@ -63,8 +63,8 @@ func (e events) NotifyLeave(node *memberlist.Node) {
 }
 
 // NotifyPingComplete implements memberlist.PingDelegate.
-func (e events) NotifyPingComplete(node *memberlist.Node, _ time.Duration, _ []byte) {
-	e.g.roster.doubt(node.Name, StateAlive, time.Now())
+func (e events) NotifyPingComplete(node *memberlist.Node, rtt time.Duration, _ []byte) {
+	e.g.roster.probed(node.Name, rtt, time.Now())
 }
 
 // AckPayload implements memberlist.PingDelegate.

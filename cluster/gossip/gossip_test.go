@@ -296,6 +296,29 @@ func TestLoadSpreads(t *testing.T) {
 	}
 }
 
+// The way to each other member is measured; nobody is woken for it.
+func TestProbesMeasure(t *testing.T) {
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for _, p := range trio(t) {
+		for measured := 0; measured < 2; <-tick.C {
+			measured = 0
+			for _, m := range p.Members() {
+				if m.RTT < 0 || m.RTT > patience || m.RTT > 0 && m.Name == p.self.Name {
+					t.Fatalf("%+v", m)
+				}
+				if m.RTT > 0 {
+					measured++
+				}
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("not measured: %+v", p.Members())
+			}
+		}
+	}
+}
+
 // A seed that is not there yet, or no more, is found when it comes.
 func TestLostSeedIsFound(t *testing.T) {
 	seed := start(t, "n1")

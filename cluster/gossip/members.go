@@ -35,6 +35,7 @@ type Member struct {
 	State State
 	Since time.Time      // when the state began, as seen from here
 	Addr  netip.AddrPort // of its gossip port
+	RTT   time.Duration  // to it, over some probes; 0: it was not probed yet
 }
 
 // roster is what is known of the members; memberlist's callbacks write it. They
@@ -122,7 +123,7 @@ func (r *roster) seen(node *memberlist.Node, now time.Time) {
 	defer r.mu.Unlock()
 	m := &Member{Meta: meta, State: StateAlive, Since: now, Addr: addrOf(node)}
 	if old := r.members[meta.Name]; old != nil && old.State == StateAlive && old.ID == meta.ID {
-		m.Since = old.Since
+		m.Since, m.RTT = old.Since, old.RTT
 	}
 	r.members[meta.Name] = m
 	delete(r.leaving, meta.Name)
@@ -160,6 +161,24 @@ func (r *roster) doubt(name string, to State, now time.Time) {
 	}
 	m.State, m.Since = to, now
 	r.wake()
+}
+
+// rttWeight is that of the newest probe in a member's RTT: one in so many.
+const rttWeight = 4
+
+// probed is a member that answered a probe.
+func (r *roster) probed(name string, rtt time.Duration, now time.Time) {
+	r.doubt(name, StateAlive, now)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.members[name]
+	switch {
+	case m == nil || rtt <= 0:
+	case m.RTT == 0:
+		m.RTT = rtt
+	default:
+		m.RTT += (rtt - m.RTT) / rttWeight
+	}
 }
 
 func addrOf(n *memberlist.Node) netip.AddrPort {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tmms/cluster/placement"
 	"tmms/cluster/state"
 	"tmms/media"
 )
@@ -20,10 +21,21 @@ type Cluster interface {
 	ID() string
 }
 
+// Members are the nodes of the cluster and how they are. Its methods are called
+// from any goroutine.
+type Members interface {
+	// Members lists them, this node included.
+	Members() []placement.Member
+	// Changed is closed at the next change of the members; take it before reading them.
+	Changed() <-chan struct{}
+}
+
 // Deps are what both ends of the relay work with.
 type Deps struct {
 	Log        *slog.Logger          // required
 	Registerer prometheus.Registerer // nil: no metrics are kept
+	// Members tells a puller who else pulls; nil: every stream comes from its owner.
+	Members Members
 }
 
 func (d Deps) validate() error {
@@ -43,6 +55,9 @@ const (
 	sendTick = 15 * time.Millisecond
 	// idleMark is how long a source sends nothing before it says that it lives.
 	idleMark = 100 * time.Millisecond
+	// hedgeAfter is how long a shield may be silent before another one is asked too,
+	// and its owner before the shield is silent too: four idle marks.
+	hedgeAfter = 4 * idleMark
 	// placementPause is the least time between two looks at all placements.
 	placementPause = 20 * time.Millisecond
 )

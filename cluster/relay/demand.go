@@ -21,6 +21,7 @@ type want struct {
 	readers bool // somebody reads, and nobody publishes on this node
 	hls     bool // segments too
 	local   bool // published on this node
+	shield  bool // other nodes read, so that the stream must come from its owner
 }
 
 // startDemand makes the hub note whose readers change. It is called once.
@@ -121,7 +122,7 @@ func (f *Feed) want() want {
 	f.hub.mu.Lock()
 	defer f.hub.mu.Unlock()
 	local := f.writer != nil && !f.writer.pulled
-	return want{readers: f.refs > 0 && !local, hls: f.hls > 0, local: local}
+	return want{readers: f.refs > 0 && !local, hls: f.hls > 0, local: local, shield: len(f.downstreams) > 0}
 }
 
 // letGo ends what hold began.

@@ -24,7 +24,11 @@ type startPoint struct {
 // begin finds where the subscriber goes on, else the newest group.
 func (s *subscription) begin(live *Live) startPoint {
 	if s.request.Resume {
-		if from, ok := live.after(s.request.Seen.ID, s.server.times.maxLag); ok {
+		seen := s.request.Seen.ID
+		if from, ok := live.after(seen, s.server.times.maxLag); ok {
+			if seen.Index == lastIndex { // the subscriber has none
+				from.configs = live.configsAt(from.offset)
+			}
 			return from
 		}
 	}
@@ -59,11 +63,30 @@ func (l *Live) after(last media.PacketID, recent time.Duration) (from startPoint
 		case e.ID.Compare(last) > 0 && !first:
 			return startPoint{offset: e.Off, id: e.ID, exact: true}, true
 		case e.ID.Compare(last) > 0:
+			if last.Index == lastIndex && e.ID == (media.PacketID{Epoch: last.Epoch, Group: last.Group + 1}) {
+				return startPoint{offset: e.Off, id: e.ID, exact: true}, true
+			}
 			whole := e.Off == 0 && e.ID.Group == 0 && e.ID.Index == 0 && e.ID.Epoch > last.Epoch
 			return startPoint{id: e.ID, exact: true}, whole && (l.LastDTS()-e.DTS).Duration() <= recent
 		}
 		first = false
 	}
+}
+
+// configsAt are the configs in force at an offset, or at the next place to join
+// behind it; nil: there are none.
+func (l *Live) configsAt(offset int64) *Configs {
+	joins := l.joins.Load()
+	if joins == nil || len(*joins) == 0 {
+		return l.Configs()
+	}
+	configs := (*joins)[0].Configs
+	for _, j := range *joins {
+		if j.Offset <= offset {
+			configs = j.Configs
+		}
+	}
+	return configs
 }
 
 // searchFrom is an offset at or before the packet id, the tail if the joins

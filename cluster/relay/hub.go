@@ -44,12 +44,18 @@ type Feed struct {
 	hub  *Hub
 	live atomic.Pointer[Live]
 
+	// upstream is the subscription at the stream's owner that the life comes from;
+	// nil: it is no pull's, or it comes over a shield. The pull writes it.
+	upstream atomic.Pointer[intake]
+
 	// Guarded by hub.mu.
 	refs   int     // readers
 	hls    int     // readers that want HLS
 	writer *Writer // nil: nobody publishes
 	left   bool    // the writer waits for a pull
 	pulled bool    // a pull holds the feed
+
+	downstreams map[*downstream]struct{} // those of the readers that are other nodes
 }
 
 // Open returns the feed of key and adds a reference to it; it never blocks.
@@ -104,6 +110,11 @@ func (f *Feed) Close() {
 func (f *Feed) WantHLS(on bool) {
 	f.hub.mu.Lock()
 	defer f.hub.mu.Unlock()
+	f.wantHLS(on)
+}
+
+// wantHLS is WantHLS while hub.mu is held.
+func (f *Feed) wantHLS(on bool) {
 	was := f.hls > 0
 	if on {
 		f.hls++

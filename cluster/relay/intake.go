@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"tmms/cluster/fabric"
-	"tmms/cluster/pki"
+	"tmms/cluster/state"
 	"tmms/media"
 	"tmms/media/relaywire"
 )
@@ -23,24 +23,32 @@ var (
 	errSuperseded  = errors.New("the stream has moved to another owner")
 	errProtocol    = errors.New("unexpected message")
 	errOverflow    = errors.New("unfinished packets of too many bytes")
+	errGap         = errors.New("it has not got what follows")
+	errSilent      = errors.New("it is silent, another node is not")
+	errNeedless    = errors.New("the first one speaks again")
+	errMoved       = errors.New("another node is the source now")
+	errOutdone     = errors.New("a node behind this one has got further")
 )
 
-// intake is one subscription of a pull at an owner.
+// intake is one subscription of a pull, at the owner or at a shield.
 type intake struct {
 	// Set at construction.
-	pull  *pull
-	owner string // node id, and
-	epoch uint64 // what the placement confirmed
-	began time.Time
-	stop  context.CancelFunc
-	done  chan struct{} // closed when the control stream's goroutine has ended
-	ready chan struct{} // closed when the owner was accepted, or it is over
+	pull   *pull
+	source        // where it is
+	owner  string // node id, and
+	epoch  uint64 // what the placement confirmed
+	urgent bool   // the subscription before it is silent
+	began  time.Time
+	stop   context.CancelFunc
+	done   chan struct{} // closed when the control stream's goroutine has ended
+	ready  chan struct{} // closed when the source was accepted, or it is over
 
 	heard   atomic.Int64 // unix nanoseconds of the last byte
 	sampled atomic.Int64 // unix nanoseconds of the last lag that was observed
 	partial atomic.Int64 // bytes in large inboxes
 
 	// Guarded by pull.mu.
+	trial     bool // another subscription is the source
 	reorder   *reorder
 	streams   map[*fabric.ReceiveStream]struct{}
 	control   *fabric.Stream // nil before the subscription was sent
@@ -49,15 +57,22 @@ type intake struct {
 	endBy     time.Time // by which the end must be complete
 	delivered time.Time // of the last packet
 	accepted  bool
-	hls       bool  // what the owner was told
+	spoken    bool   // something has come behind the Ok
+	crossed   bool   // a group has begun behind the Ok
+	at        uint64 // group of the last packet
+	grace     bool   // no publisher is connected
+	highest   uint64 // epoch that packets may have
+	hls       bool   // what the source was told, and
+	said      *relaywire.Position
 	err       error // why it is over
 }
 
-func newIntake(p *pull, owner string, epoch uint64, stop context.CancelFunc, now time.Time) *intake {
+func newIntake(p *pull, from source, placement state.Placement, as trial, stop context.CancelFunc) *intake {
+	now := time.Now()
 	in := &intake{
-		pull: p, owner: owner, epoch: epoch, began: now, stop: stop,
-		done: make(chan struct{}), ready: make(chan struct{}),
-		streams: map[*fabric.ReceiveStream]struct{}{}, delivered: now,
+		pull: p, source: from, owner: placement.Owner, epoch: placement.Epoch, began: now, stop: stop,
+		done: make(chan struct{}), ready: make(chan struct{}), trial: as != trialNone, urgent: as == trialUrgent,
+		streams: map[*fabric.ReceiveStream]struct{}{}, delivered: now, highest: placement.Epoch,
 	}
 	in.reorder = newReorder(in)
 	in.heard.Store(now.UnixNano())
@@ -118,8 +133,8 @@ func (in *intake) subscribe(ctx context.Context, to fabric.Target) error {
 	if err != nil {
 		return err
 	}
-	if peer := session.Peer(); !peer.Has(pki.RoleOrigin) {
-		return fmt.Errorf("relay: %s has no certificate of an origin", peer)
+	if peer := session.Peer(); !peer.Has(in.role()) {
+		return fmt.Errorf("relay: the certificate of %s has not the role %s", peer, in.role())
 	}
 	l := p.link(session)
 	id := l.add(in)
@@ -154,10 +169,15 @@ func (in *intake) request(id uint64) relaywire.Subscribe {
 	seen.SegmentEpoch, seen.MSN, seen.Open = have.epoch, have.msn, p.shelf.opened()
 	seen.Discontinuities = p.shelf.discontinuities()
 	in.hls = p.hls
-	return relaywire.Subscribe{
-		ID: id, Key: p.feed.key, Epoch: in.epoch, Seen: seen, Resume: p.started, HLS: in.hls,
-		Hops: []string{p.puller.cluster.ID()},
+	r := relaywire.Subscribe{
+		ID: id, Key: p.feed.key, Epoch: in.epoch, Seen: seen, Resume: p.started, HLS: in.hls, Shield: in.shield,
 	}
+	if !in.shield {
+		p.feed.ask(&r)
+	}
+	in.said = &r.Seen
+	r.Hops = append(r.Hops, p.puller.cluster.ID())
+	return r
 }
 
 // write sends on the control stream, which takes a message at once unless the
@@ -215,6 +235,9 @@ func (in *intake) take(m relaywire.Message) error {
 	if in.err != nil {
 		return in.err
 	}
+	if in.accepted {
+		in.speak()
+	}
 	switch m := m.(type) {
 	case relaywire.Pending, relaywire.Idle:
 		return nil
@@ -225,6 +248,7 @@ func (in *intake) take(m relaywire.Message) error {
 	case relaywire.Ok:
 		return in.accept(m)
 	case relaywire.State:
+		in.grace = m.Grace
 		if w := in.pull.writer; w != nil && in.pull.source == in {
 			w.SetState(stateOf(m.Grace))
 		}
@@ -252,20 +276,29 @@ func stateOf(grace bool) State {
 	return StateLive
 }
 
-// accept lets the owner's packets in, if the placement confirms its epoch.
+// accept lets the source's packets in, if the placement confirms its epoch.
 func (in *intake) accept(m relaywire.Ok) error {
 	p := in.pull
 	placement, ok := p.puller.cluster.Placement(p.feed.key)
 	if in.accepted || !ok || m.Epoch != in.epoch || m.Epoch != placement.Epoch {
 		p.puller.metrics.fences.Inc()
-		return fmt.Errorf("%w: the owner %s has %d, the placement %d", errUnconfirmed, in.owner, m.Epoch, placement.Epoch)
+		return fmt.Errorf("%w: the node %s has %d, the placement %d", errUnconfirmed, in.node, m.Epoch, placement.Epoch)
 	}
-	in.accepted, p.source = true, in
+	if in.strict() && !p.continues(m) {
+		return fmt.Errorf("%w: it begins at %v, the last packet here is %v", errGap, m.Start, p.seen.ID)
+	}
+	in.accepted, in.grace = true, m.Grace
 	close(in.ready)
 	if err := p.open(m); err != nil {
 		return err
 	}
-	p.writer.SetState(stateOf(m.Grace))
+	if !in.trial {
+		p.setSource(in)
+	}
+	if !in.shield && (p.started || m.Start == (media.PacketID{})) {
+		p.feed.upstream.Store(in)
+	}
+	p.poke()
 	return in.reorder.start()
 }
 
@@ -384,17 +417,23 @@ func (in *intake) beginGroup(h *relaywire.GroupHeader) { in.configs = h.Configs 
 
 // packet implements orderedSink: the next packet goes into the log. pull.mu is held.
 func (in *intake) packet(p *media.Packet) error {
-	if p.ID.Epoch > in.epoch {
+	if p.ID.Epoch > in.highest && !in.confirm(p.ID.Epoch) {
 		in.pull.puller.metrics.fences.Inc()
 		return fmt.Errorf("%w: a packet has %d, the subscription %d", errUnconfirmed, p.ID.Epoch, in.epoch)
 	}
 	now := time.Now()
 	in.delivered = now
+	in.pass(p.ID)
 	if last := in.sampled.Load(); now.UnixNano()-last > int64(idleMark) {
 		in.sampled.Store(now.UnixNano())
-		in.pull.puller.metrics.lag.Observe(max(now.Sub(time.UnixMicro(p.Ingested)), 0).Seconds())
+		in.pull.lag = max(now.Sub(time.UnixMicro(p.Ingested)), 0)
+		in.pull.puller.metrics.lag.Observe(in.pull.lag.Seconds())
 	}
 	configs := in.configs
 	in.configs = nil
-	return in.pull.append(p, configs)
+	err := in.pull.append(p, configs)
+	if err == nil && !in.shield && in.pull.source == in && in.pull.feed.upstream.Load() != in {
+		in.pull.feed.upstream.Store(in)
+	}
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tmms/cluster/fabric"
+	"tmms/cluster/placement"
 	"tmms/media"
 	"tmms/media/relaywire"
 )
@@ -17,6 +18,10 @@ type link struct {
 	puller  *Puller
 	session *fabric.Session
 	cancel  context.CancelFunc
+
+	// Guarded by puller.mu.
+	counted fabric.Path // at the last look at the loss
+	loss    float64
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -37,6 +42,21 @@ func (l *link) remove(id uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.intakes, id)
+}
+
+// lossSample is how many packets must have been sent for a look at the loss.
+const lossSample = 100
+
+// measure gives the way to the peer; its loss is that of the last hundred packets
+// sent or more. puller.mu is held.
+func (l *link) measure() placement.Path {
+	now := l.session.Path()
+	if sent := now.Sent - l.counted.Sent; sent >= lossSample {
+		lost := max(int64(now.Lost)-int64(l.counted.Lost), 0) //nolint:gosec // counters of packets
+		l.loss = min(float64(lost)/float64(sent), 1)
+		l.counted = now
+	}
+	return placement.Path{RTT: now.RTT, Loss: l.loss}
 }
 
 // find gives a subscription, nil if it is over.

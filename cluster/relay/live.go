@@ -111,6 +111,7 @@ type Live struct {
 	configs atomic.Pointer[Configs]
 	joins   atomic.Pointer[[]Join] // oldest first
 	index   atomic.Pointer[hls.Index]
+	lost    atomic.Bool // it has ended on this node, but the stream has not, as far as is known
 
 	mu       sync.Mutex
 	derived  map[any]*derivation  // guarded by mu

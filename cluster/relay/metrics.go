@@ -87,6 +87,8 @@ type pullMetrics struct {
 	shed   *prometheus.Desc
 
 	lag    prometheus.Histogram
+	hedges prometheus.Counter
+	moves  prometheus.Counter
 	bytes  prometheus.Counter // in
 	fences prometheus.Counter
 }
@@ -108,6 +110,12 @@ func newPullMetrics(p *Puller, reg prometheus.Registerer) (*pullMetrics, error) 
 			Help:    "Time from a packet's arrival at the owner to its arrival here, by both nodes' clocks; sampled.",
 			Buckets: prometheus.ExponentialBuckets(1e-3, 2, 14),
 		}),
+		hedges: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tmms_relay_hedges_total", Help: "Second subscriptions because a shield was silent.",
+		}),
+		moves: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tmms_relay_moves_total", Help: "Pulls that went to another source without an interruption.",
+		}),
 		bytes: common.bytes.WithLabelValues("in"), fences: common.fences,
 	}
 	if reg != nil {
@@ -123,7 +131,9 @@ func (m *pullMetrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.pulls
 	ch <- m.held
 	ch <- m.shed
-	m.lag.Describe(ch)
+	for _, c := range []prometheus.Collector{m.lag, m.hedges, m.moves} {
+		c.Describe(ch)
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -140,5 +150,7 @@ func (m *pullMetrics) Collect(ch chan<- prometheus.Metric) {
 	b := m.puller.segments
 	ch <- prometheus.MustNewConstMetric(m.held, prometheus.GaugeValue, float64(b.held.Load()))
 	ch <- prometheus.MustNewConstMetric(m.shed, prometheus.CounterValue, float64(b.shed.Load()))
-	m.lag.Collect(ch)
+	for _, c := range []prometheus.Collector{m.lag, m.hedges, m.moves} {
+		c.Collect(ch)
+	}
 }

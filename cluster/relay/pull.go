@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -14,9 +13,9 @@ import (
 	"tmms/media/relaywire"
 )
 
-// pull gets one stream from whatever node owns it, for as long as it has
-// readers. It follows the placement: a new owner's packets continue the life
-// that the old owner's began.
+// pull gets one stream from the node that owns it, or over a shield, for as long
+// as it has readers. It follows the placement: a new owner's packets continue the
+// life that the old owner's began.
 type pull struct {
 	// Set at construction.
 	puller *Puller
@@ -33,11 +32,15 @@ type pull struct {
 	seen    relaywire.Position
 	shelf   shelf
 	hls     bool    // readers want segments
-	source  *intake // the newest subscription that was accepted
+	source  *intake // whose word on the publisher counts
+	lag     time.Duration
+	told    told // for operators
 
 	// Owned by the pull's goroutine.
 	intake   *intake   // the running subscription; nil: none
-	old      *intake   // the one before, until the new owner's first packet
+	next     *intake   // a second one, in the same epoch, that may take its place; nil: none
+	old      *intake   // that of the owner before, until the new owner's first packet
+	route    route     // where to subscribe
 	ended    uint64    // the epoch whose end the owner told
 	lingerAt time.Time // zero: there are readers
 	goneAt   time.Time // zero: the stream is placed at another node
@@ -93,28 +96,22 @@ func (p *pull) run(ctx context.Context) {
 
 // finish ends everything of the pull.
 func (p *pull) finish(cancel context.CancelFunc) {
-	for _, in := range []*intake{p.intake, p.old} {
-		if in != nil {
-			p.mu.Lock()
-			in.close(errClosed)
-			p.mu.Unlock()
+	for _, in := range []**intake{&p.intake, &p.next, &p.old} {
+		if *in != nil {
+			p.retire(in, errClosed)
 		}
 	}
 	cancel()
-	for _, in := range []*intake{p.intake, p.old} {
-		if in != nil {
-			<-in.done
-		}
-	}
-	p.end()
+	p.end((*Writer).abandon)
 }
 
-// end ends the stream's life on this node.
-func (p *pull) end() {
+// end ends the stream's life on this node, in the way that how does.
+func (p *pull) end(how func(*Writer)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.feed.upstream.Store(nil)
 	if p.writer != nil {
-		p.writer.End()
+		how(p.writer)
 	}
 	p.writer, p.started, p.seen = nil, false, relaywire.Position{}
 	p.shelf.clear()
@@ -129,9 +126,10 @@ func (p *pull) step(ctx context.Context, now time.Time) (wait time.Duration, ok 
 		return 0, false
 	}
 	p.reap(now)
-	if !p.follow(ctx, now) {
+	if !p.follow(ctx, now, readers) {
 		return 0, false
 	}
+	p.second(ctx, now, readers)
 	p.tellHLS(readers.hls)
 	p.note()
 	return p.wait(now), true
@@ -164,37 +162,67 @@ func (p *pull) reap(now time.Time) {
 	in := p.intake
 	p.retire(&p.intake, err)
 	if errors.Is(err, errEnded) {
-		p.ended = in.epoch
-		p.end()
+		p.conclude(in)
+		return
+	}
+	p.failed(in, err, now)
+}
+
+// conclude ends the life with the stream.
+func (p *pull) conclude(in *intake) {
+	p.ended = in.epoch
+	for _, other := range []**intake{&p.intake, &p.next} {
+		if *other != nil {
+			p.retire(other, errEnded)
+		}
+	}
+	p.end((*Writer).End)
+}
+
+// failed plans what follows a subscription that was interrupted: another node in
+// place of a shield at once, the owner after a pause.
+func (p *pull) failed(in *intake, err error, now time.Time) {
+	p.interrupted(in, err, now)
+	if p.next != nil { // it is on its way already
+		p.promote(now)
 		return
 	}
 	if now.Sub(in.began) > p.puller.cfg.Stall && in.accepted {
 		p.failures = 0
 	}
 	p.failures++
-	p.retryAt = now.Add(p.pause())
-	p.puller.log.Info("pull interrupted", slog.String("stream", p.feed.key.String()),
-		slog.String("node", in.owner), slog.Uint64("epoch", in.epoch), slog.Any("err", err))
+	pause, spare := p.pause()
+	if in.shield && p.blame(in, err, now) && spare {
+		pause = 0
+	}
+	p.retryAt = now.Add(pause)
 }
 
-// pause is how long to wait before another try.
-func (p *pull) pause() time.Duration {
+// pause is how long to wait before another try; spare: the node may try more now.
+func (p *pull) pause() (pause time.Duration, spare bool) {
 	cfg := p.puller.cfg
 	limit := min(cfg.RetryMin<<min(p.failures-1, 16), cfg.RetryMax)
-	if !p.puller.budget.take(time.Now()) {
+	if spare = p.puller.budget.take(time.Now()); !spare {
 		limit = cfg.RetryMax
 	}
-	return limit/4 + rand.N(max(limit*3/4, 1))
+	return limit/4 + rand.N(max(limit*3/4, 1)), spare
 }
 
 // retire closes a subscription and forgets it once its goroutine has ended,
 // which the end of its context makes sure of.
 func (p *pull) retire(in **intake, reason error) {
 	p.mu.Lock()
-	(*in).close(reason)
-	p.mu.Unlock()
-	<-(*in).done
+	gone := *in
+	gone.close(reason)
 	*in = nil
+	if p.source == gone {
+		p.source = nil
+	}
+	if p.feed.upstream.Load() == gone && p.intake != nil && p.intake.accepted {
+		p.feed.upstream.Store(p.intake.direct())
+	}
+	p.mu.Unlock()
+	<-gone.done
 }
 
 // moved tells that the present owner's packets have come.
@@ -224,9 +252,9 @@ func (p *pull) over(in *intake, now time.Time) error {
 	return nil
 }
 
-// follow sees to it that the pull is subscribed at the node that the placement
-// names; false: the pull is over.
-func (p *pull) follow(ctx context.Context, now time.Time) bool {
+// follow sees to it that the pull is subscribed in the epoch of the placement;
+// false: the pull is over.
+func (p *pull) follow(ctx context.Context, now time.Time, readers want) bool {
 	placement, placed := p.puller.cluster.Placement(p.feed.key)
 	here := placed && placement.Owner == p.puller.cluster.ID()
 	if !placed || here {
@@ -242,28 +270,63 @@ func (p *pull) follow(ctx context.Context, now time.Time) bool {
 	case placement.Epoch == p.ended:
 		return true // the placement is about to be released
 	case p.intake != nil && p.intake.owner == placement.Owner && p.intake.epoch == placement.Epoch:
-		return true
-	case p.intake != nil:
-		if p.old != nil {
-			p.retire(&p.old, errSuperseded)
+		if !readers.shield || !p.outdone() {
+			return true
 		}
-		p.old, p.intake = p.intake, nil
-		p.failures = 0
-		p.retryAt = now
+		p.retire(&p.intake, errOutdone)
+	case p.intake != nil:
+		p.replace(now)
 	}
 	if now.Before(p.retryAt) {
 		return true
 	}
-	to, ok := p.puller.target(placement)
-	if !ok {
+	p.intake = p.begin(ctx, p.pick(placement, readers, now), placement, trialNone)
+	if p.intake == nil {
 		p.retryAt = now.Add(p.puller.cfg.RetryMax)
-		return true
+	}
+	return true
+}
+
+// outdone tells that a node which this one is the shield of has got further than the
+// owner was told, while that still counts: before the epoch's first packet.
+func (p *pull) outdone() bool {
+	if p.intake.shield || p.moved() {
+		return false
+	}
+	p.mu.Lock()
+	said := p.intake.said
+	p.mu.Unlock()
+	if said == nil {
+		return false
+	}
+	r := relaywire.Subscribe{Epoch: p.intake.epoch, Seen: *said, Resume: true}
+	p.feed.ask(&r)
+	return r.Seen != *said
+}
+
+// replace makes the running subscription the one of the owner before.
+func (p *pull) replace(now time.Time) {
+	for _, in := range []**intake{&p.old, &p.next} {
+		if *in != nil {
+			p.retire(in, errSuperseded)
+		}
+	}
+	p.old, p.intake = p.intake, nil
+	p.failures = 0
+	p.retryAt = now
+	p.route.settled()
+}
+
+// begin starts a subscription; nil: the node's address is not known.
+func (p *pull) begin(ctx context.Context, from source, placement state.Placement, as trial) *intake {
+	to, ok := p.puller.target(from.node)
+	if !ok {
+		return nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	in := newIntake(p, placement.Owner, placement.Epoch, cancel, now)
-	p.intake = in
+	in := newIntake(p, from, placement, as, cancel)
 	p.puller.wg.Go(func() { in.run(ctx, to) })
-	return true
+	return in
 }
 
 // adrift waits a little when the stream is placed nowhere, or here, before the
@@ -302,8 +365,10 @@ func (p *pull) tellHLS(on bool) {
 	p.hls = on
 	have := p.shelf.have()
 	p.mu.Unlock()
-	if p.intake != nil {
-		p.intake.update(on, have)
+	for _, in := range []*intake{p.intake, p.next} {
+		if in != nil {
+			in.update(on, have)
+		}
 	}
 }
 
@@ -316,7 +381,7 @@ func (p *pull) trim() {
 	}
 }
 
-// note keeps the phase for metrics.
+// note keeps the phase for metrics, and the rest for operators.
 func (p *pull) note() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -330,12 +395,19 @@ func (p *pull) note() {
 		phase = pullLive
 	}
 	p.phase.Store(phase)
+	p.told.from, p.told.next = source{}, source{}
+	if p.intake != nil {
+		p.told.from = p.intake.source
+	}
+	if p.next != nil {
+		p.told.next = p.next.source
+	}
 }
 
 // wait is the time to the next thing to look at.
 func (p *pull) wait(now time.Time) time.Duration {
 	next := p.puller.cfg.Stall / 4 // the watchdog
-	for _, at := range []time.Time{p.lingerAt, p.goneAt, p.retryAt} {
+	for _, at := range []time.Time{p.lingerAt, p.goneAt, p.retryAt, p.route.at, p.silence(p.intake), p.silence(p.next)} {
 		if d := at.Sub(now); !at.IsZero() && d > 0 {
 			next = min(next, d)
 		}
@@ -346,6 +418,7 @@ func (p *pull) wait(now time.Time) time.Duration {
 // open makes the life that the owner's packets go to. p.mu is held.
 func (p *pull) open(m relaywire.Ok) error {
 	if p.writer != nil {
+		p.writer.raise(m.Epoch)
 		return nil
 	}
 	w, err := p.feed.hub.publish(p.feed.key, m.Epoch, LiveOptions{

@@ -38,7 +38,11 @@ func entries(l *Live) (all []logged) {
 // times and bytes.
 func same(t *testing.T, got, want *Live) {
 	t.Helper()
-	g, w := entries(got), entries(want)
+	sameEntries(t, entries(got), entries(want))
+}
+
+func sameEntries(t *testing.T, g, w []logged) {
+	t.Helper()
 	if len(g) == 0 {
 		t.Fatal("nothing in the log")
 	}
@@ -294,11 +298,11 @@ func TestPullEndsAtALocalPublisher(t *testing.T) {
 }
 
 // gauge sums a metric's values.
-func gauge(t *testing.T, reg prometheus.Gatherer, name string) (sum float64) {
-	t.Helper()
+func gauge(tb testing.TB, reg prometheus.Gatherer, name string) (sum float64) {
+	tb.Helper()
 	families, err := reg.Gather()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, f := range families {
 		if f.GetName() != name {

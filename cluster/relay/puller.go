@@ -4,10 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tmms/cluster/fabric"
-	"tmms/cluster/state"
 	"tmms/media"
 	"tmms/media/relaywire"
 )
@@ -26,6 +26,12 @@ type PullConfig struct {
 	// has ended, and for the local publisher of one that comes to this node;
 	// default 5 s.
 	Settle time.Duration
+	// Hedge is how long a shield may be silent before another node is asked too;
+	// default 400 ms.
+	Hedge time.Duration
+	// Steady is how long a node must have been the better source, and a new edge a
+	// member, before pulls move to it; default 5 s.
+	Steady time.Duration
 	// RetryMin and RetryMax bound the pause before another try, which doubles
 	// and is drawn at random below that; default 50 ms and 2 s.
 	RetryMin, RetryMax time.Duration
@@ -43,6 +49,8 @@ func (c PullConfig) withDefaults() PullConfig {
 		{&c.Stall, 2 * time.Second},
 		{&c.Gone, time.Second},
 		{&c.Settle, 5 * time.Second},
+		{&c.Hedge, hedgeAfter},
+		{&c.Steady, 5 * time.Second},
 		{&c.RetryMin, 50 * time.Millisecond},
 		{&c.RetryMax, 2 * time.Second},
 	} {
@@ -63,10 +71,13 @@ type Puller struct {
 	hub     *Hub
 	fabric  *fabric.Fabric
 	cluster Cluster
+	members Members // nil: there are no shields
 	cfg     PullConfig
 	log     *slog.Logger
 	metrics *pullMetrics
 	budget  *retryBudget
+	moves   *retryBudget // of pulls that go to a better source
+	faults  faults
 	buffers sync.Pool // *[]byte, for what is being read
 	done    chan *pull
 
@@ -74,8 +85,11 @@ type Puller struct {
 
 	wg sync.WaitGroup
 
+	region atomic.Pointer[region] // nil: nothing is known
+
 	// Owned by Run.
 	wanted media.Table[struct{}] // readers wait, and no other node owns the stream
+	survey survey
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -94,11 +108,13 @@ func NewPuller(hub *Hub, f *fabric.Fabric, c Cluster, cfg PullConfig, deps Deps)
 		return nil, err
 	}
 	p := &Puller{
-		hub: hub, fabric: f, cluster: c, cfg: cfg.withDefaults(), log: deps.Log,
-		budget: newRetryBudget(), done: make(chan *pull),
+		hub: hub, fabric: f, cluster: c, members: deps.Members, cfg: cfg.withDefaults(), log: deps.Log,
+		budget: newRetryBudget(retriesPerSecond, retryBurst), moves: newRetryBudget(movesPerSecond, moveBurst),
+		done:  make(chan *pull),
 		links: map[*fabric.Session]*link{},
 	}
 	p.segments = &segmentBudget{limit: p.cfg.SegmentBytes}
+	p.survey = survey{steady: p.cfg.Steady, began: time.Now(), known: map[string]*neighbour{}}
 	p.buffers.New = func() any {
 		b := make([]byte, 0, readBuffer)
 		return &b
@@ -124,6 +140,8 @@ func (p *Puller) Run(ctx context.Context) error {
 	demand := p.hub.Demand()
 	var pause <-chan time.Time // not nil: don't look at the placements yet
 	placements := p.cluster.WatchPlacements()
+	members, survey, stop := p.watchMembers()
+	defer stop()
 	for {
 		watch := placements
 		if pause != nil {
@@ -141,11 +159,27 @@ func (p *Puller) Run(ctx context.Context) error {
 			pause = time.After(placementPause)
 		case <-pause:
 			pause = nil
+		case <-members:
+			members = p.members.Changed()
+			p.lookAround(false)
+		case <-survey:
+			p.lookAround(true)
 		case ended := <-p.done:
 			p.remove(ended)
 			p.look(ctx, ended.feed.key)
 		}
 	}
+}
+
+// watchMembers begins to look around: at changes of the members, and at intervals.
+func (p *Puller) watchMembers() (members <-chan struct{}, survey <-chan time.Time, stop func()) {
+	if p.members == nil {
+		return nil, nil, func() {}
+	}
+	members = p.members.Changed()
+	p.lookAround(false)
+	tick := time.NewTicker(surveyInterval)
+	return members, tick.C, tick.Stop
 }
 
 // drain takes the ends of all pulls, which their context has told to end.
@@ -258,9 +292,9 @@ func (p *Puller) trim() {
 	}
 }
 
-// target is the owner of a placement, as the fabric dials it.
-func (p *Puller) target(placement state.Placement) (fabric.Target, bool) {
-	n, ok := p.cluster.Node(placement.Owner)
+// target is a node as the fabric dials it.
+func (p *Puller) target(id string) (fabric.Target, bool) {
+	n, ok := p.cluster.Node(id)
 	if !ok || n.Addresses[fabricAddress] == "" {
 		return fabric.Target{}, false
 	}

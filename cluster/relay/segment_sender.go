@@ -48,6 +48,9 @@ type early struct {
 
 // wantHLS begins or ends the sending of segments.
 func (s *subscription) wantHLS(ctx context.Context, on bool, have segmentID) {
+	if s.down != nil {
+		s.down.wantHLS(on)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if on == (s.hls != nil) {

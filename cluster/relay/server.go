@@ -32,6 +32,7 @@ type serverTimes struct {
 	maxLag  time.Duration // behind which a group is abandoned for a newer one
 	pending time.Duration // bounds the wait for a stream that is about to start
 	last    time.Duration // bounds the sending of the last index of a stream
+	silent  time.Duration // of the owner, after which a shield does not speak for it
 }
 
 // NewServer returns a server of the hub's streams.
@@ -41,7 +42,7 @@ func NewServer(hub *Hub, c Cluster, deps Deps) (*Server, error) {
 	}
 	s := &Server{
 		hub: hub, cluster: c, log: deps.Log,
-		times: serverTimes{maxLag: 4 * time.Second, pending: 5 * time.Second, last: 5 * time.Second},
+		times: serverTimes{maxLag: 4 * time.Second, pending: 5 * time.Second, last: 5 * time.Second, silent: hedgeAfter},
 	}
 	s.buffers.New = func() any {
 		b := make([]byte, 0, sendBuffer+relaywire.MaxPacketHead)

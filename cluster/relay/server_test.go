@@ -97,6 +97,18 @@ func TestServerRefuses(t *testing.T) {
 			false,
 			relaywire.Refuse{Reason: relaywire.ReasonLoop},
 		},
+		{
+			"a shield asks a shield", &state.Placement{Epoch: 5, Owner: "id-c"},
+			relaywire.Subscribe{Key: k, Epoch: 5, Shield: true, Hops: []string{"id-c", "id-b"}},
+			false,
+			relaywire.Refuse{Reason: relaywire.ReasonLoop},
+		},
+		{
+			"asked as a shield, and no edge", &state.Placement{Epoch: 5, Owner: "id-c"},
+			relaywire.Subscribe{Key: k, Epoch: 5, Shield: true, Hops: []string{"id-b"}},
+			false,
+			relaywire.Refuse{Reason: relaywire.ReasonNotOwner, Owner: "id-c"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w.place(k, c.placement)

@@ -25,6 +25,7 @@ type shelf struct {
 
 	segments map[segmentID]*hls.Segment // that are whole, with their bytes
 	pieces   map[hls.Name][][]byte      // those bytes, and what segments have that are not whole yet
+	early    map[hls.Name]uint64        // pieces in front of the newest record: the version of that
 	bytes    int                        // of pieces, and reserved
 
 	budget *segmentBudget // that bytes are of; set at construction
@@ -70,7 +71,8 @@ func (s *shelf) behind(id segmentID) bool {
 // index takes an index whose segments have no bytes. publish is what readers
 // shall see now, nil if that has not changed.
 func (s *shelf) index(x *hls.Index) (publish *hls.Index) {
-	if n := len(s.records); n > 0 {
+	again := s.again(x)
+	if n := len(s.records); n > 0 && !again {
 		if last := s.records[n-1]; last.Epoch > x.Epoch || last.Epoch == x.Epoch && last.Version >= x.Version {
 			return nil
 		}
@@ -88,6 +90,9 @@ func (s *shelf) index(x *hls.Index) (publish *hls.Index) {
 			x.Segments[i] = whole
 		}
 	}
+	if again {
+		s.records = s.records[:len(s.records)-1]
+	}
 	s.records = append(s.records, x)
 	if len(s.records) > maxRecords {
 		s.records = slices.Delete(s.records, 0, len(s.records)-maxRecords)
@@ -95,19 +100,33 @@ func (s *shelf) index(x *hls.Index) (publish *hls.Index) {
 	return s.settle()
 }
 
+// again tells that x is the newest index with more segments behind the playlist: a
+// shield gets those later.
+func (s *shelf) again(x *hls.Index) bool {
+	if len(s.records) == 0 {
+		return false
+	}
+	last := s.records[len(s.records)-1]
+	return last.Epoch == x.Epoch && last.Version == x.Version && len(x.Segments) > len(last.Segments)
+}
+
 // piece takes the bytes of a piece, for which there was room; those of a part are
 // one chunk. publish is as for index.
 func (s *shelf) piece(n hls.Name, chunks [][]byte) (publish *hls.Index) {
 	id := of(n)
 	named := s.named(id)
-	if _, known := s.pieces[n]; known || named == nil && !s.coming(id) {
+	front := named == nil && !s.shed && s.inFront(id)
+	if _, known := s.pieces[n]; known || named == nil && !front && !s.coming(id) {
 		s.giveBack(size(chunks))
 		return nil
 	}
 	if s.pieces == nil {
-		s.segments, s.pieces = map[segmentID]*hls.Segment{}, map[hls.Name][][]byte{}
+		s.segments, s.pieces, s.early = map[segmentID]*hls.Segment{}, map[hls.Name][][]byte{}, map[hls.Name]uint64{}
 	}
 	s.pieces[n] = chunks
+	if front {
+		s.early[n] = s.records[len(s.records)-1].Version
+	}
 	if named != nil && s.segments[id] == nil {
 		s.complete(id, named)
 	}
@@ -132,6 +151,20 @@ func (s *shelf) coming(id segmentID) bool {
 	newest := s.records[len(s.records)-1]
 	msn, ok := newest.LastMSN()
 	return !ok || id.epoch > newest.Epoch || id.msn > msn
+}
+
+// inFront tells that a segment is older than those of the newest record: that record
+// may come again with it, on another stream than its pieces.
+func (s *shelf) inFront(id segmentID) bool {
+	if len(s.records) == 0 {
+		return false
+	}
+	newest := s.records[len(s.records)-1]
+	if len(newest.Segments) == 0 || id.epoch > newest.Epoch {
+		return false
+	}
+	first := newest.Segments[0].MSN
+	return id.msn < first && first-id.msn <= media.MaxRelaySegments
 }
 
 // complete makes the segment whole, in all records, if its bytes are here.
@@ -269,12 +302,19 @@ func (s *shelf) prune() {
 	}
 	maps.DeleteFunc(s.pieces, func(n hls.Name, chunks [][]byte) bool {
 		id := of(n)
-		if _, ok := named[id]; ok || s.coming(id) {
+		version, early := s.early[n]
+		if _, ok := named[id]; ok || s.coming(id) || early && s.isNewest(version) {
 			return false
 		}
+		delete(s.early, n)
 		s.giveBack(size(chunks))
 		return true
 	})
+}
+
+// isNewest tells that the newest record has that version.
+func (s *shelf) isNewest(version uint64) bool {
+	return len(s.records) > 0 && s.records[len(s.records)-1].Version == version
 }
 
 // clear drops everything but the memory of what was served.
@@ -282,7 +322,7 @@ func (s *shelf) clear() {
 	for _, chunks := range s.pieces {
 		s.giveBack(size(chunks))
 	}
-	s.segments, s.pieces, s.records, s.shown = nil, nil, nil, nil
+	s.segments, s.pieces, s.early, s.records, s.shown = nil, nil, nil, nil, nil
 }
 
 // adopt takes over what was served of an index that did not come through here;

@@ -24,8 +24,13 @@ const (
 	urgencySegment = 6
 )
 
-// errRefused ends a subscription that was answered with a refusal.
-var errRefused = errors.New("refused")
+// Why a subscription ends.
+var (
+	// errRefused ends one that was answered with a refusal.
+	errRefused = errors.New("refused")
+	// errLost ends one whose stream this node has not got any more, although it goes on.
+	errLost = errors.New("the stream is not pulled here any more")
+)
 
 // subscription is one stream on its way to another node, seen from the source.
 type subscription struct {
@@ -36,6 +41,7 @@ type subscription struct {
 	control *fabric.Stream
 	began   time.Time
 	wake    chan struct{} // holds one
+	down    *downstream   // nil: this node was not asked as a shield, or does not pull
 
 	live       atomic.Pointer[Live] // nil: pending
 	superseded atomic.Uint64        // a higher epoch that another node has
@@ -86,6 +92,9 @@ func (p *peer) serveSubscription(ctx context.Context, control *fabric.Stream, in
 		return
 	}
 	defer s.leave()
+	if s.down != nil {
+		defer s.down.close()
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(ctx, s.abort)
@@ -109,13 +118,20 @@ func (s *subscription) admit() (relaywire.Refuse, bool) {
 	switch {
 	case !who.Has(pki.RoleEdge) && !who.Has(pki.RoleOrigin):
 		return relaywire.Refuse{Reason: relaywire.ReasonForbidden}, false
-	case slices.Contains(s.request.Hops, self):
+	case s.loops(self):
 		return relaywire.Refuse{Reason: relaywire.ReasonLoop}, false
 	}
 	s.peer.mu.Lock()
 	defer s.peer.mu.Unlock()
 	if len(s.peer.subs) >= media.MaxSubscriptions {
 		return relaywire.Refuse{Reason: relaywire.ReasonFull}, false
+	}
+	if s.request.Shield {
+		down, _, err := s.server.hub.openDownstream(&s.request)
+		if err != nil {
+			return relaywire.Refuse{Reason: relaywire.ReasonFull}, false
+		}
+		s.down = down
 	}
 	s.peer.subs[s] = struct{}{}
 	select {
@@ -124,6 +140,14 @@ func (s *subscription) admit() (relaywire.Refuse, bool) {
 	}
 	s.server.metrics.subscriptions.Add(1)
 	return relaywire.Refuse{}, true
+}
+
+// loops tells that the request has passed this node before, or that it comes to a
+// shield from another one: a shield asks the owner. The owner itself is no loop,
+// whoever thought of it as a shield before.
+func (s *subscription) loops(self string) bool {
+	passed := slices.Contains(s.request.Hops, self) || s.request.Shield && len(s.request.Hops) > 1
+	return passed && s.server.hub.local(s.request.Key) == nil
 }
 
 func (s *subscription) leave() {
@@ -182,7 +206,7 @@ func (s *subscription) pace(now time.Time) {
 		return
 	}
 	if live.log.Head() != s.sent.Load() || live.State() != State(s.told.Load()) ||
-		now.UnixNano()-s.spoke.Load() >= int64(idleMark) || s.superseded.Load() > 0 {
+		s.idle(now) || s.superseded.Load() > 0 {
 		s.poke()
 	}
 	if s.late(live, now) {
@@ -195,6 +219,12 @@ func (s *subscription) pace(now time.Time) {
 	if s.hls != nil {
 		s.hls.follow(live)
 	}
+}
+
+// idle tells that the subscriber has to be told that the owner lives.
+func (s *subscription) idle(now time.Time) bool {
+	return now.UnixNano()-s.spoke.Load() >= int64(idleMark) &&
+		(s.down == nil || s.down.fresh(now, s.server.times.silent))
 }
 
 // late tells that the sender has been behind for longer than the cap, by more
@@ -210,10 +240,11 @@ func (s *subscription) late(live *Live, now time.Time) bool {
 	return ok && at != nil && at.before(j.Epoch, j.Group) && (j.DTS-media.Timestamp(s.sentDTS.Load())).Duration() > limit
 }
 
-// checkPlacement looks whether the stream has moved on to another node.
+// checkPlacement looks whether the stream has moved on to another node; a shield
+// follows it there.
 func (s *subscription) checkPlacement() {
 	live := s.live.Load()
-	if live == nil {
+	if live == nil || s.down != nil {
 		return
 	}
 	p, ok := s.server.cluster.Placement(s.request.Key)
@@ -247,10 +278,13 @@ func (s *subscription) run(ctx context.Context) error {
 		if err := s.tellState(state); err != nil {
 			return err
 		}
+		if state == StateEnded && live.lost.Load() {
+			return errLost
+		}
 		if state == StateEnded {
 			return s.end(ctx, live)
 		}
-		if time.Now().UnixNano()-s.spoke.Load() >= int64(idleMark) {
+		if s.idle(time.Now()) {
 			if err := s.tell(relaywire.Idle{}); err != nil {
 				return err
 			}
@@ -298,6 +332,10 @@ func (s *subscription) look() (live *Live, refusal relaywire.Refuse, ok bool) {
 	live = s.server.hub.local(s.request.Key)
 	p, placed := s.server.cluster.Placement(s.request.Key)
 	elsewhere := placed && p.Owner != "" && p.Owner != self
+	if s.down != nil && live == nil {
+		live = s.down.live()
+		elsewhere = false
+	}
 	if live != nil && live.Epoch() >= s.request.Epoch && (!elsewhere || p.Epoch <= live.Epoch()) {
 		return live, relaywire.Refuse{}, true
 	}

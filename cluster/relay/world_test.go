@@ -13,6 +13,7 @@ import (
 
 	"tmms/cluster/fabric"
 	"tmms/cluster/pki"
+	"tmms/cluster/placement"
 	"tmms/cluster/state"
 	"tmms/media"
 )
@@ -28,6 +29,53 @@ type world struct {
 	placements map[media.StreamKey]state.Placement
 	nodes      map[string]state.Node
 	changed    chan struct{}
+	roster     *roster                    // nil: there are no shields
+	pulls      PullConfig                 // of edges in regions
+	behind     map[string]state.Placement // what nodes by their id know instead of placements
+}
+
+// hold lets a node know an older placement, nil the present one.
+func (w *world) hold(m *member, p *state.Placement) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p == nil {
+		delete(w.behind, m.id)
+	} else {
+		w.behind[m.id] = *p
+	}
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// roster is what all nodes of a world hear of each other.
+type roster struct {
+	mu      sync.Mutex
+	members map[string]placement.Member
+	changed chan struct{}
+}
+
+func (r *roster) Members() (list []placement.Member) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.members {
+		list = append(list, m)
+	}
+	return list
+}
+
+func (r *roster) Changed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changed
+}
+
+// set changes what is heard of a node.
+func (r *roster) set(m placement.Member) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.members[m.ID] = m
+	close(r.changed)
+	r.changed = make(chan struct{})
 }
 
 func newWorld(tb testing.TB) *world {
@@ -38,7 +86,7 @@ func newWorld(tb testing.TB) *world {
 	}
 	return &world{
 		t: tb, ca: ca, placements: map[media.StreamKey]state.Placement{}, nodes: map[string]state.Node{},
-		changed: make(chan struct{}),
+		changed: make(chan struct{}), behind: map[string]state.Placement{},
 	}
 }
 
@@ -65,6 +113,7 @@ type member struct {
 	server   *Server
 	puller   *Puller
 	registry *prometheus.Registry
+	cable    *cable // to its fabric; nil in a world without regions
 	stop     func() // ends it, at once
 }
 
@@ -73,6 +122,9 @@ func (m *member) ID() string { return m.id }
 func (m *member) Placement(k media.StreamKey) (state.Placement, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if p, behind := m.behind[m.id]; behind {
+		return p, true
+	}
 	p, ok := m.placements[k]
 	return p, ok
 }
@@ -95,6 +147,7 @@ func quick() PullConfig {
 	return PullConfig{
 		Linger: 200 * time.Millisecond, Stall: time.Second, Gone: 200 * time.Millisecond,
 		Settle: 2 * time.Second, RetryMin: 10 * time.Millisecond, RetryMax: 100 * time.Millisecond,
+		Steady: 200 * time.Millisecond,
 	}
 }
 
@@ -103,7 +156,11 @@ func (w *world) join(name string, cfg PullConfig, roles ...string) *member {
 	w.t.Helper()
 	m := w.start(name, roles...)
 	var err error
-	m.puller, err = NewPuller(m.hub, m.fabric, m, cfg, Deps{Log: slog.New(slog.DiscardHandler), Registerer: m.registry})
+	deps := Deps{Log: slog.New(slog.DiscardHandler), Registerer: m.registry}
+	if w.roster != nil {
+		deps.Members = w.roster
+	}
+	m.puller, err = NewPuller(m.hub, m.fabric, m, cfg, deps)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -168,10 +225,15 @@ func (w *world) startWith(
 		}
 	})
 	w.t.Cleanup(m.stop)
+	addr := m.fabric.Addr().String()
+	if w.roster != nil {
+		m.cable = newCable(w.t, m.fabric.Addr())
+		addr = m.cable.addr()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.nodes[m.id] = state.Node{
-		ID: m.id, Name: name, Roles: roles, Addresses: map[string]string{"fabric": m.fabric.Addr().String()},
+		ID: m.id, Name: name, Roles: roles, Addresses: map[string]string{"fabric": addr},
 	}
 	w.nodes = maps.Clone(w.nodes)
 	return m
@@ -201,7 +263,7 @@ func (m *member) open(k media.StreamKey) *Feed {
 // eventually waits until ok says yes.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

@@ -261,6 +261,22 @@ func (w *Writer) End() {
 	}
 }
 
+// abandon ends the life on this node without an end of the stream: readers at other
+// nodes are not told one.
+func (w *Writer) abandon() {
+	w.live.lost.Store(true)
+	w.End()
+}
+
+// raise notes that the life goes on in another epoch.
+func (w *Writer) raise(epoch uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.gone && epoch > w.live.Epoch() {
+		w.live.epoch.Store(epoch)
+	}
+}
+
 // Leave gives the stream up without an end: another node goes on with it, and a
 // pull takes it from there for the readers of this node. Readers at other nodes
 // are told by the placement. The writer must not be used after it.

@@ -31,6 +31,7 @@ const usage = `usage: tmms-bench COMMAND [flags]
   attack    hostile input of every kind beside healthy viewers
   slow      what viewers that read too slowly cost the server and the others
   relay     what it costs to carry streams from one node to another
+  crowd     10,000 viewers at once on the edges of a cluster, ahead of their stream
   path      the relay across long, lossy and narrow paths
   shape     a link with delay, loss, rate and queue between two network namespaces
   mtu       run a command in a network whose loopback has a smaller MTU
@@ -73,6 +74,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		"path":         pathCommand,
 		"relay":        relayCommand,
 		"relay-end":    relayEndCommand,
+		"crowd":        crowdCommand,
 		"accepts":      acceptsCommand,
 		"attack":       attackCommand,
 		"hostile":      hostileCommand,

@@ -139,6 +139,7 @@ func (n *Node) newRelay() (err error) {
 	b.fabric.Handle(fabric.ALPNRelay, b.relay.Serve)
 	b.pusher = relay.NewPusher(b.fabric, n.group, time.Now)
 	if n.cfg.Node.Has(nodeconfig.RoleEdge) {
+		deps.Members = members{n}
 		b.puller, err = relay.NewPuller(n.hub, b.fabric, n.group, relay.PullConfig{
 			SegmentBytes: memory("/") / segmentShare,
 		}, deps)

@@ -217,7 +217,7 @@ func (n *Node) parts() []Part {
 	if n.certs != nil {
 		parts = append(parts, Part{"certificates", n.followCerts})
 	}
-	parts = append(parts, Part{"gossip", n.backbone.gossip.Run})
+	parts = append(parts, Part{"gossip", n.backbone.gossip.Run}, Part{"load", n.tellLoad})
 	parts = append(parts, n.operationParts()...)
 	if n.backbone.puller != nil {
 		parts = append(parts, Part{"relay", n.backbone.puller.Run})
