@@ -41,6 +41,7 @@ type intake struct {
 	urgent bool   // the subscription before it is silent
 	began  time.Time
 	stop   context.CancelFunc
+	link   *link         // set before the first stream of it; nil without a session
 	done   chan struct{} // closed when the control stream's goroutine has ended
 	ready  chan struct{} // closed when the source was accepted, or it is over
 
@@ -54,6 +55,7 @@ type intake struct {
 	streams   map[*fabric.ReceiveStream]struct{}
 	control   *fabric.Stream // nil before the subscription was sent
 	configs   *relaywire.Configs
+	lag       lagMeter
 	ending    *relaywire.End
 	endBy     time.Time // by which the end must be complete
 	delivered time.Time // of the last packet
@@ -65,7 +67,7 @@ type intake struct {
 	highest   uint64 // epoch that packets may have
 	hls       bool   // what the source was told, and
 	said      *relaywire.Position
-	err       error  // why it is over
+	err       error // why it is over
 }
 
 // trial says how a subscription is with regard to another one.
@@ -147,8 +149,13 @@ func (in *intake) subscribe(ctx context.Context, to fabric.Target) error {
 		return fmt.Errorf("relay: the certificate of %s has not the role %s", peer, in.role())
 	}
 	l := p.link(session)
-	id := l.add(in)
+	id := l.add(in) // sets in.link
 	defer l.remove(id)
+	select {
+	case <-l.said: // so that the owner knows what may be said in its first answer
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	control, err := session.Open(ctx)
 	if err != nil {
 		return err
@@ -237,7 +244,7 @@ func (in *intake) update(hls bool, have segmentID) {
 func (in *intake) listen(ctx context.Context, control *fabric.Stream) error {
 	b := &inbox{r: control}
 	for {
-		m, err := parse(b, relaywire.ParseMessage)
+		m, err := parse(b, in.pull.puller.version.ParseMessage)
 		if err != nil && in.isEnding() {
 			<-ctx.Done()
 			return ctx.Err()
@@ -265,7 +272,7 @@ func (in *intake) take(m relaywire.Message) error {
 		in.speak()
 	}
 	switch m := m.(type) {
-	case relaywire.Pending, relaywire.Idle:
+	case relaywire.Pending, relaywire.Idle, relaywire.Unknown:
 		return nil
 	case relaywire.Refuse:
 		return fmt.Errorf("%w: %s, owner %q", errRefused, m.Reason, m.Owner)
@@ -280,6 +287,7 @@ func (in *intake) take(m relaywire.Message) error {
 		}
 		return nil
 	case relaywire.Skip:
+		in.link.session.CountReset(true)
 		return in.reorder.skip(m.Seq)
 	case relaywire.End:
 		in.ending = &m
@@ -410,6 +418,7 @@ func (in *intake) openGroup(h *relaywire.GroupHeader) error {
 		return in.err
 	}
 	in.alive()
+	in.arrived(h)
 	return in.reorder.open(h)
 }
 
@@ -463,7 +472,10 @@ func (in *intake) groupEnded(seq uint64, b *inbox, err error) {
 }
 
 // beginGroup implements orderedSink.
-func (in *intake) beginGroup(h *relaywire.GroupHeader) { in.configs = h.Configs }
+func (in *intake) beginGroup(h *relaywire.GroupHeader) {
+	in.configs = h.Configs
+	in.follow(h)
+}
 
 // packet implements orderedSink: the next packet goes into the log. pull.mu is held.
 func (in *intake) packet(p *media.Packet) error {
@@ -476,8 +488,7 @@ func (in *intake) packet(p *media.Packet) error {
 	in.pass(p.ID)
 	if last := in.sampled.Load(); now.UnixNano()-last > int64(idleMark) {
 		in.sampled.Store(now.UnixNano())
-		in.pull.lag = max(now.Sub(time.UnixMicro(p.Ingested)), 0)
-		in.pull.puller.metrics.lag.Observe(in.pull.lag.Seconds())
+		in.late(p)
 	}
 	configs := in.configs
 	in.configs = nil
