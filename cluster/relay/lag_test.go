@@ -126,3 +126,40 @@ func TestTimesOfALife(t *testing.T) {
 		t.Errorf("a new owner says %v, want %v", got, &want)
 	}
 }
+
+// TestLagBehindAShield: over a real shield too, with three clocks that are wrong.
+func TestLagBehindAShield(t *testing.T) {
+	w := newWorld(t).regions()
+	clocks := map[string]func() time.Time{"owner": wrong(3 * time.Hour), "e0": wrong(-2 * time.Hour), "e1": wrong(40 * time.Minute)}
+	start := func(name string) *member {
+		cfg := quick()
+		cfg.now = clocks[name]
+		w.tune = func(s *Server) { s.now = clocks[name] }
+		m := w.join(name, cfg, "edge")
+		w.heard(m, "r", true)
+		return m
+	}
+	w.tune = func(s *Server) { s.now = clocks["owner"] }
+	owner := w.start("owner", "origin")
+	k := key("a")
+	list := order(k, "r", start("e0"), start("e1"))
+	f := owner.publish(k, 7)
+	feed := list[1].open(k)
+	defer feed.Close()
+	list[1].from(k, list[0])
+	f.frames(1)
+	f.caughtUp(feed)
+	if info := measured(t, f, clocks["owner"], feed, list[1], 2); info.Source != list[0].id || info.Version != 2 {
+		t.Errorf("%+v", info)
+	}
+	if info, ok := list[0].puller.Lag(k); !ok || info.Hop != 1 || info.Source != owner.id {
+		t.Errorf("the shield says %+v, %v", info, ok)
+	}
+	for _, m := range list {
+		name := m.id[len("id-"):]
+		hop := map[bool]string{true: "1", false: "2"}[m == list[0]]
+		if n := histogram(t, m.registry, "tmms_hop_latency_seconds", hop); n == 0 {
+			t.Errorf("hop %s is not counted at %s", hop, name)
+		}
+	}
+}
