@@ -370,6 +370,20 @@ const (
 	// MaxReorderGroups bounds the group streams that one subscription has open
 	// beyond the one that is next.
 	MaxReorderGroups = 64
+	// RelayClockInterval is how often a node asks another for its clock, in a
+	// session that it has dialed: two clocks drift 0.2 ms apart in it at the most.
+	RelayClockInterval = 2 * time.Second
+	// RelayClockQuick is the pause between the first RelayClockBurst questions,
+	// and after an answer that contradicts those before.
+	RelayClockQuick = 100 * time.Millisecond
+	RelayClockBurst = 8
+	// RelayClockTimeout bounds the wait for an answer: longer than a session lives
+	// that carries nothing.
+	RelayClockTimeout = FabricIdleTimeout
+	// RelayClockRate is how many questions a second are answered in a session, and
+	// RelayClockAhead how many at once: twice of what there are.
+	RelayClockRate  = 20
+	RelayClockAhead = 2 * RelayClockBurst
 )
 
 // Bounds of the control connections between nodes (tmms-control/1).

@@ -33,10 +33,13 @@ type Deps struct {
 	Gatherer prometheus.Gatherer // required
 	Streams  StreamSource        // required
 	Viewers  ViewerSource        // required
+	Why      WhySource           // required
 	Nodes    NodeSource          // required
 	Configs  ConfigStore         // required
-	Group    RaftGroup           // required
-	Keys     KeyRotator          // required
+	// Placements are who owns which stream; required.
+	Placements Placements
+	Group      RaftGroup  // required
+	Keys       KeyRotator // required
 	// Peers are asked for their streams and viewers; nil: this node is alone.
 	Peers Peers
 	// Ready says why the node cannot serve yet, nil if it can; required.
@@ -56,7 +59,9 @@ func (d *Deps) validate() error {
 		{"Gatherer", d.Gatherer == nil},
 		{"Streams", d.Streams == nil},
 		{"Viewers", d.Viewers == nil},
+		{"Why", d.Why == nil},
 		{"Nodes", d.Nodes == nil},
+		{"Placements", d.Placements == nil},
 		{"Configs", d.Configs == nil},
 		{"Group", d.Group == nil},
 		{"Keys", d.Keys == nil},

@@ -55,6 +55,11 @@ func (s *Server) routes() []route {
 			query:   []string{"stream", "limit", "local"}, reply: viewersReply{}, handle: s.listViewers,
 		},
 		{
+			method: http.MethodGet, path: "/api/v1/why", need: roleRead,
+			summary: "Where a stream comes from and goes to in the cluster, and why it does not play; key is DOMAIN/APP/STREAM",
+			state:   true, query: []string{"key", "local"}, reply: WhyReply{}, handle: s.showWhy,
+		},
+		{
 			method: http.MethodGet, path: "/api/v1/nodes", need: roleRead, summary: "Nodes of the cluster",
 			state: true, reply: nodesReply{}, handle: s.listNodes,
 		},

@@ -43,6 +43,7 @@ type Fabric struct {
 	links    map[linkKey]*link               // guarded by mu
 	accepted map[peerKey]map[*Session]bool   // guarded by mu; the sessions that peers dialed
 	incoming int                             // guarded by mu; the sessions in accepted
+	peers    map[string]*peer                // guarded by mu; by name, see Peers
 }
 
 // state is how far a Fabric has got.
@@ -77,7 +78,7 @@ func newFabric(cfg Config, id *pki.Identity, deps Deps, t timing) (*Fabric, erro
 		id: id, log: deps.Log, timing: t, gate: newGate(),
 		running: make(chan struct{}), stopping: make(chan struct{}),
 		handlers: make(map[ALPN]Handler), links: make(map[linkKey]*link),
-		accepted: make(map[peerKey]map[*Session]bool),
+		accepted: make(map[peerKey]map[*Session]bool), peers: make(map[string]*peer),
 	}
 	if f.metrics, err = newMetrics(f, deps.Registerer); err != nil {
 		return nil, err
@@ -144,6 +145,7 @@ func (f *Fabric) Run(ctx context.Context) error {
 	listener, err := f.transport.Listen(f.serverTLS(), f.timing.quicConfig())
 	if err == nil {
 		logBuffers(f.log, f.socket)
+		tasks.Go(func() { f.watchPeers(taskCtx) })
 		close(f.running)
 		err = f.accept(ctx, listener)
 	}
@@ -250,8 +252,11 @@ func (f *Fabric) handle(s *Session, handler Handler) {
 	f.incoming--
 }
 
-// ended writes a session's one line in the log.
+// ended writes a session's one line in the log, and counts what it has carried.
 func (f *Fabric) ended(s *Session) {
+	f.mu.Lock()
+	f.tally(s)
+	f.mu.Unlock()
 	direction := "in"
 	if s.target != (Target{}) {
 		direction = "out"

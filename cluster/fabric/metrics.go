@@ -14,6 +14,8 @@ type metrics struct {
 	refused prometheus.Counter
 
 	sessions, rtt, expiry *prometheus.Desc
+
+	peerRTT, peerLoss, peerBytes, peerRate, peerLost, peerResets *prometheus.Desc
 }
 
 func newMetrics(f *Fabric, reg prometheus.Registerer) (*metrics, error) {
@@ -31,6 +33,7 @@ func newMetrics(f *Fabric, reg prometheus.Registerer) (*metrics, error) {
 		expiry: prometheus.NewDesc("tmms_fabric_certificate_expiry_timestamp_seconds",
 			"Unix time at which this node's certificate ends.", nil, nil),
 	}
+	m.describePeers()
 	for _, result := range []string{
 		"ok", string(Unresolved), string(Unreachable), string(Untrusted), string(Refused), string(Stopped),
 	} {
@@ -64,6 +67,9 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.sessions
 	ch <- m.rtt
 	ch <- m.expiry
+	for _, d := range []*prometheus.Desc{m.peerRTT, m.peerLoss, m.peerBytes, m.peerRate, m.peerLost, m.peerResets} {
+		ch <- d
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -78,6 +84,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		gauge(m.rtt, rtt[alpn], string(alpn))
 	}
 	gauge(m.expiry, float64(m.fabric.id.NotAfter().Unix()))
+	for _, p := range m.fabric.Peers() {
+		m.collectPeer(ch, &p)
+	}
 }
 
 // count gives the live sessions by protocol, and the longest round trip in seconds.

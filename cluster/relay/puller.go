@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -38,6 +39,9 @@ type PullConfig struct {
 	// SegmentBytes bounds the HLS segments of all pulls together; default and
 	// maximum media.MaxHLSNodeBytes.
 	SegmentBytes int64
+
+	version relaywire.Version // the highest to speak; 0: relaywire.Newest
+	now     func() time.Time  // the clock that others' stamps are held against; nil: time.Now
 }
 
 func (c PullConfig) withDefaults() PullConfig {
@@ -73,6 +77,8 @@ type Puller struct {
 	cluster Cluster
 	members Members // nil: there are no shields
 	cfg     PullConfig
+	version relaywire.Version // the highest that it speaks
+	now     func() time.Time
 	log     *slog.Logger
 	metrics *pullMetrics
 	budget  *retryBudget
@@ -110,8 +116,11 @@ func NewPuller(hub *Hub, f *fabric.Fabric, c Cluster, cfg PullConfig, deps Deps)
 	p := &Puller{
 		hub: hub, fabric: f, cluster: c, members: deps.Members, cfg: cfg.withDefaults(), log: deps.Log,
 		budget: newRetryBudget(retriesPerSecond, retryBurst), moves: newRetryBudget(movesPerSecond, moveBurst),
-		done:  make(chan *pull),
+		version: cmp.Or(cfg.version, relaywire.Newest), now: cfg.now, done: make(chan *pull),
 		links: map[*fabric.Session]*link{},
+	}
+	if p.now == nil {
+		p.now = time.Now
 	}
 	p.segments = &segmentBudget{limit: p.cfg.SegmentBytes}
 	p.survey = survey{steady: p.cfg.Steady, began: time.Now(), known: map[string]*neighbour{}}
@@ -310,7 +319,10 @@ func (p *Puller) link(s *fabric.Session) *link {
 		return l
 	}
 	ctx, cancel := context.WithCancel(s.Context())
-	l = &link{puller: p, session: s, cancel: cancel, intakes: map[uint64]*intake{}}
+	l = &link{
+		puller: p, session: s, cancel: cancel, version: p.version, now: p.now,
+		said: make(chan struct{}), intakes: map[uint64]*intake{},
+	}
 	p.links[s] = l
 	p.wg.Go(func() {
 		l.run(ctx)

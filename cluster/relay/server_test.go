@@ -210,6 +210,9 @@ func TestGroupIsAbandoned(t *testing.T) {
 	if n := gauge(t, a.registry, "tmms_relay_abandoned_groups_total"); n < 1 {
 		t.Errorf("%v groups are counted", n)
 	}
+	if p, ok := a.fabric.Peer("b"); !ok || p.ResetsSent < 1 || p.SentBytes < 1000 {
+		t.Errorf("the peer has %+v", p)
+	}
 }
 
 // TestWriterConfigures: after a gap the configs are in line in front of the frame.
@@ -260,7 +263,7 @@ func TestStallWatchdog(t *testing.T) {
 		s.Close(0x100, "done")
 	})
 	cfg := quick()
-	cfg.Stall = 300 * time.Millisecond
+	cfg.Stall, cfg.version = 300*time.Millisecond, relaywire.V1 // its first stream is the subscription
 	edge := w.join("b", cfg)
 	f := owner.publish(key("a"), 7)
 	f.frames(10)

@@ -71,7 +71,7 @@ func New(ctx context.Context, cfg nodeconfig.Config, opt Options) (*Node, error)
 	n.delay = newDelay()
 	n.registry.MustRegister(n.delay.seconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	n.local = admin.NewLocal(view{n}, view{n})
+	n.local = admin.NewLocal(view{n}, view{n}, view{n})
 	for _, build := range []func(context.Context) error{
 		n.loadCerts, n.newGroup, n.newOrigin, n.newEdge, n.newAdmin, n.newGossip, n.newOperations,
 	} {
@@ -113,7 +113,8 @@ func (n *Node) newAdmin(ctx context.Context) (err error) {
 		admin.Config{Addr: n.cfg.Listen.Admin, TokensFile: n.cfg.Admin.TokensFile},
 		admin.Deps{
 			Log: n.opt.Log, Level: n.opt.Level, Gatherer: n.registry, Version: n.opt.Version,
-			Streams: view{n}, Viewers: view{n}, Nodes: view{n}, Configs: n.group, Ready: n.readiness,
+			Streams: view{n}, Viewers: view{n}, Why: view{n}, Nodes: view{n},
+			Configs: n.group, Placements: n.group, Ready: n.readiness,
 			Peers: n.peers(), Group: n.operator(), Keys: n.operator(),
 		})
 	if err != nil {
