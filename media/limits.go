@@ -261,6 +261,12 @@ const (
 	MaxNodeName = 63
 	// MaxNodeRoles bounds the roles in a node's certificate; there are three.
 	MaxNodeRoles = 8
+	// CertificateSerial is the length of a certificate's serial number in hex
+	// digits: 127 bits at random, the first of them 1.
+	CertificateSerial = 32
+	// MaxRevocations bounds the certificates that are revoked at a time; each takes
+	// 150 bytes of the state until it has ended by itself, within a year.
+	MaxRevocations = 4096
 	// MaxCertificateFile bounds a certificate, key or CA bundle file; a bundle
 	// of two CAs has 2 KiB.
 	MaxCertificateFile = 64 << 10

@@ -129,6 +129,11 @@ func (c *Client) Remove(ctx context.Context, nameOrID string) error {
 	return err
 }
 
+// Revoke asks the leader to take certificates out of use.
+func (c *Client) Revoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error) {
+	return askLeader[state.RevokeResult](ctx, c, methodRevoke, r)
+}
+
 // Status asks for the raft group, the leader first.
 func (c *Client) Status(ctx context.Context) (consensus.Status, error) {
 	s, err := askLeader[consensus.Status](ctx, c, methodStatus, struct{}{})
@@ -264,7 +269,7 @@ func (c *Client) named(name string) (list []fabric.Target) {
 // waitFor is how long an answer is waited for.
 func waitFor(method string) time.Duration {
 	switch method {
-	case methodJoin, methodRemove: // members are asked first
+	case methodJoin, methodRemove, methodRevoke: // members are asked first
 		return answerTimeout
 	case methodPropose, methodQuery:
 		return commandTimeout

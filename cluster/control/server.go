@@ -31,6 +31,7 @@ type Group interface {
 	RenewLease(id string) error
 	Join(ctx context.Context, name, address string) error
 	Remove(ctx context.Context, nameOrID string) error
+	LeadRevoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error)
 	LocalStatus() (consensus.Status, error)
 	Since(clusterID string, from uint64) (changes []member.Change, next <-chan struct{}, err error)
 	ClusterID() string

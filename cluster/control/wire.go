@@ -19,6 +19,7 @@ const (
 	methodWatch   = "watch"
 	methodJoin    = "join"
 	methodRemove  = "remove"
+	methodRevoke  = "revoke"
 	methodStatus  = "status"
 	methodQuery   = "query"
 )

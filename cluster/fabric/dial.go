@@ -98,6 +98,7 @@ func (f *Fabric) link(ctx context.Context, l *link, c *call, to Target, alpn ALP
 		close(c.done)
 		return
 	}
+	f.recheck(s)
 	close(c.done)
 	<-s.Context().Done()
 	f.ended(s)
