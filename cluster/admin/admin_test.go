@@ -83,7 +83,7 @@ func (n *node) deps() Deps {
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tmms_test", Help: "Seven."}, func() float64 { return 7 }))
 	return Deps{
 		Log: slog.New(slog.DiscardHandler), Level: &n.level, Gatherer: reg, Streams: n, Viewers: n, Nodes: n,
-		Configs: n.configs, Group: n.group, Keys: n, Ready: func() error { return n.notReady }, Version: "test",
+		Configs: n.configs, Group: n.group, Keys: n, Revocations: n.group, Ready: func() error { return n.notReady }, Version: "test",
 	}
 }
 

@@ -86,7 +86,7 @@ func (f *fleet) get(t *testing.T, path string, out any) {
 	}
 	s, err := New(Config{}, Deps{
 		Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar), Gatherer: prometheus.NewRegistry(),
-		Streams: f.nodes[0], Viewers: f.nodes[0], Nodes: f, Configs: configs, Group: configs, Keys: new(node), Peers: f, Ready: func() error { return nil },
+		Streams: f.nodes[0], Viewers: f.nodes[0], Nodes: f, Configs: configs, Group: configs, Keys: new(node), Revocations: configs, Peers: f, Ready: func() error { return nil },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package replica_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -107,7 +108,9 @@ func TestRevokeAVoter(t *testing.T) {
 	if _, err = next.node.SetConfig(t.Context(), 0, doc(time.Minute), "ops"); err != nil {
 		t.Error(err)
 	}
-	if _, err = leader.node.Claim(t.Context(), key("x")); err == nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err = leader.node.Claim(ctx, key("x")); err == nil {
 		t.Error("who is revoked claims")
 	}
 }

@@ -114,7 +114,7 @@ func (n *Node) newAdmin(ctx context.Context) (err error) {
 		admin.Deps{
 			Log: n.opt.Log, Level: n.opt.Level, Gatherer: n.registry, Version: n.opt.Version,
 			Streams: view{n}, Viewers: view{n}, Nodes: view{n}, Configs: n.group, Ready: n.readiness,
-			Peers: n.peers(), Group: n.operator(), Keys: n.operator(),
+			Peers: n.peers(), Group: n.operator(), Keys: n.operator(), Revocations: n.group,
 		})
 	if err != nil {
 		return err
@@ -186,7 +186,9 @@ func (n *Node) socketParts() []Part {
 }
 
 func (n *Node) fabricParts() []Part {
-	return []Part{{"fabric", n.backbone.fabric.Run}, {"certificate", n.followIdentity}}
+	return []Part{
+		{"fabric", n.backbone.fabric.Run}, {"certificate", n.followIdentity}, {"revocations", n.followRevocations},
+	}
 }
 
 // identityInterval is how often the certificate's files are looked at.
@@ -203,6 +205,12 @@ func (n *Node) followIdentity(ctx context.Context) error {
 		n.opt.Log.Info("certificate was reloaded", slog.Time("not_after", n.backbone.identity.NotAfter()))
 	})
 	<-ctx.Done()
+	return nil
+}
+
+// followRevocations keeps out who shows a certificate that is revoked.
+func (n *Node) followRevocations(ctx context.Context) error {
+	n.backbone.fabric.FollowRevocations(ctx, n.group)
 	return nil
 }
 
