@@ -163,7 +163,9 @@ func TestRaftChanges(t *testing.T) {
 func TestRaftNeedsAdmin(t *testing.T) {
 	n := serve(t, Config{TokensFile: tokensFile(t, tokensYAML)})
 	for _, r := range [][2]string{
-		{"POST", "/api/v1/raft/servers"}, {"DELETE", "/api/v1/raft/servers/two"}, {"POST", "/api/v1/gossip/key/rotate"},
+		{"POST", "/api/v1/raft/servers"},
+		{"DELETE", "/api/v1/raft/servers/two"},
+		{"POST", "/api/v1/gossip/key/rotate"},
 		{"POST", "/api/v1/revocations"},
 	} {
 		n.do(r[0], r[1], `{}`).want(t, 401, nil)

@@ -44,7 +44,7 @@ func (r *revocations) check(p Peer) error {
 		return &PeerError{Name: p.Name, Reason: ErrRevoked, Detail: "serial number " + p.Serial}
 	}
 	if until, ok := r.nodes[p.Name]; ok && !p.Issued.After(until) {
-		return &PeerError{Name: p.Name, Reason: ErrRevoked, Detail: fmt.Sprintf("issued at %s, those of the node up to %s are",
+		return &PeerError{Name: p.Name, Reason: ErrRevoked, Detail: fmt.Sprintf("issued at %s, all up to %s are",
 			p.Issued.UTC().Format(time.RFC3339), until.UTC().Format(time.RFC3339))}
 	}
 	return nil
