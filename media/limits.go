@@ -316,8 +316,11 @@ const (
 	// peer's greeting.
 	FabricHandshakeTimeout = 5 * time.Second
 	// FabricKeepAlive is the pause after which an idle session says that it lives.
-	FabricKeepAlive = 2 * time.Second
-	// FabricIdleTimeout ends a session from which nothing came: five keep-alives.
+	FabricKeepAlive = 750 * time.Millisecond
+	// FabricSilence is how long nothing may come on a session until it is given up: a
+	// keep-alive, which is sent again while it is lost, and a second for its answer.
+	FabricSilence = 1750 * time.Millisecond
+	// FabricIdleTimeout ends a session by QUIC's own rule, whatever happens here.
 	FabricIdleTimeout = 10 * time.Second
 	// FabricBackoffFirst bounds the pause after the first failed dial, and
 	// FabricBackoffCap that after any; between them it doubles. The pause itself

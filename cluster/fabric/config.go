@@ -45,13 +45,14 @@ func (d Deps) validate() error {
 type timing struct {
 	handshake              time.Duration
 	keepAlive, idle        time.Duration
+	silence                time.Duration
 	backoffMin, backoffMax time.Duration
 }
 
 func defaultTiming() timing {
 	return timing{
 		handshake: media.FabricHandshakeTimeout,
-		keepAlive: media.FabricKeepAlive, idle: media.FabricIdleTimeout,
+		keepAlive: media.FabricKeepAlive, idle: media.FabricIdleTimeout, silence: media.FabricSilence,
 		backoffMin: media.FabricBackoffFirst, backoffMax: media.FabricBackoffCap,
 	}
 }

@@ -145,6 +145,7 @@ func (f *Fabric) Run(ctx context.Context) error {
 	if err == nil {
 		logBuffers(f.log, f.socket)
 		close(f.running)
+		tasks.Go(func() { f.watchSilence(taskCtx) })
 		err = f.accept(ctx, listener)
 	}
 	f.stop()
