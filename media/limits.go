@@ -295,9 +295,14 @@ const (
 	// MaxFabricSessions bounds the sessions that peers have opened to a node:
 	// 1,000 nodes with each of the protocols.
 	MaxFabricSessions = 4096
-	// MaxFabricPeerSessions bounds those of one peer and protocol; a relay may
-	// stripe over a pool.
-	MaxFabricPeerSessions = 64
+	// MaxFabricPeerSessions bounds those of one peer for the relay, which may
+	// stripe over a pool, and MaxFabricPlainSessions for any other protocol: one,
+	// and those before it that are not known to have ended.
+	MaxFabricPeerSessions  = 64
+	MaxFabricPlainSessions = 8
+	// MaxFabricDialerUniStreams bounds the unidirectional streams that who has dialed
+	// a session has open in it: no protocol has any.
+	MaxFabricDialerUniStreams = 8
 	// MaxFabricHandshakes bounds the handshakes of strangers in flight; each
 	// costs about 50 KB and a signature.
 	MaxFabricHandshakes = 256
@@ -376,6 +381,19 @@ const (
 	// MaxReorderBytes bounds the packets of one subscription that wait for
 	// earlier ones: one largest message and four seconds of 16 Mbit/s.
 	MaxReorderBytes = 16 << 20
+	// MaxRelayPeerStreams bounds the bidirectional streams that a node has open at
+	// another for the relay, over all its sessions: its subscriptions and pushes, and
+	// as many that begin or end. Each takes 10 KiB.
+	MaxRelayPeerStreams = 2 * MaxSubscriptions
+	// MaxRelayUnknown bounds the streams of an owner whose headers have not come; one
+	// takes 32 KiB, and more wait unread.
+	MaxRelayUnknown = 256
+	// MaxRelayLargeHeaders bounds those among them whose headers are larger than
+	// that: 1.3 MiB at most, with all codec configs.
+	MaxRelayLargeHeaders = 8
+	// MaxRelayIndexStreams bounds the streams of segment indexes of one subscription:
+	// one, and another while it ends.
+	MaxRelayIndexStreams = 2
 	// MaxReorderGroups bounds the group streams that one subscription has open
 	// beyond the one that is next.
 	MaxReorderGroups = 64
@@ -391,6 +409,14 @@ const (
 	MaxControlFrame = MaxConfigBytes + 64<<10
 	// MaxControlRequest bounds the request of a node that may not send configs.
 	MaxControlRequest = 64 << 10
+	// MaxControlPeerRequests bounds the requests of one node that are served at a
+	// time: the claims of all its publishers after it has lost a leader, in waves. One
+	// takes up to 80 KiB; and MaxControlPeerWatches those among them that stay.
+	MaxControlPeerRequests = 512
+	MaxControlPeerWatches  = 4
+	// MaxControlLarge bounds the requests larger than MaxControlRequest that a node
+	// takes at a time: configs, which come one by one.
+	MaxControlLarge = 4
 	// ControlChunk is the size of the parts in which a snapshot or a long list
 	// is sent.
 	ControlChunk = 256 << 10

@@ -57,6 +57,21 @@ func defaultTiming() timing {
 	}
 }
 
+// dialConfig is for sessions that this node dials: requests go out, and what is
+// asked for comes in.
+func (t timing) dialConfig() *quic.Config {
+	c := t.quicConfig()
+	c.MaxIncomingStreams = -1 // none
+	return c
+}
+
+// acceptConfig is for those that peers dial.
+func (t timing) acceptConfig() *quic.Config {
+	c := t.quicConfig()
+	c.MaxIncomingUniStreams = media.MaxFabricDialerUniStreams
+	return c
+}
+
 // quicConfig is for sessions of both directions. There is no 0-RTT: its data
 // can be replayed.
 func (t timing) quicConfig() *quic.Config {

@@ -141,7 +141,7 @@ func (f *Fabric) Run(ctx context.Context) error {
 	if err := f.start(func(task func(context.Context)) { tasks.Go(func() { task(taskCtx) }) }); err != nil {
 		return err
 	}
-	listener, err := f.transport.Listen(f.serverTLS(), f.timing.quicConfig())
+	listener, err := f.transport.Listen(f.serverTLS(), f.timing.acceptConfig())
 	if err == nil {
 		logBuffers(f.log, f.socket)
 		close(f.running)

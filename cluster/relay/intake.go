@@ -64,6 +64,7 @@ type intake struct {
 	highest   uint64 // epoch that packets may have
 	hls       bool   // what the source was told, and
 	said      *relaywire.Position
+	indexing  int   // streams of indexes that are read
 	err       error // why it is over
 }
 

@@ -19,6 +19,10 @@ type link struct {
 	session *fabric.Session
 	cancel  context.CancelFunc
 
+	// A place for each stream of which it is not known whose it is, and for each
+	// among them with a header that is larger than the first buffer.
+	unknown, large chan struct{}
+
 	// Guarded by puller.mu.
 	counted fabric.Path // at the last look at the loss
 	loss    float64
@@ -75,6 +79,11 @@ func (l *link) run(ctx context.Context) {
 		if err != nil {
 			return
 		}
+		select {
+		case l.unknown <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
 		wg.Go(func() { l.read(ctx, stream) })
 	}
 }
@@ -87,6 +96,7 @@ func (l *link) read(ctx context.Context, stream *fabric.ReceiveStream) {
 	defer l.puller.giveBack(b)
 	_ = stream.SetReadDeadline(time.Now().Add(media.HandshakeTimeout))
 	in, read, err := l.begin(b)
+	<-l.unknown
 	if err != nil {
 		stream.CancelRead(code(relaywire.CodeMalformed))
 		return
@@ -107,6 +117,23 @@ func (l *link) begin(b *inbox) (in *intake, read func(*intake, *fabric.ReceiveSt
 	if err != nil {
 		return nil, nil, err
 	}
+	enlarged := false
+	b.enlarge = func() bool {
+		if !enlarged {
+			select {
+			case l.large <- struct{}{}:
+				enlarged = true
+			default:
+			}
+		}
+		return enlarged
+	}
+	defer func() {
+		b.enlarge = nil
+		if enlarged {
+			<-l.large
+		}
+	}()
 	switch kind {
 	case relaywire.StreamGroup:
 		h, err := parse(b, relaywire.ParseGroupHeader)

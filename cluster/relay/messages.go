@@ -13,7 +13,13 @@ type inbox struct {
 	r   io.Reader
 	buf []byte
 	off int // parsed
+
+	// enlarge is asked before buf grows beyond the first buffer; nil: it may.
+	enlarge func() bool
 }
+
+// errEnlarge ends the reading of a stream that may not have a larger buffer.
+var errEnlarge = errors.New("relay: too many streams with large headers")
 
 // rest is what has come and was not consumed yet.
 func (in *inbox) rest() []byte { return in.buf[in.off:] }
@@ -29,6 +35,9 @@ func (in *inbox) fill() error {
 		in.off = 0
 	}
 	if len(in.buf) == cap(in.buf) {
+		if cap(in.buf) >= readBuffer && in.enlarge != nil && !in.enlarge() {
+			return errEnlarge
+		}
 		grown := make([]byte, len(in.buf), max(2*cap(in.buf), 512))
 		copy(grown, in.buf)
 		in.buf = grown

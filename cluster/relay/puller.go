@@ -310,7 +310,10 @@ func (p *Puller) link(s *fabric.Session) *link {
 		return l
 	}
 	ctx, cancel := context.WithCancel(s.Context())
-	l = &link{puller: p, session: s, cancel: cancel, intakes: map[uint64]*intake{}}
+	l = &link{
+		puller: p, session: s, cancel: cancel, intakes: map[uint64]*intake{},
+		unknown: make(chan struct{}, media.MaxRelayUnknown), large: make(chan struct{}, media.MaxRelayLargeHeaders),
+	}
 	p.links[s] = l
 	p.wg.Go(func() {
 		l.run(ctx)

@@ -25,6 +25,7 @@ type Server struct {
 	metrics *serverMetrics
 	buffers sync.Pool // *[]byte, for what is about to be sent
 	push    pushServer
+	tenants *tenants
 }
 
 // serverTimes are shorter in tests.
@@ -41,7 +42,7 @@ func NewServer(hub *Hub, c Cluster, deps Deps) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		hub: hub, cluster: c, log: deps.Log,
+		hub: hub, cluster: c, log: deps.Log, tenants: newTenants(),
 		times: serverTimes{maxLag: 4 * time.Second, pending: 5 * time.Second, last: 5 * time.Second, silent: hedgeAfter},
 	}
 	s.buffers.New = func() any {
@@ -78,7 +79,15 @@ func (s *Server) Serve(ctx context.Context, session *fabric.Session) {
 			cancel()
 			return
 		}
-		p.wg.Go(func() { p.serve(ctx, stream) })
+		name := session.Peer().Name
+		if !s.tenants.enter(name) {
+			reset(stream, relaywire.CodeOverflow)
+			continue
+		}
+		p.wg.Go(func() {
+			defer s.tenants.leave(name)
+			p.serve(ctx, stream)
+		})
 	}
 }
 
