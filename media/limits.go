@@ -279,8 +279,9 @@ const (
 	// groups overlap or are abandoned, a few more (quic-go's default is 100).
 	MaxFabricUniStreams = 4 * MaxSubscriptions
 	// MaxFabricStreams bounds the bidirectional streams that a peer has open in
-	// one session: one a subscription, and as many short requests.
-	MaxFabricStreams = 2 * MaxSubscriptions
+	// one session: one a subscription, and a few short requests. A packet can open
+	// all of them, at 1.6 KiB each.
+	MaxFabricStreams = MaxSubscriptions + 256
 	// FabricStreamWindow is the flow control window that a stream begins with:
 	// a group of 20 Mbit/s needs 250 KB for a round trip of 100 ms.
 	FabricStreamWindow = 512 << 10
@@ -385,6 +386,9 @@ const (
 	// another for the relay, over all its sessions: its subscriptions and pushes, and
 	// as many that begin or end. Each takes 10 KiB.
 	MaxRelayPeerStreams = 2 * MaxSubscriptions
+	// MaxRelayPeerExcess is how many streams beyond that are refused on a session before
+	// the session is ended: QUIC keeps a refused stream until the peer is done with it.
+	MaxRelayPeerExcess = 64
 	// MaxRelayUnknown bounds the streams of an owner whose headers have not come; one
 	// takes 32 KiB, and more wait unread.
 	MaxRelayUnknown = 256

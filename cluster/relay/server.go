@@ -11,8 +11,11 @@ import (
 	"tmms/media/relaywire"
 )
 
+// sessionCodes is where the relay's own codes by which a session is closed begin.
+const sessionCodes = 0x100
+
 // sendBuffer is how much a source gathers before it writes.
-const sendBuffer = 32 << 10
+const sendBuffer = 16 << 10
 
 // Server sends this node's streams to other nodes, and takes the pushes of
 // their publishers. It is safe for concurrent use.
@@ -73,7 +76,7 @@ func (s *Server) Serve(ctx context.Context, session *fabric.Session) {
 			in.CancelRead(fabric.StreamErrorCode(relaywire.CodeUnknownStream)) // there are none to a source
 		}
 	})
-	for {
+	for refused := 0; ; {
 		stream, err := session.Accept(ctx)
 		if err != nil {
 			cancel()
@@ -82,6 +85,10 @@ func (s *Server) Serve(ctx context.Context, session *fabric.Session) {
 		name := session.Peer().Name
 		if !s.tenants.enter(name) {
 			reset(stream, relaywire.CodeOverflow)
+			if refused++; refused > media.MaxRelayPeerExcess {
+				s.log.Warn("relay: a node opens streams without end", slog.String("node", name))
+				session.Close(uint64(relaywire.CodeOverflow)+sessionCodes, "too many streams")
+			}
 			continue
 		}
 		p.wg.Go(func() {
