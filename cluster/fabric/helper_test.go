@@ -29,7 +29,7 @@ func fast() timing {
 	return t
 }
 
-func newCA(t *testing.T, at time.Time) *pki.CA {
+func newCA(t testing.TB, at time.Time) *pki.CA {
 	t.Helper()
 	ca, err := pki.NewCA(at)
 	if err != nil {
@@ -38,12 +38,12 @@ func newCA(t *testing.T, at time.Time) *pki.CA {
 	return ca
 }
 
-func issue(t *testing.T, ca *pki.CA, name string, roles ...string) *pki.Identity {
+func issue(t testing.TB, ca *pki.CA, name string, roles ...string) *pki.Identity {
 	t.Helper()
 	return issueAt(t, ca, time.Now(), name, roles...)
 }
 
-func issueAt(t *testing.T, ca *pki.CA, at time.Time, name string, roles ...string) *pki.Identity {
+func issueAt(t testing.TB, ca *pki.CA, at time.Time, name string, roles ...string) *pki.Identity {
 	t.Helper()
 	if len(roles) == 0 {
 		roles = []string{pki.RoleOrigin, pki.RoleEdge}
@@ -71,7 +71,7 @@ type node struct {
 func (n *node) target() Target { return Target{Name: n.Name(), Addr: n.Addr().String()} }
 
 // stop ends the fabric as its owner does.
-func (n *node) stop(t *testing.T) {
+func (n *node) stop(t testing.TB) {
 	t.Helper()
 	n.cancel()
 	select {
@@ -106,7 +106,7 @@ func start(t *testing.T, id *pki.Identity) *node {
 }
 
 // startWith runs a fabric; setup is called before.
-func startWith(t *testing.T, id *pki.Identity, listen string, tm timing, setup func(*Fabric)) *node {
+func startWith(t testing.TB, id *pki.Identity, listen string, tm timing, setup func(*Fabric)) *node {
 	t.Helper()
 	n := &node{log: &logBuffer{}, metrics: prometheus.NewRegistry(), done: make(chan error, 2)}
 	var err error
@@ -262,7 +262,7 @@ func equal(a, b []string) bool {
 
 // rawTransport is a UDP port without a fabric; it ends with the test, which
 // those of quic.DialAddr and quic.ListenAddr do some time later.
-func rawTransport(t *testing.T) *quic.Transport {
+func rawTransport(t testing.TB) *quic.Transport {
 	t.Helper()
 	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
