@@ -398,6 +398,10 @@ const (
 	// MaxRelayIndexStreams bounds the streams of segment indexes of one subscription:
 	// one, and another while it ends.
 	MaxRelayIndexStreams = 2
+	// MaxRelayPartial bounds the buffers for the packets of one subscription that have
+	// not come whole, where they are large: the largest packet, in a buffer that has
+	// grown by half.
+	MaxRelayPartial = MaxMessageVideo + MaxMessageVideo/2
 	// MaxReorderGroups bounds the group streams that one subscription has open
 	// beyond the one that is next.
 	MaxReorderGroups = 64

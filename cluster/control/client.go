@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -208,8 +209,23 @@ func askLeader[T any](ctx context.Context, c *Client, method string, body any) (
 	if len(faults) == 0 {
 		faults = append(faults, errors.New("no other node is known"))
 	}
-	return none, fmt.Errorf("%w: %w", member.ErrNotLeader, errors.Join(faults...))
+	return none, fmt.Errorf("%w: %w", member.ErrNotLeader, answers(faults))
 }
+
+// answers are the errors of several nodes, on one line.
+type answers []error
+
+// Error gives them in the order in which the nodes were asked.
+func (a answers) Error() string {
+	texts := make([]string, len(a))
+	for i, err := range a {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Unwrap gives the errors.
+func (a answers) Unwrap() []error { return a }
 
 // note remembers who led, and who has left a request without an answer.
 func (c *Client) note(to fabric.Target, err error) {

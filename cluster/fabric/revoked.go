@@ -13,12 +13,16 @@ type Revocations interface {
 }
 
 // FollowRevocations refuses who shows a certificate that is revoked, and ends
-// the sessions with its holder as soon as it is, until ctx ends.
-func (f *Fabric) FollowRevocations(ctx context.Context, from Revocations) {
+// the sessions with its holder as soon as it is, until ctx ends. told gets each
+// list once it is in force; nil: nobody does.
+func (f *Fabric) FollowRevocations(ctx context.Context, from Revocations, told func(*replicated.Revocations)) {
 	for {
 		list, next := from.WatchRevocations()
 		f.id.Revoke(list)
 		f.Recheck()
+		if told != nil {
+			told(list)
+		}
 		select {
 		case <-next:
 		case <-ctx.Done():

@@ -54,7 +54,7 @@ func TestRevoked(t *testing.T) {
 	following := make(chan struct{})
 	go func() {
 		defer close(following)
-		a.FollowRevocations(ctx, list)
+		a.FollowRevocations(ctx, list, nil)
 	}()
 	defer func() {
 		cancel()

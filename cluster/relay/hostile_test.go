@@ -3,15 +3,15 @@ package relay
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/binary"
+	"log/slog"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/quic-go/quic-go"
-
 	"tmms/cluster/fabric"
+	"tmms/cluster/pki"
 	"tmms/cluster/state"
 	"tmms/media"
 	"tmms/media/relaywire"
@@ -51,17 +51,17 @@ func TestHostileSubscriber(t *testing.T) {
 }
 
 // raids are the attacks by name; each works on one session.
-func raids() map[string]func(ctx context.Context, c *quic.Conn) {
-	return map[string]func(ctx context.Context, c *quic.Conn){
+func raids() map[string]func(ctx context.Context, c *fabric.Session) {
+	return map[string]func(ctx context.Context, c *fabric.Session){
 		"stream-flood": streamFlood, "reset-flood": resetFlood, "slow-reader": slowReader, "slow-sender": slowSender,
 		"oversized": oversized, "uni-flood": uniFlood,
 	}
 }
 
 // streamFlood opens all streams that it may, and says the first byte on each.
-func streamFlood(ctx context.Context, c *quic.Conn) {
+func streamFlood(ctx context.Context, c *fabric.Session) {
 	for {
-		stream, err := c.OpenStreamSync(ctx)
+		stream, err := c.Open(ctx)
 		if err != nil {
 			return
 		}
@@ -70,9 +70,9 @@ func streamFlood(ctx context.Context, c *quic.Conn) {
 }
 
 // resetFlood opens subscriptions and resets them at once, as fast as it can.
-func resetFlood(ctx context.Context, c *quic.Conn) {
+func resetFlood(ctx context.Context, c *fabric.Session) {
 	for id := uint64(0); ; id++ {
-		stream, err := c.OpenStreamSync(ctx)
+		stream, err := c.Open(ctx)
 		if err != nil {
 			return
 		}
@@ -83,9 +83,9 @@ func resetFlood(ctx context.Context, c *quic.Conn) {
 }
 
 // slowReader subscribes as often as it may and takes nothing.
-func slowReader(ctx context.Context, c *quic.Conn) {
+func slowReader(ctx context.Context, c *fabric.Session) {
 	for id := range uint64(2 * media.MaxSubscriptions) {
-		stream, err := c.OpenStreamSync(ctx)
+		stream, err := c.Open(ctx)
 		if err != nil {
 			return
 		}
@@ -94,10 +94,10 @@ func slowReader(ctx context.Context, c *quic.Conn) {
 }
 
 // slowSender sends requests that never end, a byte at a time on many streams.
-func slowSender(ctx context.Context, c *quic.Conn) {
-	var streams []*quic.Stream
+func slowSender(ctx context.Context, c *fabric.Session) {
+	var streams []*fabric.Stream
 	for range 256 {
-		stream, err := c.OpenStreamSync(ctx)
+		stream, err := c.Open(ctx)
 		if err != nil {
 			return
 		}
@@ -120,10 +120,10 @@ func slowSender(ctx context.Context, c *quic.Conn) {
 }
 
 // oversized declares more than there may be, and sends as much as is taken.
-func oversized(ctx context.Context, c *quic.Conn) {
+func oversized(ctx context.Context, c *fabric.Session) {
 	filler := make([]byte, 64<<10)
 	for i := 0; ctx.Err() == nil; i++ {
-		stream, err := c.OpenStreamSync(ctx)
+		stream, err := c.Open(ctx)
 		if err != nil {
 			return
 		}
@@ -147,10 +147,10 @@ func oversized(ctx context.Context, c *quic.Conn) {
 }
 
 // uniFlood opens unidirectional streams, of which a source expects none.
-func uniFlood(ctx context.Context, c *quic.Conn) {
+func uniFlood(ctx context.Context, c *fabric.Session) {
 	filler := make([]byte, 4<<10)
 	for {
-		stream, err := c.OpenUniStreamSync(ctx)
+		stream, err := c.OpenUni(ctx)
 		if err != nil {
 			return
 		}
@@ -159,17 +159,19 @@ func uniFlood(ctx context.Context, c *quic.Conn) {
 }
 
 // Floods of datagrams by strangers: what is no QUIC, what only begins to be, and
-// handshakes that lead nowhere.
+// handshakes with certificates of another cluster.
 func TestDatagramFlood(t *testing.T) {
 	s := besiege(t)
-	to := net.UDPAddrFromAddrPort(s.owner.fabric.Addr())
+	addr := s.owner.fabric.Addr()
 	t.Run("datagram-flood", func(t *testing.T) {
 		s.t = t
-		s.attack("datagram-flood", siegeTime(), func(ctx context.Context) { junk(ctx, t, to) })
+		s.attack("datagram-flood", siegeTime(), func(ctx context.Context) { junk(ctx, t, net.UDPAddrFromAddrPort(addr)) })
 	})
-	t.Run("initial-flood", func(t *testing.T) {
+	t.Run("handshake-flood", func(t *testing.T) {
 		s.t = t
-		s.attack("initial-flood", siegeTime(), func(ctx context.Context) { initials(ctx, t, to) })
+		s.attack("handshake-flood", siegeTime(), func(ctx context.Context) {
+			handshakes(ctx, t, fabric.Target{Name: "a", Addr: addr.String()})
+		})
 	})
 }
 
@@ -205,25 +207,37 @@ func junk(ctx context.Context, t *testing.T, to *net.UDPAddr) {
 	}
 }
 
-// initials begins handshakes without a certificate from many ports, and drops
-// them.
-func initials(ctx context.Context, t *testing.T, to *net.UDPAddr) {
-	cfg := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{string(fabric.ALPNRelay)}, MinVersion: tls.VersionTLS13}
-	for range 300 {
-		if ctx.Err() != nil {
-			return
-		}
-		socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+// handshakes begins sessions with certificates of another cluster, from many ports.
+func handshakes(ctx context.Context, t *testing.T, to fabric.Target) {
+	ca, err := pki.NewCA(time.Now())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	cert, key, err := ca.Issue("x", []string{pki.RoleOrigin}, time.Now())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	id, err := pki.NewIdentity(cert, key, ca.CertPEM())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for range 100 {
+		f, err := fabric.New(fabric.Config{Listen: "127.0.0.1:0"}, id, fabric.Deps{Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		transport := &quic.Transport{Conn: socket}
-		brief, cancel := context.WithTimeout(ctx, 2*time.Millisecond) // enough for the first packet
-		_, _ = transport.Dial(brief, to, cfg, nil)
-		cancel()
-		_ = socket.Close() // nobody is told
-		_ = transport.Close()
+		wg.Go(func() { _ = f.Run(ctx) })
+		wg.Go(func() {
+			if s, err := f.Session(ctx, to, fabric.ALPNRelay); err == nil {
+				t.Errorf("a session with %s", s.Peer())
+			}
+		})
 	}
 }
 
@@ -317,4 +331,15 @@ func endlessIndexes(ctx context.Context, s *fabric.Session, id uint64) {
 	b := binary.AppendUvarint([]byte{byte(relaywire.StreamIndexes)}, id)
 	b = binary.AppendUvarint(b, media.MaxRelayIndex)
 	flood(ctx, s, 256, b, media.MaxRelayIndex-1)
+}
+
+// The largest packet fits into what the packets of a subscription may take.
+func TestLargestPacketFits(t *testing.T) {
+	n := readBuffer
+	for n < media.MaxMessageVideo+relaywire.MaxPacketHead {
+		n = larger(n)
+	}
+	if n-readBuffer > media.MaxRelayPartial {
+		t.Errorf("it takes %d bytes, the limit is %d", n-readBuffer, media.MaxRelayPartial)
+	}
 }

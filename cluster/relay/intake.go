@@ -330,8 +330,8 @@ func (in *intake) readGroup(b *inbox, h *relaywire.GroupHeader) {
 		}
 		before := large(b)
 		err := in.fill(b)
-		if n := in.partial.Add(large(b) - before); n > media.MaxReorderBytes && err == nil {
-			err = fmt.Errorf("%w: %d, the limit is %d", errOverflow, n, media.MaxReorderBytes)
+		if n := in.partial.Add(large(b) - before); n > media.MaxRelayPartial && err == nil {
+			err = fmt.Errorf("%w: %d, the limit is %d", errOverflow, n, media.MaxRelayPartial)
 		}
 		if err != nil {
 			in.groupEnded(h.Seq, b, err)

@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quic-go/quic-go"
 	"go.uber.org/goleak"
 
 	"tmms/cluster/fabric"
@@ -26,7 +24,7 @@ import (
 // it is to do.
 const (
 	raidName     = "TMMS_RAID"
-	raidTo       = "TMMS_RAID_TO"       // HOST:PORT
+	raidTo       = "TMMS_RAID_TO"       // HOST:PORT of the node a
 	raidDir      = "TMMS_RAID_DIR"      // with the files of a certificate
 	raidSessions = "TMMS_RAID_SESSIONS" // at once
 )
@@ -65,22 +63,17 @@ func raiding(name string) error {
 	if err != nil {
 		return err
 	}
-	to, err := net.ResolveUDPAddr("udp", os.Getenv(raidTo))
-	if err != nil {
-		return err
-	}
+	to := fabric.Target{Name: "a", Addr: os.Getenv(raidTo)}
 	ctx := context.Background()
 	var wg sync.WaitGroup
 	faults := make(chan error, sessions)
 	for range sessions {
 		wg.Go(func() {
 			c, err := invade(ctx, id, to)
-			if err != nil {
-				faults <- err
-				return
+			if err == nil {
+				attack(ctx, c)
 			}
-			attack(ctx, c)
-			faults <- nil
+			faults <- err
 		})
 	}
 	for range sessions {
@@ -92,25 +85,14 @@ func raiding(name string) error {
 	select {} // what was opened stays open until the process is killed
 }
 
-// invade opens a session from a port of its own and waits until it is served.
-func invade(ctx context.Context, id *pki.Identity, to net.Addr) (*quic.Conn, error) {
-	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+// invade opens a session from a port of its own.
+func invade(ctx context.Context, id *pki.Identity, to fabric.Target) (*fabric.Session, error) {
+	f, err := fabric.New(fabric.Config{Listen: "127.0.0.1:0"}, id, fabric.Deps{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}
-	transport := &quic.Transport{Conn: socket}
-	conn, err := transport.Dial(ctx, to, id.TLS(string(fabric.ALPNRelay)), &quic.Config{
-		MaxIncomingUniStreams: 1 << 12, KeepAlivePeriod: 500 * time.Millisecond,
-	})
-	if err != nil {
-		return nil, err
-	}
-	greeting, err := conn.AcceptUniStream(ctx)
-	if err != nil {
-		return nil, err
-	}
-	_, err = io.Copy(io.Discard, greeting)
-	return conn, err
+	go func() { _ = f.Run(ctx) }()
+	return f.Session(ctx, to, fabric.ALPNRelay)
 }
 
 // TestMain runs the tests, or a raid for one of them.

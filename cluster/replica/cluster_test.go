@@ -191,7 +191,7 @@ func (c *cluster) start(name string, opt options) *process {
 	p.endFabric = running(f.Run, nil)
 	endFabric := p.endFabric
 	follow := running(func(ctx context.Context) error {
-		f.FollowRevocations(ctx, p.node)
+		f.FollowRevocations(ctx, p.node, nil)
 		return nil
 	}, nil)
 	p.endFabric = func() error { return errors.Join(follow(), endFabric()) }

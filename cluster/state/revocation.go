@@ -26,6 +26,14 @@ type Revocations struct {
 	list []Revocation // ordered by Node, Serial; one for each
 }
 
+// NewRevocations gives a list of revocations, of which it takes one for each node
+// and serial number.
+func NewRevocations(list []Revocation) *Revocations {
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, compareRevocations)
+	return &Revocations{slices.CompactFunc(list, func(a, b Revocation) bool { return compareRevocations(a, b) == 0 })}
+}
+
 // All are the revocations in a fixed order; do not modify.
 func (r *Revocations) All() []Revocation { return r.list }
 

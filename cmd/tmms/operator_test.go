@@ -392,6 +392,12 @@ func (f *fleet) revoke() {
 	if list := f.tmms("cert", "revoked", f.nodes["o3"].api()); !strings.Contains(list, "e1 ") {
 		f.t.Errorf("revoked:\n%s", list)
 	}
+	for _, name := range origins {
+		waitFor(f.t, "the list on the disk of "+name, func() bool {
+			b, err := os.ReadFile(filepath.Join(f.nodes[name].dir, "data", "revoked.json"))
+			return err == nil && bytes.Contains(b, []byte(`"e1"`))
+		})
+	}
 	// It still gossips, but is not asked to take part, and does not get the key.
 	if out = f.tmms("gossip", "rotate-key", f.nodes["o2"].api()); !strings.Contains(out, "rotated on 3 nodes: o1 o2 o3") {
 		f.t.Errorf("it says %s", out)

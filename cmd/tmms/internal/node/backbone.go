@@ -44,6 +44,9 @@ func (n *Node) newGroup(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err = n.recallRevocations(); err != nil {
+		return err
+	}
 	b.fabric, err = fabric.New(fabric.Config{Listen: listen}, b.identity, fabric.Deps{
 		Log: n.opt.Log, Registerer: n.registry,
 	})

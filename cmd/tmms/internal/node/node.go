@@ -208,12 +208,6 @@ func (n *Node) followIdentity(ctx context.Context) error {
 	return nil
 }
 
-// followRevocations keeps out who shows a certificate that is revoked.
-func (n *Node) followRevocations(ctx context.Context) error {
-	n.backbone.fabric.FollowRevocations(ctx, n.group)
-	return nil
-}
-
 func (n *Node) parts() []Part {
 	parts := []Part{{"start", n.startThenServe}, {"delay", n.delay.run}}
 	if n.origin != nil {
