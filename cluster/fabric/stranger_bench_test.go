@@ -37,13 +37,13 @@ func BenchmarkStranger(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer hole.Close()
+			defer func() { _ = hole.Close() }()
 			into := func(to net.Addr) time.Duration {
 				conn, err := net.DialUDP("udp", nil, to.(*net.UDPAddr))
 				if err != nil {
 					b.Fatal(err)
 				}
-				defer conn.Close()
+				defer func() { _ = conn.Close() }()
 				began := cpuTime(b)
 				tick := time.NewTicker(time.Millisecond)
 				defer tick.Stop()

@@ -65,18 +65,18 @@ func size(all [][]byte) (n int) {
 
 // initials are first packets of so many handshakes, by a client without a
 // certificate that wants a protocol which is served.
-func initials(t testing.TB, n int) (all [][]byte) {
-	t.Helper()
+func initials(tb testing.TB, n int) (all [][]byte) {
+	tb.Helper()
 	sink, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer func() { _ = sink.Close() }()
 	cfg := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{string(ALPNControl)}, MinVersion: tls.VersionTLS13}
-	transport := rawTransport(t)
+	transport := rawTransport(tb)
 	b := make([]byte, 2048)
 	for len(all) < n {
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancel(tb.Context())
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -85,7 +85,7 @@ func initials(t testing.TB, n int) (all [][]byte) {
 		_ = sink.SetReadDeadline(time.Now().Add(patience))
 		size, err := sink.Read(b)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		cancel()
 		<-ended

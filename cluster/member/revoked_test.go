@@ -28,8 +28,8 @@ func TestRevocationsOnDisk(t *testing.T) {
 		t.Errorf("%+v, %v", list, err)
 	}
 	path := filepath.Join(dir, revokedFile)
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info, err)
+	if info, bad := os.Stat(path); bad != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, bad)
 	}
 	for name, text := range map[string][]byte{"text": []byte("x"), "cut": []byte(`[{"node":"n"`), "long": bytes.Repeat([]byte(" "), maxRevoked+1)} {
 		if err = os.WriteFile(path, text, 0o600); err != nil {

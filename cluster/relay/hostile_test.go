@@ -178,12 +178,13 @@ func TestDatagramFlood(t *testing.T) {
 // junk sends 5,000 datagrams a second: noise, noise with a head of QUIC, and
 // packets as of sessions that are not there.
 func junk(ctx context.Context, t *testing.T, to *net.UDPAddr) {
+	t.Helper()
 	conn, err := net.DialUDP("udp", nil, to)
 	if err != nil {
 		t.Error(err)
 		return
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for n := 0; ; n++ {
@@ -209,6 +210,7 @@ func junk(ctx context.Context, t *testing.T, to *net.UDPAddr) {
 
 // handshakes begins sessions with certificates of another cluster, from many ports.
 func handshakes(ctx context.Context, t *testing.T, to fabric.Target) {
+	t.Helper()
 	ca, err := pki.NewCA(time.Now())
 	if err != nil {
 		t.Error(err)

@@ -69,11 +69,11 @@ func raiding(name string) error {
 	faults := make(chan error, sessions)
 	for range sessions {
 		wg.Go(func() {
-			c, err := invade(ctx, id, to)
-			if err == nil {
+			c, fault := invade(ctx, id, to)
+			if fault == nil {
 				attack(ctx, c)
 			}
-			faults <- err
+			faults <- fault
 		})
 	}
 	for range sessions {

@@ -42,19 +42,19 @@ func TestControlFlood(t *testing.T) {
 	var refused atomic.Int32
 	var writers sync.WaitGroup
 	for range media.MaxFabricStreams {
-		stream, err := s.Open(ctx)
-		if err != nil {
+		stream, full := s.Open(ctx)
+		if full != nil {
 			break // as many as there may be are open
 		}
 		writers.Go(func() {
 			_ = stream.SetWriteDeadline(time.Now().Add(time.Second))
-			_, err := stream.Write(head)
+			_, fault := stream.Write(head)
 			for range 4 {
-				if err == nil {
-					_, err = stream.Write(filler)
+				if fault == nil {
+					_, fault = stream.Write(filler)
 				}
 			}
-			if reset, ok := errors.AsType[*fabric.StreamError](err); ok && reset.Remote {
+			if reset, ok := errors.AsType[*fabric.StreamError](fault); ok && reset.Remote {
 				refused.Add(1)
 			}
 		})

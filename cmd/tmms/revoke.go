@@ -39,7 +39,7 @@ func runCertRevoke(ctx context.Context, c console, args []string) error {
 		fmt.Fprintf(c.stdout, "the certificate %s is not good any more\n", body.Serial)
 		return nil
 	}
-	fmt.Fprintf(c.stdout, "%s is out of the cluster: no certificate that it was given until now is good any more\n", body.Node)
+	fmt.Fprintf(c.stdout, "%s is out of the cluster: its certificates are not good any more\n", body.Node)
 	fmt.Fprintln(c.stdout, "It still has the gossip's key: replace that by \"tmms gossip rotate-key\".")
 	return nil
 }
