@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"flag"
 	"log/slog"
 	"net"
 	"sync"
@@ -17,9 +18,14 @@ import (
 	"tmms/media/relaywire"
 )
 
+var siegeFor = flag.Duration("siege", 0, "how long each attack lasts; 0: a moment")
+
 // siegeTime is how long each attack lasts.
 func siegeTime() time.Duration {
-	if testing.Short() {
+	switch {
+	case *siegeFor > 0:
+		return *siegeFor
+	case testing.Short():
 		return 500 * time.Millisecond
 	}
 	return 1500 * time.Millisecond
