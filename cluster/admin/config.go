@@ -40,6 +40,8 @@ type Deps struct {
 	Placements Placements
 	Group      RaftGroup  // required
 	Keys       KeyRotator // required
+	// Revocations are the certificates of nodes that are not good any more; required.
+	Revocations RevocationSource
 	// Peers are asked for their streams and viewers; nil: this node is alone.
 	Peers Peers
 	// Ready says why the node cannot serve yet, nil if it can; required.
@@ -65,6 +67,7 @@ func (d *Deps) validate() error {
 		{"Configs", d.Configs == nil},
 		{"Group", d.Group == nil},
 		{"Keys", d.Keys == nil},
+		{"Revocations", d.Revocations == nil},
 		{"Ready", d.Ready == nil},
 	} {
 		if need.missing {

@@ -91,6 +91,17 @@ func (s *Server) routes() []route {
 			summary: "Take a member, by name or id, out of the raft group", reply: serverReply{}, handle: s.removeServer,
 		},
 		{
+			method: http.MethodGet, path: "/api/v1/revocations", need: roleRead,
+			summary: "Certificates of nodes that are not good any more", state: true,
+			reply: revocationsReply{}, handle: s.listRevocations,
+		},
+		{
+			method: http.MethodPost, path: "/api/v1/revocations", need: roleAdmin,
+			summary: "Take certificates out of use: all that a node was given until now, which the cluster forgets, " +
+				"or the one with a serial number",
+			request: revocationBody{}, reply: revocationReply{}, handle: s.revoke,
+		},
+		{
 			method: http.MethodPost, path: "/api/v1/gossip/key/rotate", need: roleAdmin,
 			summary: "Replace the key of the gossip on all nodes",
 			request: rotateRequest{}, reply: gossip.Report{}, handle: s.rotateKey,

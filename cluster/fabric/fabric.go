@@ -142,11 +142,12 @@ func (f *Fabric) Run(ctx context.Context) error {
 	if err := f.start(func(task func(context.Context)) { tasks.Go(func() { task(taskCtx) }) }); err != nil {
 		return err
 	}
-	listener, err := f.transport.Listen(f.serverTLS(), f.timing.quicConfig())
+	listener, err := f.transport.Listen(f.serverTLS(), f.timing.acceptConfig())
 	if err == nil {
 		logBuffers(f.log, f.socket)
 		tasks.Go(func() { f.watchPeers(taskCtx) })
 		close(f.running)
+		tasks.Go(func() { f.watchSilence(taskCtx) })
 		err = f.accept(ctx, listener)
 	}
 	f.stop()
@@ -237,6 +238,7 @@ func (f *Fabric) serve(s *Session) error {
 
 // handle is the goroutine of an incoming session.
 func (f *Fabric) handle(s *Session, handler Handler) {
+	f.recheck(s)
 	if err := greet(s.conn); err == nil { // else the session has ended already
 		handler(s.Context(), s)
 	}
@@ -294,19 +296,25 @@ func (f *Fabric) sessions() (open []*Session) {
 }
 
 // Recheck ends the sessions with peers whose certificates are not trusted any
-// more. It is for a change of the CAs.
+// more. It is for a change of the CAs or of the revocations.
 func (f *Fabric) Recheck() {
 	f.mu.Lock()
 	open := f.sessions()
 	f.mu.Unlock()
 	for _, s := range open {
-		err := f.id.Trusts(s.conn.ConnectionState().TLS)
-		if err == nil {
-			continue
-		}
-		f.refused(s.RemoteAddr(), s.alpn, err)
-		s.Close(CodeRefused, err.Error())
+		f.recheck(s)
 	}
+}
+
+// recheck ends a session if its peer is not trusted any more. A new one is
+// checked again once Recheck can see it: the change may have come just before.
+func (f *Fabric) recheck(s *Session) {
+	err := f.id.Trusts(s.conn.ConnectionState().TLS)
+	if err == nil {
+		return
+	}
+	f.refused(s.RemoteAddr(), s.alpn, err)
+	s.Close(CodeRefused, err.Error())
 }
 
 // serverTLS looks at each handshake which protocols are served just then.

@@ -12,6 +12,7 @@ type metrics struct {
 	fabric  *Fabric
 	dials   *prometheus.CounterVec
 	refused prometheus.Counter
+	silent  prometheus.Counter
 
 	sessions, rtt, expiry *prometheus.Desc
 
@@ -26,6 +27,9 @@ func newMetrics(f *Fabric, reg prometheus.Registerer) (*metrics, error) {
 		}, []string{"result"}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tmms_fabric_refused_total", Help: "Peers that were not let in: certificate, protocol, role or limit.",
+		}),
+		silent: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tmms_fabric_silent_sessions_total", Help: "Sessions that were given up because nothing came from the peer.",
 		}),
 		sessions: prometheus.NewDesc("tmms_fabric_sessions", "Sessions between nodes.", []string{"alpn", "direction"}, nil),
 		rtt: prometheus.NewDesc("tmms_fabric_rtt_seconds",
@@ -42,7 +46,7 @@ func newMetrics(f *Fabric, reg prometheus.Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m, m.dials, m.refused} {
+	for _, c := range []prometheus.Collector{m, m.dials, m.refused, m.silent} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("fabric: register metrics: %w", err)
 		}

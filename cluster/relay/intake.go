@@ -66,6 +66,7 @@ type intake struct {
 	highest   uint64 // epoch that packets may have
 	hls       bool   // what the source was told, and
 	said      *relaywire.Position
+	indexing  int   // streams of indexes that are read
 	err       error // why it is over
 }
 
@@ -337,8 +338,8 @@ func (in *intake) readGroup(b *inbox, h *relaywire.GroupHeader) {
 		}
 		before := large(b)
 		err := in.fill(b)
-		if n := in.partial.Add(large(b) - before); n > 2*media.MaxReorderBytes && err == nil {
-			err = fmt.Errorf("%w: %d, the limit is %d", errOverflow, n, 2*media.MaxReorderBytes)
+		if n := in.partial.Add(large(b) - before); n > media.MaxRelayPartial && err == nil {
+			err = fmt.Errorf("%w: %d, the limit is %d", errOverflow, n, media.MaxRelayPartial)
 		}
 		if err != nil {
 			in.groupEnded(h.Seq, b, err)

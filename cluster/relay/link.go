@@ -30,6 +30,10 @@ type link struct {
 	agreed agreed
 	clock  clock // of the session's other end
 
+	// A place for each stream of which it is not known whose it is, and for each
+	// among them with a header that is larger than the first buffer.
+	unknown, large chan struct{}
+
 	// Guarded by puller.mu.
 	counted fabric.Path // at the last look at the loss
 	loss    float64
@@ -88,6 +92,11 @@ func (l *link) run(ctx context.Context) {
 		if err != nil {
 			return
 		}
+		select {
+		case l.unknown <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
 		wg.Go(func() { l.read(ctx, stream) })
 	}
 }
@@ -100,6 +109,7 @@ func (l *link) read(ctx context.Context, stream *fabric.ReceiveStream) {
 	defer l.puller.giveBack(b)
 	_ = stream.SetReadDeadline(time.Now().Add(media.HandshakeTimeout))
 	in, read, err := l.begin(b)
+	<-l.unknown
 	switch {
 	case errors.Is(err, errUnknownKind):
 		stream.CancelRead(code(relaywire.CodeUnknownStream))
@@ -124,6 +134,23 @@ func (l *link) begin(b *inbox) (in *intake, read func(*intake, *fabric.ReceiveSt
 	if err != nil {
 		return nil, nil, err
 	}
+	enlarged := false
+	b.enlarge = func() bool {
+		if !enlarged {
+			select {
+			case l.large <- struct{}{}:
+				enlarged = true
+			default:
+			}
+		}
+		return enlarged
+	}
+	defer func() {
+		b.enlarge = nil
+		if enlarged {
+			<-l.large
+		}
+	}()
 	switch kind {
 	case relaywire.StreamGroup:
 		h, err := parse(b, l.version.ParseGroupHeader)

@@ -18,7 +18,8 @@ type PullConfig struct {
 	// Linger is how long a pull goes on after its last reader; default 5 s.
 	Linger time.Duration
 	// Stall is how long an owner may send nothing, and how long packets may wait
-	// for earlier ones, before the pull subscribes anew; default 2 s.
+	// for earlier ones, before the pull subscribes anew; default 1.75 s, so that
+	// the watchdog has noticed within 2 s.
 	Stall time.Duration
 	// Gone is how long a placement must be gone for the stream to have ended;
 	// default 1 s.
@@ -50,7 +51,7 @@ func (c PullConfig) withDefaults() PullConfig {
 		def   time.Duration
 	}{
 		{&c.Linger, 5 * time.Second},
-		{&c.Stall, 2 * time.Second},
+		{&c.Stall, 1750 * time.Millisecond},
 		{&c.Gone, time.Second},
 		{&c.Settle, 5 * time.Second},
 		{&c.Hedge, hedgeAfter},
@@ -322,6 +323,7 @@ func (p *Puller) link(s *fabric.Session) *link {
 	l = &link{
 		puller: p, session: s, cancel: cancel, version: p.version, now: p.now,
 		said: make(chan struct{}), intakes: map[uint64]*intake{},
+		unknown: make(chan struct{}, media.MaxRelayUnknown), large: make(chan struct{}, media.MaxRelayLargeHeaders),
 	}
 	p.links[s] = l
 	p.wg.Go(func() {

@@ -13,8 +13,11 @@ import (
 	"tmms/media/relaywire"
 )
 
+// sessionCodes is where the relay's own codes by which a session is closed begin.
+const sessionCodes = 0x100
+
 // sendBuffer is how much a source gathers before it writes.
-const sendBuffer = 32 << 10
+const sendBuffer = 16 << 10
 
 // Server sends this node's streams to other nodes, and takes the pushes of
 // their publishers. It is safe for concurrent use.
@@ -29,6 +32,7 @@ type Server struct {
 	metrics *serverMetrics
 	buffers sync.Pool // *[]byte, for what is about to be sent
 	push    pushServer
+	tenants *tenants
 
 	mu    sync.Mutex
 	peers map[*peer]struct{} // guarded by mu
@@ -48,7 +52,7 @@ func NewServer(hub *Hub, c Cluster, deps Deps) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		hub: hub, cluster: c, log: deps.Log, version: relaywire.Newest, now: time.Now,
+		hub: hub, cluster: c, log: deps.Log, tenants: newTenants(), version: relaywire.Newest, now: time.Now,
 		peers: map[*peer]struct{}{},
 		times: serverTimes{maxLag: 4 * time.Second, pending: 5 * time.Second, last: 5 * time.Second, silent: hedgeAfter},
 	}
@@ -82,13 +86,25 @@ func (s *Server) Serve(ctx context.Context, session *fabric.Session) {
 			in.CancelRead(fabric.StreamErrorCode(relaywire.CodeUnknownStream)) // there are none to a source
 		}
 	})
-	for {
+	for refused := 0; ; {
 		stream, err := session.Accept(ctx)
 		if err != nil {
 			cancel()
 			return
 		}
-		p.wg.Go(func() { p.serve(ctx, stream) })
+		name := session.Peer().Name
+		if !s.tenants.enter(name) {
+			reset(stream, relaywire.CodeOverflow)
+			if refused++; refused > media.MaxRelayPeerExcess {
+				s.log.Warn("relay: a node opens streams without end", slog.String("node", name))
+				session.Close(uint64(relaywire.CodeOverflow)+sessionCodes, "too many streams")
+			}
+			continue
+		}
+		p.wg.Go(func() {
+			defer s.tenants.leave(name)
+			p.serve(ctx, stream)
+		})
 	}
 }
 

@@ -244,6 +244,18 @@ func TestWriterConfigures(t *testing.T) {
 	}
 }
 
+// A pull that stalls is noticed within 2 s, and its session, should the owner be
+// gone altogether.
+func TestStallsAreNoticedInTime(t *testing.T) {
+	stall := PullConfig{}.withDefaults().Stall
+	if in := stall + stall/watchdogLooks; in > 2*time.Second {
+		t.Errorf("a stall is noticed after %s", in)
+	}
+	if in := media.FabricSilence + media.FabricSilence/7; in > 2*time.Second || media.FabricSilence < 2*media.FabricKeepAlive {
+		t.Errorf("silence is noticed after %s, a keep-alive is sent after %s", in, media.FabricKeepAlive)
+	}
+}
+
 // TestStallWatchdog: an owner that accepts and then says nothing is asked anew.
 func TestStallWatchdog(t *testing.T) {
 	w := newWorld(t)

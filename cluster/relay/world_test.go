@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 
 	"tmms/cluster/fabric"
 	"tmms/cluster/pki"
@@ -17,8 +16,6 @@ import (
 	"tmms/cluster/state"
 	"tmms/media"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // world is the cluster's state as all nodes of a test see it.
 type world struct {

@@ -115,7 +115,7 @@ func (n *Node) newAdmin(ctx context.Context) (err error) {
 			Log: n.opt.Log, Level: n.opt.Level, Gatherer: n.registry, Version: n.opt.Version,
 			Streams: view{n}, Viewers: view{n}, Why: view{n}, Nodes: view{n},
 			Configs: n.group, Placements: n.group, Ready: n.readiness,
-			Peers: n.peers(), Group: n.operator(), Keys: n.operator(),
+			Peers: n.peers(), Group: n.operator(), Keys: n.operator(), Revocations: n.group,
 		})
 	if err != nil {
 		return err
@@ -187,7 +187,9 @@ func (n *Node) socketParts() []Part {
 }
 
 func (n *Node) fabricParts() []Part {
-	return []Part{{"fabric", n.backbone.fabric.Run}, {"certificate", n.followIdentity}}
+	return []Part{
+		{"fabric", n.backbone.fabric.Run}, {"certificate", n.followIdentity}, {"revocations", n.followRevocations},
+	}
 }
 
 // identityInterval is how often the certificate's files are looked at.
