@@ -52,6 +52,11 @@ e2e-node:
 readme: ## run the README's first command and see its stream play
 	go test -count=1 -timeout 5m -run '^TestReadme' ./cmd/tmms/e2e/...
 
+.PHONY: siege
+siege: ## attacks between nodes, 15 s each: what they cost, and what becomes of a healthy subscription
+	go test ./cluster/relay -count=1 -timeout 20m -v -run '^Test(HostileSubscriber|HostileOwner|DatagramFlood)$$' -siege 15s
+	go test ./cluster/fabric -count=1 -run '^$$' -bench Stranger -benchtime 20000x
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME, a table, findings in .cache/fuzz; FUZZ=PATTERN chooses
 	@.ci/fuzz $(FUZZTIME) $(FUZZ)

@@ -261,6 +261,12 @@ const (
 	MaxNodeName = 63
 	// MaxNodeRoles bounds the roles in a node's certificate; there are three.
 	MaxNodeRoles = 8
+	// CertificateSerial is the length of a certificate's serial number in hex
+	// digits: 127 bits at random, the first of them 1.
+	CertificateSerial = 32
+	// MaxRevocations bounds the certificates that are revoked at a time; each takes
+	// 150 bytes of the state until it has ended by itself, within a year.
+	MaxRevocations = 4096
 	// MaxCertificateFile bounds a certificate, key or CA bundle file; a bundle
 	// of two CAs has 2 KiB.
 	MaxCertificateFile = 64 << 10
@@ -273,8 +279,9 @@ const (
 	// groups overlap or are abandoned, a few more (quic-go's default is 100).
 	MaxFabricUniStreams = 4 * MaxSubscriptions
 	// MaxFabricStreams bounds the bidirectional streams that a peer has open in
-	// one session: one a subscription, and as many short requests.
-	MaxFabricStreams = 2 * MaxSubscriptions
+	// one session: one a subscription, and a few short requests. A packet can open
+	// all of them, at 1.6 KiB each.
+	MaxFabricStreams = MaxSubscriptions + 256
 	// FabricStreamWindow is the flow control window that a stream begins with:
 	// a group of 20 Mbit/s needs 250 KB for a round trip of 100 ms.
 	FabricStreamWindow = 512 << 10
@@ -289,9 +296,14 @@ const (
 	// MaxFabricSessions bounds the sessions that peers have opened to a node:
 	// 1,000 nodes with each of the protocols.
 	MaxFabricSessions = 4096
-	// MaxFabricPeerSessions bounds those of one peer and protocol; a relay may
-	// stripe over a pool.
-	MaxFabricPeerSessions = 64
+	// MaxFabricPeerSessions bounds those of one peer for the relay, which may
+	// stripe over a pool, and MaxFabricPlainSessions for any other protocol: one,
+	// and those before it that are not known to have ended.
+	MaxFabricPeerSessions  = 64
+	MaxFabricPlainSessions = 8
+	// MaxFabricDialerUniStreams bounds the unidirectional streams that who has dialed
+	// a session has open in it: no protocol has any.
+	MaxFabricDialerUniStreams = 8
 	// MaxFabricHandshakes bounds the handshakes of strangers in flight; each
 	// costs about 50 KB and a signature.
 	MaxFabricHandshakes = 256
@@ -310,8 +322,11 @@ const (
 	// peer's greeting.
 	FabricHandshakeTimeout = 5 * time.Second
 	// FabricKeepAlive is the pause after which an idle session says that it lives.
-	FabricKeepAlive = 2 * time.Second
-	// FabricIdleTimeout ends a session from which nothing came: five keep-alives.
+	FabricKeepAlive = 750 * time.Millisecond
+	// FabricSilence is how long nothing may come on a session until it is given up: a
+	// keep-alive, which is sent again while it is lost, and a second for its answer.
+	FabricSilence = 1750 * time.Millisecond
+	// FabricIdleTimeout ends a session by QUIC's own rule, whatever happens here.
 	FabricIdleTimeout = 10 * time.Second
 	// FabricBackoffFirst bounds the pause after the first failed dial, and
 	// FabricBackoffCap that after any; between them it doubles. The pause itself
@@ -367,9 +382,43 @@ const (
 	// MaxReorderBytes bounds the packets of one subscription that wait for
 	// earlier ones: one largest message and four seconds of 16 Mbit/s.
 	MaxReorderBytes = 16 << 20
+	// MaxRelayPeerStreams bounds the bidirectional streams that a node has open at
+	// another for the relay, over all its sessions: its subscriptions and pushes, and
+	// as many that begin or end. Each takes 10 KiB.
+	MaxRelayPeerStreams = 2 * MaxSubscriptions
+	// MaxRelayPeerExcess is how many streams beyond that are refused on a session before
+	// the session is ended: QUIC keeps a refused stream until the peer is done with it.
+	MaxRelayPeerExcess = 64
+	// MaxRelayUnknown bounds the streams of an owner whose headers have not come; one
+	// takes 32 KiB, and more wait unread.
+	MaxRelayUnknown = 256
+	// MaxRelayLargeHeaders bounds those among them whose headers are larger than
+	// that: 1.3 MiB at most, with all codec configs.
+	MaxRelayLargeHeaders = 8
+	// MaxRelayIndexStreams bounds the streams of segment indexes of one subscription:
+	// one, and another while it ends.
+	MaxRelayIndexStreams = 2
+	// MaxRelayPartial bounds the buffers for the packets of one subscription that have
+	// not come whole, where they are large: the largest packet, in a buffer that has
+	// grown by half.
+	MaxRelayPartial = MaxMessageVideo + MaxMessageVideo/2
 	// MaxReorderGroups bounds the group streams that one subscription has open
 	// beyond the one that is next.
 	MaxReorderGroups = 64
+	// RelayClockInterval is how often a node asks another for its clock, in a
+	// session that it has dialed: two clocks drift 0.2 ms apart in it at the most.
+	RelayClockInterval = 2 * time.Second
+	// RelayClockQuick is the pause between the first RelayClockBurst questions,
+	// and after an answer that contradicts those before.
+	RelayClockQuick = 100 * time.Millisecond
+	RelayClockBurst = 8
+	// RelayClockTimeout bounds the wait for an answer: longer than a session lives
+	// that carries nothing.
+	RelayClockTimeout = FabricIdleTimeout
+	// RelayClockRate is how many questions a second are answered in a session, and
+	// RelayClockAhead how many at once: twice of what there are.
+	RelayClockRate  = 20
+	RelayClockAhead = 2 * RelayClockBurst
 )
 
 // Bounds of the control connections between nodes (tmms-control/1).
@@ -382,6 +431,14 @@ const (
 	MaxControlFrame = MaxConfigBytes + 64<<10
 	// MaxControlRequest bounds the request of a node that may not send configs.
 	MaxControlRequest = 64 << 10
+	// MaxControlPeerRequests bounds the requests of one node that are served at a
+	// time: the claims of all its publishers after it has lost a leader, in waves. One
+	// takes up to 80 KiB; and MaxControlPeerWatches those among them that stay.
+	MaxControlPeerRequests = 512
+	MaxControlPeerWatches  = 4
+	// MaxControlLarge bounds the requests larger than MaxControlRequest that a node
+	// takes at a time: configs, which come one by one.
+	MaxControlLarge = 4
 	// ControlChunk is the size of the parts in which a snapshot or a long list
 	// is sent.
 	ControlChunk = 256 << 10

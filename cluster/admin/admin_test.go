@@ -22,6 +22,7 @@ import (
 	"tmms/cluster/consensus"
 	"tmms/cluster/gossip"
 	"tmms/cluster/state"
+	"tmms/media"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -71,6 +72,8 @@ func (n *node) Viewers(key string, limit int) ([]ViewerInfo, int) {
 	return list, 5
 }
 
+func (n *node) Why(media.StreamKey) NodeWhy { return NodeWhy{} }
+
 func (n *node) Nodes() []NodeInfo {
 	return []NodeInfo{{
 		ID: "n1", Name: "one", Roles: []string{"origin", "edge"}, Self: true, Leader: true, State: "alive",
@@ -82,8 +85,9 @@ func (n *node) deps() Deps {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tmms_test", Help: "Seven."}, func() float64 { return 7 }))
 	return Deps{
-		Log: slog.New(slog.DiscardHandler), Level: &n.level, Gatherer: reg, Streams: n, Viewers: n, Nodes: n,
-		Configs: n.configs, Group: n.group, Keys: n, Ready: func() error { return n.notReady }, Version: "test",
+		Log: slog.New(slog.DiscardHandler), Level: &n.level, Gatherer: reg, Streams: n, Viewers: n, Why: n, Nodes: n,
+		Placements: n.configs, Configs: n.configs, Group: n.group, Keys: n, Revocations: n.group, Ready: func() error { return n.notReady },
+		Version: "test",
 	}
 }
 

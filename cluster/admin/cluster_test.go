@@ -29,8 +29,11 @@ type far struct {
 	name    string
 	streams []StreamInfo
 	viewers []ViewerInfo
+	why     NodeWhy
 	answer  func(ctx context.Context, local *Local, what string) ([]byte, error) // nil: as it should
 }
+
+func (f *far) Why(media.StreamKey) NodeWhy { return f.why }
 
 func (f *far) Streams() []StreamInfo { return f.streams }
 
@@ -45,13 +48,18 @@ func (f *far) Viewers(key string, limit int) (list []ViewerInfo, total int) {
 
 // fleet is this node, the first, among others.
 type fleet struct {
-	nodes []*far
-	asked atomic.Int32
+	nodes  []*far
+	placed *state.Placement // of every stream; nil: none
+	cfg    *state.Config    // nil: that of a node which has just begun
+	dead   string           // name of a node that gossip calls dead
+	asked  atomic.Int32
 }
 
 func (f *fleet) Peers() (list []Peer) {
 	for _, n := range f.nodes[1:] {
-		list = append(list, Peer{ID: "id-" + n.name, Name: n.name})
+		if n.name != f.dead {
+			list = append(list, Peer{ID: "id-" + n.name, Name: n.name})
+		}
 	}
 	return list
 }
@@ -63,7 +71,7 @@ func (f *fleet) Query(ctx context.Context, id, what string) ([]byte, error) {
 		return nil, fmt.Errorf("no node %s", id)
 	}
 	n := f.nodes[i]
-	local := NewLocal(n, n)
+	local := NewLocal(n, n, n)
 	if n.answer != nil {
 		return n.answer(ctx, local, what)
 	}
@@ -72,9 +80,34 @@ func (f *fleet) Query(ctx context.Context, id, what string) ([]byte, error) {
 
 func (f *fleet) Nodes() (list []NodeInfo) {
 	for i, n := range f.nodes {
-		list = append(list, NodeInfo{ID: "id-" + n.name, Name: n.name, Self: i == 0, State: "alive"})
+		info := NodeInfo{ID: "id-" + n.name, Name: n.name, Self: i == 0, State: "alive"}
+		if n.name == f.dead {
+			info.State = "dead"
+		}
+		list = append(list, info)
 	}
 	return list
+}
+
+func (f *fleet) Placement(media.StreamKey) (state.Placement, bool) {
+	if f.placed == nil {
+		return state.Placement{}, false
+	}
+	return *f.placed, true
+}
+
+// configured is a node with the fleet's config.
+type configured struct {
+	*consensus.Node
+
+	cfg *state.Config
+}
+
+func (c configured) Config() *state.Config {
+	if c.cfg == nil {
+		return c.Node.Config()
+	}
+	return c.cfg
 }
 
 // get asks the first node's API, without a network.
@@ -86,7 +119,8 @@ func (f *fleet) get(t *testing.T, path string, out any) {
 	}
 	s, err := New(Config{}, Deps{
 		Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar), Gatherer: prometheus.NewRegistry(),
-		Streams: f.nodes[0], Viewers: f.nodes[0], Nodes: f, Configs: configs, Group: configs, Keys: new(node), Peers: f, Ready: func() error { return nil },
+		Streams: f.nodes[0], Viewers: f.nodes[0], Why: f.nodes[0], Nodes: f, Placements: f, Configs: configured{configs, f.cfg},
+		Group: configs, Keys: new(node), Revocations: configs, Peers: f, Ready: func() error { return nil },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -294,7 +328,7 @@ func TestAnswerDoesNotFanOut(t *testing.T) {
 	if f.asked.Load() != 2 {
 		t.Errorf("%d nodes were asked, want each of 2 once", f.asked.Load())
 	}
-	b, err := NewLocal(f.nodes[0], f.nodes[0]).Answer("streams")
+	b, err := NewLocal(f.nodes[0], f.nodes[0], nil).Answer("streams")
 	if err != nil || f.asked.Load() != 2 || strings.Contains(string(b), "d/l/c") {
 		t.Errorf("%s, %v, %d", b, err, f.asked.Load())
 	}
@@ -302,7 +336,7 @@ func TestAnswerDoesNotFanOut(t *testing.T) {
 
 func TestAnswer(t *testing.T) {
 	f := mixed()
-	l := NewLocal(f.nodes[0], f.nodes[0])
+	l := NewLocal(f.nodes[0], f.nodes[0], nil)
 	for what, ok := range map[string]bool{
 		"streams": true, "streams?limit=0": true, "viewers?stream=d/l/a": true, query{list: listViewers, key: "d/l/a@b+c"}.String(): true,
 		"": false, "nodes": false, "streams?limit=-1": false, "viewers?stream=x": false, "http://h/streams": false, "%zz": false,
@@ -325,7 +359,7 @@ func TestLongAnswerIsCut(t *testing.T) {
 		f.streams = append(f.streams, StreamInfo{Key: fmt.Sprintf("d/l/%05d-%s", i, strings.Repeat("x", 200))})
 		f.viewers = append(f.viewers, ViewerInfo{ID: strings.Repeat("x", 200)})
 	}
-	l := NewLocal(f, f)
+	l := NewLocal(f, f, nil)
 	for _, list := range []string{listStreams, listViewers} {
 		b, err := l.Answer(query{list: list, limit: maxLimit}.String())
 		if err != nil || len(b) > media.MaxPeerAnswer || len(b) < media.MaxPeerAnswer/4 {
@@ -350,7 +384,7 @@ func FuzzAnswer(f *testing.F) {
 		f.Add(what)
 	}
 	nodes := mixed().nodes
-	l := NewLocal(nodes[0], nodes[0])
+	l := NewLocal(nodes[0], nodes[0], nil)
 	f.Fuzz(func(t *testing.T, what string) {
 		if b, err := l.Answer(what); err == nil && !json.Valid(b) {
 			t.Fatalf("%q: %s", what, b)

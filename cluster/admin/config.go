@@ -33,10 +33,15 @@ type Deps struct {
 	Gatherer prometheus.Gatherer // required
 	Streams  StreamSource        // required
 	Viewers  ViewerSource        // required
+	Why      WhySource           // required
 	Nodes    NodeSource          // required
 	Configs  ConfigStore         // required
-	Group    RaftGroup           // required
-	Keys     KeyRotator          // required
+	// Placements are who owns which stream; required.
+	Placements Placements
+	Group      RaftGroup  // required
+	Keys       KeyRotator // required
+	// Revocations are the certificates of nodes that are not good any more; required.
+	Revocations RevocationSource
 	// Peers are asked for their streams and viewers; nil: this node is alone.
 	Peers Peers
 	// Ready says why the node cannot serve yet, nil if it can; required.
@@ -56,10 +61,13 @@ func (d *Deps) validate() error {
 		{"Gatherer", d.Gatherer == nil},
 		{"Streams", d.Streams == nil},
 		{"Viewers", d.Viewers == nil},
+		{"Why", d.Why == nil},
 		{"Nodes", d.Nodes == nil},
+		{"Placements", d.Placements == nil},
 		{"Configs", d.Configs == nil},
 		{"Group", d.Group == nil},
 		{"Keys", d.Keys == nil},
+		{"Revocations", d.Revocations == nil},
 		{"Ready", d.Ready == nil},
 	} {
 		if need.missing {

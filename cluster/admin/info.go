@@ -131,6 +131,8 @@ type RaftGroup interface {
 	Status(ctx context.Context) (consensus.Status, error)
 	Join(ctx context.Context, name, address string) error
 	Remove(ctx context.Context, nameOrID string) error
+	// Revoke takes certificates of nodes out of use.
+	Revoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error)
 }
 
 // KeyRotator replaces the key of the gossip on all nodes.

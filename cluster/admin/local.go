@@ -18,11 +18,12 @@ import (
 type Local struct {
 	streams StreamSource
 	viewers ViewerSource
+	why     WhySource // nil: there is none
 }
 
 // NewLocal answers from those lists; a node has one with or without an admin port.
-func NewLocal(streams StreamSource, viewers ViewerSource) *Local {
-	return &Local{streams: streams, viewers: viewers}
+func NewLocal(streams StreamSource, viewers ViewerSource, why WhySource) *Local {
+	return &Local{streams: streams, viewers: viewers, why: why}
 }
 
 // errUnknownQuery refuses what is not a question of this version.
@@ -34,6 +35,9 @@ func (l *Local) Answer(what string) ([]byte, error) {
 	q, err := parseQuery(what)
 	if err != nil {
 		return nil, err
+	}
+	if q.list == listWhy {
+		return fit(l.whyAnswer(q), func(a *NodeWhy) { a.Subscriptions = a.Subscriptions[:len(a.Subscriptions)/2] })
 	}
 	if q.list == listViewers {
 		return fit(l.viewersAnswer(q), func(a *viewersAnswer) {
@@ -95,6 +99,7 @@ func (l *Local) viewersAnswer(q query) viewersAnswer {
 const (
 	listStreams = "streams"
 	listViewers = "viewers"
+	listWhy     = "why" // of one stream
 )
 
 // query asks for a list, as "viewers?limit=10&stream=d/a/s".
@@ -118,7 +123,7 @@ func parseQuery(what string) (query, error) {
 	if err != nil {
 		return query{}, fmt.Errorf("%w: %.80q", errUnknownQuery, what)
 	}
-	if u.Path != listStreams && u.Path != listViewers {
+	if u.Path != listStreams && u.Path != listViewers && u.Path != listWhy {
 		return query{}, fmt.Errorf("%w: %.80q", errUnknownQuery, what)
 	}
 	return queryOf(u.Path, u.Query())

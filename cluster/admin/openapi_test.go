@@ -52,6 +52,7 @@ func (v *verifier) operation(t *testing.T, n *node, method, path string, op map[
 	body := map[string]string{
 		"/api/v1/config": `{"dry_run":true,` + oneDomain + `}`, "/api/v1/log/level": `{"level":"info"}`,
 		"/api/v1/raft/servers": `{"name":"four","address":"192.0.2.4:7400"}`, "/api/v1/gossip/key/rotate": `{"skip_absent":false}`,
+		"/api/v1/revocations": `{"node":"four"}`,
 	}[path]
 	if method == "get" {
 		body = ""
@@ -61,6 +62,9 @@ func (v *verifier) operation(t *testing.T, n *node, method, path string, op map[
 		v.value("request", parse(t, []byte(body)), schemaIn(op["requestBody"]))
 	}
 	at := strings.NewReplacer("{name}", "two", "{profile}", "heap").Replace(path)
+	if path == "/api/v1/why" {
+		at += "?key=live/a"
+	}
 	a := n.do(strings.ToUpper(method), at, body).want(t, 200, nil)
 	if schema := schemaIn(op["responses"].(map[string]any)["200"]); schema != nil {
 		v.value("answer", parse(t, a.body), schema)

@@ -13,6 +13,7 @@ import (
 	"tmms/cluster/consensus"
 	"tmms/cluster/gossip"
 	"tmms/cluster/member"
+	"tmms/cluster/state"
 )
 
 // raftGroup is the real group of the node, with others in it that are made up.
@@ -41,6 +42,27 @@ func (g *raftGroup) Join(_ context.Context, name, address string) error {
 
 func (g *raftGroup) Remove(_ context.Context, nameOrID string) error {
 	return g.change("remove " + nameOrID)
+}
+
+func (g *raftGroup) Revoke(_ context.Context, r consensus.Revocation) (state.RevokeResult, error) {
+	err := g.change("revoke " + r.Node + r.Serial + " by " + r.By)
+	return state.RevokeResult{Revocation: state.Revocation{
+		Node: r.Node, Serial: r.Serial, By: r.By, AtUnixMS: 1_700_000_000_000, UntilUnixMS: 1_731_000_000_000,
+	}, Lost: 2}, err
+}
+
+func (g *raftGroup) WatchRevocations() (*state.Revocations, <-chan struct{}) {
+	s := state.New()
+	for i, r := range []state.Revocation{{Node: "e1", By: "ops", UntilUnixMS: 9_000}, {Serial: "5f", AtUnixMS: 1_000, UntilUnixMS: 9_000}} {
+		b, err := state.Encode(state.Revoke{Revocation: r})
+		if err != nil {
+			panic(err)
+		}
+		if _, err = s.Apply(uint64(i+1), b); err != nil {
+			panic(err)
+		}
+	}
+	return s.Revocations(), nil
 }
 
 func (g *raftGroup) Leader() (id, name string, ok bool) {
@@ -90,6 +112,7 @@ func TestRaftStatus(t *testing.T) {
 }
 
 func TestRaftChanges(t *testing.T) {
+	const revoke = "/api/v1/revocations"
 	const add, four = "/api/v1/raft/servers", `{"name":"four","address":"h4:7400"}`
 	for name, tc := range map[string]struct {
 		method, path, body string
@@ -116,6 +139,12 @@ func TestRaftChanges(t *testing.T) {
 			method: "DELETE", path: add + "/two", refuse: fmt.Errorf("%w: without two 1 of 2 voters are alive", consensus.ErrQuorum),
 			status: 409, asked: "remove two", says: "no quorum",
 		},
+		"revoke":        {method: "POST", path: revoke, body: `{"node":"e1"}`, status: 200, asked: "revoke e1 by local", says: `"until":"2024-11-07T`},
+		"revoke-serial": {method: "POST", path: revoke, body: `{"serial":"5f"}`, status: 200, asked: "revoke 5f by local", says: `"streams":2`},
+		"revoke-quorum": {
+			method: "POST", path: revoke, body: `{"node":"o1"}`, refuse: consensus.ErrQuorum, status: 409, asked: "revoke o1 by local",
+		},
+		"revoke-unknown":   {method: "POST", path: revoke, body: `{"name":"e1"}`, status: 422, says: "name"},
 		"remove-uncertain": {method: "DELETE", path: add + "/two", refuse: member.ErrUncertain, status: 503, asked: "remove two"},
 		"remove-get":       {method: "GET", path: add + "/two", status: 405},
 	} {
@@ -134,7 +163,10 @@ func TestRaftChanges(t *testing.T) {
 func TestRaftNeedsAdmin(t *testing.T) {
 	n := serve(t, Config{TokensFile: tokensFile(t, tokensYAML)})
 	for _, r := range [][2]string{
-		{"POST", "/api/v1/raft/servers"}, {"DELETE", "/api/v1/raft/servers/two"}, {"POST", "/api/v1/gossip/key/rotate"},
+		{"POST", "/api/v1/raft/servers"},
+		{"DELETE", "/api/v1/raft/servers/two"},
+		{"POST", "/api/v1/gossip/key/rotate"},
+		{"POST", "/api/v1/revocations"},
 	} {
 		n.do(r[0], r[1], `{}`).want(t, 401, nil)
 		n.do(r[0], r[1], `{}`, "Authorization: Bearer "+readToken).want(t, 403, nil)
@@ -150,6 +182,7 @@ func TestRaftNeedsAdmin(t *testing.T) {
 func shows() []string {
 	return []string{
 		"/api/v1/domains", "/api/v1/config", "/api/v1/history", "/api/v1/nodes", "/api/v1/streams", "/api/v1/raft",
+		"/api/v1/revocations",
 	}
 }
 
@@ -233,4 +266,14 @@ func TestRotateKey(t *testing.T) {
 	}
 	n.do("POST", path, `{"key":"AAAA"}`).want(t, 422, nil)
 	n.do("GET", path, "").want(t, 405, nil)
+}
+
+func TestRevocations(t *testing.T) {
+	n := serve(t, Config{})
+	var got revocationsReply
+	n.do("GET", "/api/v1/revocations", "").want(t, 200, &got)
+	if len(got.Revocations) != 2 || got.Revocations[0].Serial != "5f" || got.Revocations[1].Node != "e1" ||
+		!got.Revocations[0].At.Equal(time.Unix(1, 0)) || got.Revocations[1].By != "ops" {
+		t.Errorf("%+v", got)
+	}
 }

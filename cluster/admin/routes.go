@@ -55,6 +55,11 @@ func (s *Server) routes() []route {
 			query:   []string{"stream", "limit", "local"}, reply: viewersReply{}, handle: s.listViewers,
 		},
 		{
+			method: http.MethodGet, path: "/api/v1/why", need: roleRead,
+			summary: "Where a stream comes from and goes to in the cluster, and why it does not play; key is DOMAIN/APP/STREAM",
+			state:   true, query: []string{"key", "local"}, reply: WhyReply{}, handle: s.showWhy,
+		},
+		{
 			method: http.MethodGet, path: "/api/v1/nodes", need: roleRead, summary: "Nodes of the cluster",
 			state: true, reply: nodesReply{}, handle: s.listNodes,
 		},
@@ -84,6 +89,17 @@ func (s *Server) routes() []route {
 		{
 			method: http.MethodDelete, path: "/api/v1/raft/servers/{name}", need: roleAdmin,
 			summary: "Take a member, by name or id, out of the raft group", reply: serverReply{}, handle: s.removeServer,
+		},
+		{
+			method: http.MethodGet, path: "/api/v1/revocations", need: roleRead,
+			summary: "Certificates of nodes that are not good any more", state: true,
+			reply: revocationsReply{}, handle: s.listRevocations,
+		},
+		{
+			method: http.MethodPost, path: "/api/v1/revocations", need: roleAdmin,
+			summary: "Take certificates out of use: all that a node was given until now, which the cluster forgets, " +
+				"or the one with a serial number",
+			request: revocationBody{}, reply: revocationReply{}, handle: s.revoke,
 		},
 		{
 			method: http.MethodPost, path: "/api/v1/gossip/key/rotate", need: roleAdmin,

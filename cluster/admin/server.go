@@ -58,7 +58,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 			cfg.Addr, DefaultAddr)
 	}
 	s := &Server{
-		deps: deps, addr: cfg.Addr, tokens: tokens, local: NewLocal(deps.Streams, deps.Viewers),
+		deps: deps, addr: cfg.Addr, tokens: tokens, local: NewLocal(deps.Streams, deps.Viewers, deps.Why),
 		asking: make(chan struct{}, media.MaxPeerQueries),
 	}
 	for _, h := range cfg.Hosts {

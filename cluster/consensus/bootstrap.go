@@ -181,6 +181,7 @@ func (n *Node) Hello() (Hello, error) {
 	return Hello{
 		ID: n.ID(), Name: n.cfg.Name, CAFingerprint: n.cfg.CAFingerprint, Voters: n.cfg.Voters,
 		HasState: has, ClusterID: n.ClusterID(), Applied: n.AppliedIndex(),
+		Serial: n.serial(),
 	}, nil
 }
 

@@ -57,6 +57,8 @@ type Deps struct {
 	Layer func(lookup func(raft.ServerAddress) (fabric.Target, bool)) raft.StreamLayer
 	// Peers asks other nodes; a control.Client is one. It is needed with Layer.
 	Peers Peers
+	// Serial gives the serial number of this node's certificate; nil: not known.
+	Serial func() string
 	// Transport replaces the one over Layer; it reaches voters by their names.
 	Transport raft.Transport
 	// Registerer takes the metrics; nil means none are kept.

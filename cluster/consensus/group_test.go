@@ -87,6 +87,13 @@ func (p *peers) Remove(ctx context.Context, name string) error {
 	return ErrNotLeader
 }
 
+func (p *peers) Revoke(ctx context.Context, r Revocation) (state.RevokeResult, error) {
+	if l := p.leader(); l != nil {
+		return l.LeadRevoke(ctx, r)
+	}
+	return state.RevokeResult{}, ErrNotLeader
+}
+
 func (p *peers) Status(context.Context) (Status, error) {
 	if l := p.leader(); l != nil {
 		return l.LocalStatus()

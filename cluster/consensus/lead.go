@@ -89,18 +89,24 @@ func (n *Node) settle(r *raft.Raft) bool {
 
 // command replicates a command of the leader's own.
 func (n *Node) command(r *raft.Raft, c state.Command) error {
+	_, err := n.commandResult(r, c)
+	return err
+}
+
+// commandResult is command with its result.
+func (n *Node) commandResult(r *raft.Raft, c state.Command) (any, error) {
 	b, err := state.Encode(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	f := r.Apply(b, n.cfg.ApplyTimeout)
 	if err := f.Error(); err != nil {
-		return err
+		return nil, err
 	}
 	if refusal, ok := f.Response().(error); ok {
-		return refusal
+		return nil, refusal
 	}
-	return nil
+	return f.Response(), nil
 }
 
 // run looks for what time has brought until ctx ends.
@@ -120,7 +126,7 @@ func (l *leadership) run(ctx context.Context) {
 			l.stalled(now) // this process stood still and heard nobody
 		}
 		l.tick = now
-		for _, act := range []func(time.Time) error{l.expire, l.dropOrphans, l.tidy} {
+		for _, act := range []func(time.Time) error{l.expire, l.dropOrphans, l.tidy, l.dropRevocations} {
 			if err := act(now); err != nil {
 				l.logFault(ctx, err)
 				break

@@ -26,11 +26,13 @@ type Node struct {
 	peers   Peers  // nil: none
 	layer   *layer // nil: transport is given
 	address raft.ServerAddress
-	copy    *member.Copy
-	lease   *member.Lease
-	ready   chan struct{} // closed when the node can take commands
-	done    chan struct{} // closed when Run has ended
-	failed  chan error    // the applier's fault, at most one
+
+	ownSerial func() string // nil: not known
+	copy      *member.Copy
+	lease     *member.Lease
+	ready     chan struct{} // closed when the node can take commands
+	done      chan struct{} // closed when Run has ended
+	failed    chan error    // the applier's fault, at most one
 
 	transport raft.Transport // set at construction, or by Run over layer
 	stores    atomic.Pointer[stores]
@@ -56,7 +58,8 @@ func New(cfg Config, deps Deps) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: deps.Log, now: deps.Now, transport: deps.Transport, peers: deps.Peers,
-		copy: member.NewCopy(), lease: member.NewLease(cfg.Lease),
+		ownSerial: deps.Serial,
+		copy:      member.NewCopy(), lease: member.NewLease(cfg.Lease),
 		ready: make(chan struct{}), done: make(chan struct{}), failed: make(chan error, 1),
 	}
 	if n.now == nil {

@@ -36,6 +36,8 @@ type Peers interface {
 	// Join and Remove change the raft group.
 	Join(ctx context.Context, name, address string) error
 	Remove(ctx context.Context, nameOrID string) error
+	// Revoke asks for certificates to be taken out of use.
+	Revoke(ctx context.Context, r Revocation) (state.RevokeResult, error)
 	// Status asks for the raft group.
 	Status(ctx context.Context) (Status, error)
 }
@@ -50,6 +52,7 @@ type Hello struct {
 	HasState      bool    `json:"has_state"`            // raft has written something here
 	ClusterID     string  `json:"cluster_id,omitempty"` // "" if not known yet
 	Applied       uint64  `json:"applied"`              // index of the last command applied
+	Serial        string  `json:"serial,omitempty"`     // of its certificate
 }
 
 // Status is the raft group as one of its members knows it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -129,6 +130,11 @@ func (c *Client) Remove(ctx context.Context, nameOrID string) error {
 	return err
 }
 
+// Revoke asks the leader to take certificates out of use.
+func (c *Client) Revoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error) {
+	return askLeader[state.RevokeResult](ctx, c, methodRevoke, r)
+}
+
 // Status asks for the raft group, the leader first.
 func (c *Client) Status(ctx context.Context) (consensus.Status, error) {
 	s, err := askLeader[consensus.Status](ctx, c, methodStatus, struct{}{})
@@ -203,8 +209,23 @@ func askLeader[T any](ctx context.Context, c *Client, method string, body any) (
 	if len(faults) == 0 {
 		faults = append(faults, errors.New("no other node is known"))
 	}
-	return none, fmt.Errorf("%w: %w", member.ErrNotLeader, errors.Join(faults...))
+	return none, fmt.Errorf("%w: %w", member.ErrNotLeader, answers(faults))
 }
+
+// answers are the errors of several nodes, on one line.
+type answers []error
+
+// Error gives them in the order in which the nodes were asked.
+func (a answers) Error() string {
+	texts := make([]string, len(a))
+	for i, err := range a {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Unwrap gives the errors.
+func (a answers) Unwrap() []error { return a }
 
 // note remembers who led, and who has left a request without an answer.
 func (c *Client) note(to fabric.Target, err error) {
@@ -264,7 +285,7 @@ func (c *Client) named(name string) (list []fabric.Target) {
 // waitFor is how long an answer is waited for.
 func waitFor(method string) time.Duration {
 	switch method {
-	case methodJoin, methodRemove: // members are asked first
+	case methodJoin, methodRemove, methodRevoke: // members are asked first
 		return answerTimeout
 	case methodPropose, methodQuery:
 		return commandTimeout

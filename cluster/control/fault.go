@@ -15,8 +15,8 @@ import (
 // time: another voter may have later news.
 var ErrNoLeader = errors.New("this voter knows no leader")
 
-// ErrBusy refuses a watch of a voter that is followed by too many.
-var ErrBusy = errors.New("too many nodes follow this voter")
+// ErrBusy refuses what comes on top of too much else: a watch, a large request.
+var ErrBusy = errors.New("this node has too much to do")
 
 // errFailed is whatever has no code of its own.
 var errFailed = errors.New("failed")

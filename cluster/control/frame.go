@@ -24,14 +24,27 @@ func appendFrame(b []byte, v any) ([]byte, error) {
 // readFrame reads one frame of at most limit bytes into v. Memory is taken as
 // bytes arrive, not by the length that is declared.
 func readFrame(r io.Reader, limit int, v any) error {
-	var head [frameHead]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
+	n, err := readHead(r, limit)
+	if err != nil {
 		return err
 	}
-	n := int64(binary.BigEndian.Uint32(head[:]))
-	if n > int64(limit) {
-		return fmt.Errorf("%w: %d bytes, the limit is %d", errFrame, n, limit)
+	return readBody(r, n, v)
+}
+
+// readHead reads the length of a frame's body.
+func readHead(r io.Reader, limit int) (n int64, err error) {
+	var head [frameHead]byte
+	if _, err = io.ReadFull(r, head[:]); err != nil {
+		return 0, err
 	}
+	n = int64(binary.BigEndian.Uint32(head[:]))
+	if n > int64(limit) {
+		return 0, fmt.Errorf("%w: %d bytes, the limit is %d", errFrame, n, limit)
+	}
+	return n, nil
+}
+
+func readBody(r io.Reader, n int64, v any) error {
 	var body bytes.Buffer
 	if _, err := io.CopyN(&body, r, n); err != nil {
 		return fmt.Errorf("control: frame of %d bytes: %w", n, noEOF(err))

@@ -32,6 +32,8 @@ func (s *Server) call(ctx context.Context, peer pki.Peer, req request) (any, err
 		return s.propose(ctx, peer, req.Body)
 	case methodRenew:
 		return struct{}{}, s.renew(peer, req.Body)
+	case methodRevoke:
+		return s.revoke(ctx, req)
 	case methodJoin, methodRemove:
 		return struct{}{}, s.changeGroup(ctx, req)
 	}
@@ -97,6 +99,14 @@ func (s *Server) changeGroup(ctx context.Context, req request) error {
 		return fmt.Errorf("%w: %w", member.ErrInvalid, err)
 	}
 	return s.deps.Group.Join(ctx, j.Name, j.Address)
+}
+
+func (s *Server) revoke(ctx context.Context, req request) (state.RevokeResult, error) {
+	r, err := decodeBody[consensus.Revocation](req.Body)
+	if err != nil {
+		return state.RevokeResult{}, err
+	}
+	return s.deps.Group.LeadRevoke(ctx, r)
 }
 
 // query sends a list in parts.

@@ -31,6 +31,7 @@ type Group interface {
 	RenewLease(id string) error
 	Join(ctx context.Context, name, address string) error
 	Remove(ctx context.Context, nameOrID string) error
+	LeadRevoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error)
 	LocalStatus() (consensus.Status, error)
 	Since(clusterID string, from uint64) (changes []member.Change, next <-chan struct{}, err error)
 	ClusterID() string
@@ -59,6 +60,7 @@ type Server struct {
 	deps     ServerDeps
 	metrics  *metrics
 	watchers atomic.Int64
+	crowd    *crowd
 }
 
 const (
@@ -71,7 +73,7 @@ func NewServer(deps ServerDeps) (*Server, error) {
 	if deps.Log == nil || (deps.Group == nil && deps.Self == nil) {
 		return nil, errors.New("control: a server needs a logger, and a group or what to say in hello")
 	}
-	s := &Server{deps: deps}
+	s := &Server{deps: deps, crowd: newCrowd()}
 	m, err := newMetrics(deps.Registerer, func() float64 { return float64(s.watchers.Load()) })
 	s.metrics = m
 	return s, err
@@ -89,7 +91,16 @@ func (s *Server) Serve(ctx context.Context, session *fabric.Session) {
 		if err != nil {
 			return
 		}
-		wg.Go(func() { s.stream(ctx, session.Peer(), stream) })
+		name := session.Peer().Name
+		if !s.crowd.enter(name) {
+			stream.CancelRead(codeBusy)
+			stream.CancelWrite(codeBusy)
+			continue
+		}
+		wg.Go(func() {
+			defer s.crowd.leave(name)
+			s.stream(ctx, session.Peer(), stream)
+		})
 	}
 }
 
@@ -102,7 +113,7 @@ func (s *Server) stream(ctx context.Context, peer pki.Peer, stream *fabric.Strea
 	defer stop()
 	defer stream.CancelRead(codeGone)
 	w := &writer{stream: stream, buf: bufio.NewWriterSize(stream, writeBuffer)}
-	req, err := readRequest(peer, stream)
+	req, err := s.readRequest(peer, stream)
 	if err == nil {
 		ctx, cancel := context.WithCancel(stream.Context()) // ends with the stream, and so with the session
 		defer cancel()
@@ -123,15 +134,28 @@ func (s *Server) stream(ctx context.Context, peer pki.Peer, stream *fabric.Strea
 	stream.CancelWrite(codeGone)
 }
 
-func readRequest(peer pki.Peer, stream *fabric.Stream) (req request, err error) {
+func (s *Server) readRequest(peer pki.Peer, stream *fabric.Stream) (req request, err error) {
 	limit := media.MaxControlRequest
 	if peer.Has(pki.RoleOrigin) {
 		limit = media.MaxControlFrame
 	}
-	if err := stream.SetReadDeadline(time.Now().Add(requestTimeout)); err != nil {
+	if err = stream.SetReadDeadline(time.Now().Add(requestTimeout)); err != nil {
 		return req, err
 	}
-	if err := readFrame(stream, limit, &req); err != nil {
+	n, err := readHead(stream, limit)
+	if err == nil && n > media.MaxControlRequest {
+		select {
+		case s.crowd.large <- struct{}{}:
+			defer func() { <-s.crowd.large }()
+		default:
+			return req, fmt.Errorf("%w: %d requests of more than %d bytes come in, the limit",
+				ErrBusy, media.MaxControlLarge, media.MaxControlRequest)
+		}
+	}
+	if err == nil {
+		err = readBody(stream, n, &req)
+	}
+	if err != nil {
 		return request{}, fmt.Errorf("%w: %w", member.ErrInvalid, err)
 	}
 	if req.Version != version {
@@ -146,7 +170,7 @@ func (s *Server) answer(ctx context.Context, peer pki.Peer, req request, w *writ
 		return err
 	}
 	if req.Method == methodWatch {
-		return s.watch(ctx, req, w)
+		return s.watch(ctx, peer, req, w)
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()

@@ -3,10 +3,12 @@ package control
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"time"
 
 	"tmms/cluster/fabric"
 	"tmms/cluster/member"
+	"tmms/cluster/pki"
 	"tmms/media"
 )
 
@@ -19,7 +21,7 @@ const (
 	leaderless = 3
 	// writeTimeout bounds one write to a peer that does not read.
 	writeTimeout = 10 * time.Second
-	writeBuffer  = 32 << 10
+	writeBuffer  = 4 << 10 // large parts go past it
 )
 
 // writer sends frames. It belongs to one goroutine.
@@ -44,7 +46,7 @@ func (w *writer) flush() error { return w.buf.Flush() }
 
 // watch sends the state and its changes until the follower has enough, or no
 // leader is known here for some time.
-func (s *Server) watch(ctx context.Context, req request, w *writer) error {
+func (s *Server) watch(ctx context.Context, peer pki.Peer, req request, w *writer) error {
 	at, err := decodeBody[watching](req.Body)
 	if err != nil {
 		return err
@@ -52,9 +54,13 @@ func (s *Server) watch(ctx context.Context, req request, w *writer) error {
 	if s.deps.Group == nil {
 		return member.ErrNotLeader
 	}
+	if !s.crowd.follow(peer.Name) {
+		return fmt.Errorf("%w: %s follows %d times", ErrBusy, peer.Name, media.MaxControlPeerWatches)
+	}
+	defer s.crowd.unfollow(peer.Name)
 	defer s.watchers.Add(-1)
 	if s.watchers.Add(1) > media.MaxWatchers {
-		return ErrBusy
+		return fmt.Errorf("%w: %d nodes follow this voter", ErrBusy, media.MaxWatchers)
 	}
 	ticker := time.NewTicker(markEvery)
 	defer ticker.Stop()

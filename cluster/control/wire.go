@@ -19,6 +19,7 @@ const (
 	methodWatch   = "watch"
 	methodJoin    = "join"
 	methodRemove  = "remove"
+	methodRevoke  = "revoke"
 	methodStatus  = "status"
 	methodQuery   = "query"
 )
@@ -26,6 +27,7 @@ const (
 // Codes by which a stream is reset.
 const (
 	codeGone fabric.StreamErrorCode = 0x100 // nobody waits for it any more
+	codeBusy fabric.StreamErrorCode = 0x101 // the peer has too many requests
 )
 
 var errFrame = errors.New("control: bad frame")

@@ -165,6 +165,8 @@ func TestMayPropose(t *testing.T) {
 		"expire another":          {origin, state.ExpireNode{Node: "2"}, false},
 		"drop":                    {origin, state.DropOrphans{}, false},
 		"init":                    {origin, state.Init{}, false},
+		"revoke":                  {origin, state.Revoke{Revocation: state.Revocation{Node: "e1"}}, false},
+		"drop revocations":        {origin, state.DropRevocations{}, false},
 		"a client":                {client, state.Release{}, false},
 	} {
 		err := mayPropose(c.peer, c.cmd, known)
@@ -177,7 +179,7 @@ func TestMayPropose(t *testing.T) {
 			t.Errorf("%s: %v, %v, %v", m, mayCall(origin, m), mayCall(edge, m), mayCall(client, m))
 		}
 	}
-	for _, m := range []string{methodJoin, methodRemove} {
+	for _, m := range []string{methodJoin, methodRemove, methodRevoke} {
 		if mayCall(origin, m) != nil || mayCall(edge, m) == nil {
 			t.Errorf("%s: %v, %v", m, mayCall(origin, m), mayCall(edge, m))
 		}

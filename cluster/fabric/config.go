@@ -45,15 +45,31 @@ func (d Deps) validate() error {
 type timing struct {
 	handshake              time.Duration
 	keepAlive, idle        time.Duration
+	silence                time.Duration
 	backoffMin, backoffMax time.Duration
 }
 
 func defaultTiming() timing {
 	return timing{
 		handshake: media.FabricHandshakeTimeout,
-		keepAlive: media.FabricKeepAlive, idle: media.FabricIdleTimeout,
+		keepAlive: media.FabricKeepAlive, idle: media.FabricIdleTimeout, silence: media.FabricSilence,
 		backoffMin: media.FabricBackoffFirst, backoffMax: media.FabricBackoffCap,
 	}
+}
+
+// dialConfig is for sessions that this node dials: requests go out, and what is
+// asked for comes in.
+func (t timing) dialConfig() *quic.Config {
+	c := t.quicConfig()
+	c.MaxIncomingStreams = -1 // none
+	return c
+}
+
+// acceptConfig is for those that peers dial.
+func (t timing) acceptConfig() *quic.Config {
+	c := t.quicConfig()
+	c.MaxIncomingUniStreams = media.MaxFabricDialerUniStreams
+	return c
 }
 
 // quicConfig is for sessions of both directions. There is no 0-RTT: its data

@@ -98,6 +98,7 @@ func (f *Fabric) link(ctx context.Context, l *link, c *call, to Target, alpn ALP
 		close(c.done)
 		return
 	}
+	f.recheck(s)
 	close(c.done)
 	<-s.Context().Done()
 	f.ended(s)
@@ -140,7 +141,7 @@ func (f *Fabric) dial(ctx context.Context, to Target, alpn ALPN, attempt int) (*
 	if err != nil {
 		return fail(Unresolved, "", err)
 	}
-	conn, err := f.transport.Dial(dialCtx, net.UDPAddrFromAddrPort(addr), f.clientTLS(to, alpn), f.timing.quicConfig())
+	conn, err := f.transport.Dial(dialCtx, net.UDPAddrFromAddrPort(addr), f.clientTLS(to, alpn), f.timing.dialConfig())
 	if err != nil {
 		failure, detail := sortOut(err)
 		return fail(failure, detail, err)

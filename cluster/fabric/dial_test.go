@@ -200,7 +200,7 @@ func TestNoGreeting(t *testing.T) {
 func TestBackoff(t *testing.T) {
 	ca := newCA(t, time.Now())
 	tm := fast()
-	tm.handshake, tm.backoffMin, tm.backoffMax = 200*time.Millisecond, time.Hour, time.Hour
+	tm.handshake, tm.backoffMin, tm.backoffMax = time.Second, time.Hour, time.Hour
 	a := startWith(t, issue(t, ca, "a"), "127.0.0.1:0", tm, func(f *Fabric) { f.Handle(ALPNControl, echo) })
 	hole, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 	if err != nil {
@@ -319,7 +319,7 @@ func TestRestart(t *testing.T) {
 	id := issue(t, ca, "b")
 	serve := func(f *Fabric) { f.Handle(ALPNControl, echo) }
 	tm := fast()
-	tm.keepAlive, tm.idle = time.Minute, 2*time.Minute
+	tm.keepAlive, tm.idle, tm.silence = time.Minute, 2*time.Minute, 2*time.Minute
 	b := startWith(t, id, "127.0.0.1:0", tm, serve)
 	a := startWith(t, issue(t, ca, "a"), "127.0.0.1:0", tm, nil)
 	s := connect(t, a, b.target(), ALPNControl)

@@ -20,9 +20,12 @@
 //
 // [Fabric.Session] gives the one live session to a node and dials when there
 // is none: one dial at a time for all who wait, and a quick error while it backs off
-// after failures. Liveness is QUIC's: a keep-alive after 2 s, the end after 10 s
-// of silence; a node that has restarted at its port ends its former sessions by
-// stateless reset, and one that stops says so.
+// after failures. A session lives by its keep-alives: both ends say something
+// within 750 ms, and one from which nothing has come for 1.75 s is given up, so
+// that a peer which vanished is dialed anew and not waited for. A node that has restarted at
+// its port ends its former sessions by stateless reset, and one that stops says
+// so. QUIC's own idle timeout of 10 s is the last resort. A session outlives a
+// change of the dialer's address, or of its port behind a NAT: the acceptor follows.
 //
 // quic-go's streams go by the names [Stream], [SendStream] and [ReceiveStream]
 // here, so that no other package needs to import it.

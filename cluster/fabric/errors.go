@@ -14,6 +14,7 @@ const (
 	CodeDone     uint64 = 0 // the handler has returned
 	CodeShutdown uint64 = 1 // the node stops
 	CodeRefused  uint64 = 2 // not admitted; the reason is in the text
+	CodeSilent   uint64 = 3 // nothing came from the peer any more
 )
 
 // Failure is why a dial failed.

@@ -43,6 +43,7 @@ type Fabric struct {
 	links    map[linkKey]*link               // guarded by mu
 	accepted map[peerKey]map[*Session]bool   // guarded by mu; the sessions that peers dialed
 	incoming int                             // guarded by mu; the sessions in accepted
+	peers    map[string]*peer                // guarded by mu; by name, see Peers
 }
 
 // state is how far a Fabric has got.
@@ -77,7 +78,7 @@ func newFabric(cfg Config, id *pki.Identity, deps Deps, t timing) (*Fabric, erro
 		id: id, log: deps.Log, timing: t, gate: newGate(),
 		running: make(chan struct{}), stopping: make(chan struct{}),
 		handlers: make(map[ALPN]Handler), links: make(map[linkKey]*link),
-		accepted: make(map[peerKey]map[*Session]bool),
+		accepted: make(map[peerKey]map[*Session]bool), peers: make(map[string]*peer),
 	}
 	if f.metrics, err = newMetrics(f, deps.Registerer); err != nil {
 		return nil, err
@@ -141,10 +142,12 @@ func (f *Fabric) Run(ctx context.Context) error {
 	if err := f.start(func(task func(context.Context)) { tasks.Go(func() { task(taskCtx) }) }); err != nil {
 		return err
 	}
-	listener, err := f.transport.Listen(f.serverTLS(), f.timing.quicConfig())
+	listener, err := f.transport.Listen(f.serverTLS(), f.timing.acceptConfig())
 	if err == nil {
 		logBuffers(f.log, f.socket)
+		tasks.Go(func() { f.watchPeers(taskCtx) })
 		close(f.running)
+		tasks.Go(func() { f.watchSilence(taskCtx) })
 		err = f.accept(ctx, listener)
 	}
 	f.stop()
@@ -235,6 +238,7 @@ func (f *Fabric) serve(s *Session) error {
 
 // handle is the goroutine of an incoming session.
 func (f *Fabric) handle(s *Session, handler Handler) {
+	f.recheck(s)
 	if err := greet(s.conn); err == nil { // else the session has ended already
 		handler(s.Context(), s)
 	}
@@ -250,8 +254,11 @@ func (f *Fabric) handle(s *Session, handler Handler) {
 	f.incoming--
 }
 
-// ended writes a session's one line in the log.
+// ended writes a session's one line in the log, and counts what it has carried.
 func (f *Fabric) ended(s *Session) {
+	f.mu.Lock()
+	f.tally(s)
+	f.mu.Unlock()
 	direction := "in"
 	if s.target != (Target{}) {
 		direction = "out"
@@ -289,19 +296,25 @@ func (f *Fabric) sessions() (open []*Session) {
 }
 
 // Recheck ends the sessions with peers whose certificates are not trusted any
-// more. It is for a change of the CAs.
+// more. It is for a change of the CAs or of the revocations.
 func (f *Fabric) Recheck() {
 	f.mu.Lock()
 	open := f.sessions()
 	f.mu.Unlock()
 	for _, s := range open {
-		err := f.id.Trusts(s.conn.ConnectionState().TLS)
-		if err == nil {
-			continue
-		}
-		f.refused(s.RemoteAddr(), s.alpn, err)
-		s.Close(CodeRefused, err.Error())
+		f.recheck(s)
 	}
+}
+
+// recheck ends a session if its peer is not trusted any more. A new one is
+// checked again once Recheck can see it: the change may have come just before.
+func (f *Fabric) recheck(s *Session) {
+	err := f.id.Trusts(s.conn.ConnectionState().TLS)
+	if err == nil {
+		return
+	}
+	f.refused(s.RemoteAddr(), s.alpn, err)
+	s.Close(CodeRefused, err.Error())
 }
 
 // serverTLS looks at each handshake which protocols are served just then.

@@ -132,32 +132,40 @@ func TestLimits(t *testing.T) {
 		t.Errorf("windows below %d bytes in flight", bdp)
 	}
 	ca := newCA(t, time.Now())
-	hold := make(chan struct{})
+	accepted := make(chan *Session, 1)
 	b := startWith(t, issue(t, ca, "b"), "127.0.0.1:0", fast(), func(f *Fabric) {
-		f.Handle(ALPNRelay, func(ctx context.Context, _ *Session) {
-			select {
-			case <-hold:
-			case <-ctx.Done():
-			}
+		f.Handle(ALPNRelay, func(ctx context.Context, s *Session) {
+			accepted <- s
+			<-ctx.Done()
 		})
 	})
-	defer close(hold)
-	a := start(t, issue(t, ca, "a"))
-	s := connect(t, a, b.target(), ALPNRelay)
-	ctx := within(t)
-	for i := range media.MaxFabricUniStreams {
-		u, err := s.OpenUni(ctx)
-		if err != nil {
-			t.Fatalf("stream %d: %v", i, err)
+	dialer := connect(t, start(t, issue(t, ca, "a")), b.target(), ALPNRelay)
+	acceptor := <-accepted
+	for name, c := range map[string]struct {
+		open  func(context.Context) (io.Writer, error)
+		limit int
+	}{
+		"dialer": {func(ctx context.Context) (io.Writer, error) { return dialer.Open(ctx) }, media.MaxFabricStreams},
+		"dialer-uni": {
+			func(ctx context.Context) (io.Writer, error) { return dialer.OpenUni(ctx) }, media.MaxFabricDialerUniStreams,
+		},
+		"acceptor":     {func(ctx context.Context) (io.Writer, error) { return acceptor.Open(ctx) }, 0},
+		"acceptor-uni": {func(ctx context.Context) (io.Writer, error) { return acceptor.OpenUni(ctx) }, media.MaxFabricUniStreams},
+	} {
+		for i := range c.limit {
+			u, err := c.open(within(t))
+			if err != nil {
+				t.Fatalf("%s: stream %d: %v", name, i, err)
+			}
+			if _, err := u.Write([]byte{1}); err != nil {
+				t.Fatalf("%s: stream %d: %v", name, i, err)
+			}
 		}
-		if _, err := u.Write([]byte{1}); err != nil {
-			t.Fatalf("stream %d: %v", i, err)
+		brief, cancel := context.WithTimeout(within(t), 50*time.Millisecond)
+		if _, err := c.open(brief); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: one stream too many: %v", name, err)
 		}
-	}
-	brief, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
-	defer cancel()
-	if _, err := s.OpenUni(brief); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("one stream too many: %v", err)
+		cancel()
 	}
 }
 

@@ -29,32 +29,32 @@ func fast() timing {
 	return t
 }
 
-func newCA(t *testing.T, at time.Time) *pki.CA {
-	t.Helper()
+func newCA(tb testing.TB, at time.Time) *pki.CA {
+	tb.Helper()
 	ca, err := pki.NewCA(at)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return ca
 }
 
-func issue(t *testing.T, ca *pki.CA, name string, roles ...string) *pki.Identity {
-	t.Helper()
-	return issueAt(t, ca, time.Now(), name, roles...)
+func issue(tb testing.TB, ca *pki.CA, name string, roles ...string) *pki.Identity {
+	tb.Helper()
+	return issueAt(tb, ca, time.Now(), name, roles...)
 }
 
-func issueAt(t *testing.T, ca *pki.CA, at time.Time, name string, roles ...string) *pki.Identity {
-	t.Helper()
+func issueAt(tb testing.TB, ca *pki.CA, at time.Time, name string, roles ...string) *pki.Identity {
+	tb.Helper()
 	if len(roles) == 0 {
 		roles = []string{pki.RoleOrigin, pki.RoleEdge}
 	}
 	certPEM, keyPEM, err := ca.Issue(name, roles, at)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	id, err := pki.NewIdentity(certPEM, keyPEM, ca.CertPEM())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return id
 }
@@ -71,17 +71,17 @@ type node struct {
 func (n *node) target() Target { return Target{Name: n.Name(), Addr: n.Addr().String()} }
 
 // stop ends the fabric as its owner does.
-func (n *node) stop(t *testing.T) {
-	t.Helper()
+func (n *node) stop(tb testing.TB) {
+	tb.Helper()
 	n.cancel()
 	select {
 	case err := <-n.done:
 		n.done <- nil // for the next who asks
 		if err != nil {
-			t.Errorf("%s: %v", n.Name(), err)
+			tb.Errorf("%s: %v", n.Name(), err)
 		}
 	case <-time.After(patience):
-		t.Fatalf("%s does not end", n.Name())
+		tb.Fatalf("%s does not end", n.Name())
 	}
 }
 
@@ -106,15 +106,15 @@ func start(t *testing.T, id *pki.Identity) *node {
 }
 
 // startWith runs a fabric; setup is called before.
-func startWith(t *testing.T, id *pki.Identity, listen string, tm timing, setup func(*Fabric)) *node {
-	t.Helper()
+func startWith(tb testing.TB, id *pki.Identity, listen string, tm timing, setup func(*Fabric)) *node {
+	tb.Helper()
 	n := &node{log: &logBuffer{}, metrics: prometheus.NewRegistry(), done: make(chan error, 2)}
 	var err error
 	n.Fabric, err = newFabric(Config{Listen: listen}, id, Deps{
 		Log: slog.New(slog.NewTextHandler(n.log, nil)), Registerer: n.metrics,
 	}, tm)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if setup != nil {
 		setup(n.Fabric)
@@ -122,7 +122,7 @@ func startWith(t *testing.T, id *pki.Identity, listen string, tm timing, setup f
 	var ctx context.Context
 	ctx, n.cancel = context.WithCancel(context.Background())
 	go func() { n.done <- n.Run(ctx) }()
-	t.Cleanup(func() { n.stop(t) })
+	tb.Cleanup(func() { n.stop(tb) })
 	return n
 }
 
@@ -262,14 +262,14 @@ func equal(a, b []string) bool {
 
 // rawTransport is a UDP port without a fabric; it ends with the test, which
 // those of quic.DialAddr and quic.ListenAddr do some time later.
-func rawTransport(t *testing.T) *quic.Transport {
-	t.Helper()
+func rawTransport(tb testing.TB) *quic.Transport {
+	tb.Helper()
 	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	transport := &quic.Transport{Conn: socket}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = transport.Close()
 		_ = socket.Close()
 	})

@@ -12,8 +12,11 @@ type metrics struct {
 	fabric  *Fabric
 	dials   *prometheus.CounterVec
 	refused prometheus.Counter
+	silent  prometheus.Counter
 
 	sessions, rtt, expiry *prometheus.Desc
+
+	peerRTT, peerLoss, peerBytes, peerRate, peerLost, peerResets *prometheus.Desc
 }
 
 func newMetrics(f *Fabric, reg prometheus.Registerer) (*metrics, error) {
@@ -25,12 +28,16 @@ func newMetrics(f *Fabric, reg prometheus.Registerer) (*metrics, error) {
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tmms_fabric_refused_total", Help: "Peers that were not let in: certificate, protocol, role or limit.",
 		}),
+		silent: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tmms_fabric_silent_sessions_total", Help: "Sessions that were given up because nothing came from the peer.",
+		}),
 		sessions: prometheus.NewDesc("tmms_fabric_sessions", "Sessions between nodes.", []string{"alpn", "direction"}, nil),
 		rtt: prometheus.NewDesc("tmms_fabric_rtt_seconds",
 			"Longest smoothed round trip among the sessions that this node dialed.", []string{"alpn"}, nil),
 		expiry: prometheus.NewDesc("tmms_fabric_certificate_expiry_timestamp_seconds",
 			"Unix time at which this node's certificate ends.", nil, nil),
 	}
+	m.describePeers()
 	for _, result := range []string{
 		"ok", string(Unresolved), string(Unreachable), string(Untrusted), string(Refused), string(Stopped),
 	} {
@@ -39,7 +46,7 @@ func newMetrics(f *Fabric, reg prometheus.Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m, m.dials, m.refused} {
+	for _, c := range []prometheus.Collector{m, m.dials, m.refused, m.silent} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("fabric: register metrics: %w", err)
 		}
@@ -64,6 +71,9 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.sessions
 	ch <- m.rtt
 	ch <- m.expiry
+	for _, d := range []*prometheus.Desc{m.peerRTT, m.peerLoss, m.peerBytes, m.peerRate, m.peerLost, m.peerResets} {
+		ch <- d
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -78,6 +88,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		gauge(m.rtt, rtt[alpn], string(alpn))
 	}
 	gauge(m.expiry, float64(m.fabric.id.NotAfter().Unix()))
+	for _, p := range m.fabric.Peers() {
+		m.collectPeer(ch, &p)
+	}
 }
 
 // count gives the live sessions by protocol, and the longest round trip in seconds.

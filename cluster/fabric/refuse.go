@@ -49,8 +49,12 @@ func (f *Fabric) roomFor(key peerKey) error {
 	if f.incoming >= media.MaxFabricSessions {
 		return fmt.Errorf("%d sessions, limit %d", f.incoming, media.MaxFabricSessions)
 	}
-	if n := len(f.accepted[key]); n >= media.MaxFabricPeerSessions {
-		return fmt.Errorf("%d sessions of %s for %s, limit %d", n, key.name, key.alpn, media.MaxFabricPeerSessions)
+	limit := media.MaxFabricPlainSessions
+	if key.alpn == ALPNRelay {
+		limit = media.MaxFabricPeerSessions
+	}
+	if n := len(f.accepted[key]); n >= limit {
+		return fmt.Errorf("%d sessions of %s for %s, limit %d", n, key.name, key.alpn, limit)
 	}
 	return nil
 }

@@ -42,6 +42,9 @@ type Session struct {
 	alpn   ALPN
 	peer   pki.Peer
 	target Target // zero if the peer dialed
+
+	resets  resets
+	counted counted // guarded by Fabric.mu
 }
 
 // Peer is who is at the other end, by its certificate.

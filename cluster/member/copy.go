@@ -14,6 +14,7 @@ type Copy struct {
 func NewCopy() *Copy {
 	v := &View{state: state.New()}
 	v.current.Store(&revision{config: v.state.Config(), next: make(chan struct{})})
+	v.revoked.Store(&revoked{list: v.state.Revocations(), next: make(chan struct{})})
 	return &Copy{View: v}
 }
 
@@ -58,6 +59,11 @@ func (c *Copy) publishLocked() {
 	if cfg := c.state.Config(); cfg != old.config {
 		c.current.Store(&revision{config: cfg, next: make(chan struct{})})
 		close(old.next)
+	}
+	before := c.revoked.Load()
+	if list := c.state.Revocations(); list != before.list {
+		c.revoked.Store(&revoked{list: list, next: make(chan struct{})})
+		close(before.next)
 	}
 	if c.moved != nil {
 		close(c.moved)

@@ -14,6 +14,7 @@ import (
 // from any goroutine at any time; none waits for the cluster.
 type View struct {
 	current atomic.Pointer[revision]
+	revoked atomic.Pointer[revoked]
 
 	mu    sync.RWMutex
 	state *state.State  // guarded by mu
@@ -28,6 +29,12 @@ type revision struct {
 	next   chan struct{}
 }
 
+// revoked is a list of revocations with the channel that its successor closes.
+type revoked struct {
+	list *state.Revocations
+	next chan struct{}
+}
+
 // Config is the config in force here; never nil, and cheap enough for any path.
 func (v *View) Config() *state.Config { return v.current.Load().config }
 
@@ -36,6 +43,13 @@ func (v *View) Config() *state.Config { return v.current.Load().config }
 func (v *View) Watch() (*state.Config, <-chan struct{}) {
 	r := v.current.Load()
 	return r.config, r.next
+}
+
+// WatchRevocations gives the certificates that are revoked and a channel that is
+// closed when that changes.
+func (v *View) WatchRevocations() (*state.Revocations, <-chan struct{}) {
+	r := v.revoked.Load()
+	return r.list, r.next
 }
 
 // History lists the config revisions that are kept, oldest first.

@@ -8,7 +8,7 @@
 //	tmms://role/client    reserved for programs that are no node
 //
 // A peer is accepted if its certificate comes from the cluster's CA, is valid
-// now, names one node and has a known role. Host names and addresses play no
+// now, names one node, has a known role and is not revoked. Host names and addresses play no
 // part: a node keeps its certificate when it moves.
 //
 // Keys are ECDSA P-256. A CA lives 10 years, a node's certificate one; both

@@ -13,6 +13,8 @@ var (
 	ErrExpired = errors.New("expired")
 	// ErrNotYetValid says that the certificate begins later: a clock is wrong.
 	ErrNotYetValid = errors.New("not valid yet")
+	// ErrRevoked says that the cluster has taken the certificate out of use.
+	ErrRevoked = errors.New("revoked")
 	// ErrNoCertificate says that the peer showed none.
 	ErrNoCertificate = errors.New("no certificate")
 	// ErrNoName says that the certificate does not name exactly one node.

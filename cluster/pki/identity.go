@@ -22,13 +22,15 @@ import (
 
 // Identity is a node's certificate and key, with the CAs that it trusts. It may
 // be used from any goroutine. After [Identity.Reload] new handshakes use the
-// new files; [Identity.Trusts] tells which sessions have to end.
+// new files, and after [Identity.Revoke] the new list; [Identity.Trusts] tells
+// which sessions have to end.
 type Identity struct {
 	// Set at construction.
 	certFile, keyFile, caFile string // "" for one that was not loaded from files
 
 	reloadMu sync.Mutex // one Reload at a time
 	current  atomic.Pointer[material]
+	revoked  atomic.Pointer[revocations] // nil: none
 }
 
 // material is what the three files say; it is not modified.
@@ -228,6 +230,9 @@ func (id *Identity) Name() string { return id.current.Load().peer.Name }
 // Roles are the node's roles, ordered; do not modify.
 func (id *Identity) Roles() []string { return id.current.Load().peer.Roles }
 
+// Serial is the serial number of the node's certificate.
+func (id *Identity) Serial() string { return id.current.Load().peer.Serial }
+
 // Peer is how others see this node.
 func (id *Identity) Peer() Peer { return id.current.Load().peer }
 
@@ -255,7 +260,7 @@ func (id *Identity) Secret(label string) ([32]byte, error) {
 }
 
 // Trusts tells whether a peer whose certificate was accepted earlier would be
-// trusted by the CAs in force now; the refusal is a [PeerError]. It does not look
+// trusted by the CAs and revocations in force now; the refusal is a [PeerError]. It does not look
 // at the time: a cluster must not fall apart in the minute in which its
 // certificates end, it only takes no new sessions.
 func (id *Identity) Trusts(cs tls.ConnectionState) error {
@@ -263,13 +268,22 @@ func (id *Identity) Trusts(cs tls.ConnectionState) error {
 		return &PeerError{Reason: ErrNoCertificate}
 	}
 	cert := cs.PeerCertificates[0]
-	_, err := id.current.Load().verify(cert, cert.NotBefore)
-	return err
+	return id.check(cert, cert.NotBefore)
+}
+
+// check says why a certificate is refused at the time now, by its chain, what it
+// says or the revocations.
+func (id *Identity) check(cert *x509.Certificate, now time.Time) error {
+	peer, err := id.current.Load().verify(cert, now)
+	if err != nil {
+		return err
+	}
+	return id.revoked.Load().check(peer)
 }
 
 // TLS is the configuration of both ends of a connection between nodes: TLS 1.3,
-// each shows its certificate, and each verifies the other's with the CAs and
-// the time of that moment. A refusal is a [PeerError]. There are no tickets, so
+// each shows its certificate, and each verifies the other's with the CAs, the
+// revocations and the time of that moment. A refusal is a [PeerError]. There are no tickets, so
 // no session goes on with what was verified earlier.
 func (id *Identity) TLS(alpn ...string) *tls.Config {
 	return &tls.Config{
@@ -288,8 +302,7 @@ func (id *Identity) TLS(alpn ...string) *tls.Config {
 			if len(cs.PeerCertificates) == 0 {
 				return &PeerError{Reason: ErrNoCertificate}
 			}
-			_, err := id.current.Load().verify(cs.PeerCertificates[0], time.Now())
-			return err
+			return id.check(cs.PeerCertificates[0], time.Now())
 		},
 	}
 }

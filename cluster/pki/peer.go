@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"tmms/media"
 )
@@ -26,8 +27,10 @@ const (
 
 // Peer is who a certificate says its holder is.
 type Peer struct {
-	Name  string
-	Roles []string // ordered; do not modify
+	Name   string
+	Roles  []string  // ordered; do not modify
+	Serial string    // the certificate's serial number in hex
+	Issued time.Time // when it was, by the clock of who did
 }
 
 // Has reports whether the peer has a role.
@@ -57,7 +60,7 @@ func ParsePeer(certPEM []byte) (Peer, error) {
 // peerOf reads the URIs of a certificate. Those of other schemes are ignored,
 // and so are roles that a later version may know.
 func peerOf(cert *x509.Certificate) (Peer, error) {
-	var p Peer
+	p := Peer{Serial: serialOf(cert), Issued: cert.NotBefore.Add(backdate)}
 	for _, u := range cert.URIs {
 		if u.Scheme != scheme {
 			continue

@@ -111,18 +111,24 @@ func FuzzPushReader(f *testing.F) {
 // What an owner opens unidirectional streams with is understood, or refused.
 func FuzzStreamHeads(f *testing.F) {
 	f.Add(relaywire.AppendGroupHeader(nil, &relaywire.GroupHeader{Subscription: 1, Seq: 2}))
+	f.Add(relaywire.AppendGroupHeader(nil, &relaywire.GroupHeader{
+		Subscription: 1, Times: &relaywire.Times{Hop: 2, Sent: 1 << 50, SkewKnown: true, Skew: -1, Bound: 300},
+	}))
+	f.Add([]byte{byte(relaywire.StreamSession), 1})
 	f.Add(relaywire.AppendIndexesHeader(nil, relaywire.IndexesHeader{Subscription: 1}))
 	name := hls.Name{Kind: hls.NameTS, Epoch: 2, MSN: 3}
 	f.Add(relaywire.AppendPieceHeader(nil, relaywire.PieceHeader{Subscription: 1, Name: name, Size: 4}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		l := &link{intakes: map[uint64]*intake{}}
-		in, read, err := l.begin(&inbox{r: iotest.OneByteReader(&onlyReader{b})})
-		if in != nil || err == nil && read == nil {
-			t.Errorf("a subscription that is not there: %v, %v", in, err)
-		}
-		known := errors.Is(err, io.EOF) || errors.Is(err, relaywire.ErrMalformed)
-		if err != nil && !known {
-			t.Errorf("%v", err)
+		for _, v := range []relaywire.Version{relaywire.V1, relaywire.V2} {
+			l := &link{version: v, intakes: map[uint64]*intake{}}
+			in, read, err := l.begin(&inbox{r: iotest.OneByteReader(&onlyReader{b})})
+			if in != nil || err == nil && read == nil {
+				t.Errorf("a subscription that is not there: %v, %v", in, err)
+			}
+			known := errors.Is(err, io.EOF) || errors.Is(err, relaywire.ErrMalformed) || errors.Is(err, errUnknownKind)
+			if err != nil && !known {
+				t.Errorf("%v", err)
+			}
 		}
 	})
 }

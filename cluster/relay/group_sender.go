@@ -168,6 +168,7 @@ func (s *subscription) skip(live *Live) error {
 	s.startAt(live, live.newest())
 	s.busy.Store(time.Now().UnixNano())
 	s.server.metrics.abandoned.Inc()
+	s.peer.session.CountReset(false)
 	if s.seq == 0 {
 		return nil
 	}
@@ -241,7 +242,7 @@ func (g *groupSender) next(ctx context.Context, e *bytelog.Entry, buf []byte) ([
 	}
 	stream.SetPriority(urgencyLive, false)
 	h := relaywire.GroupHeader{
-		Subscription: s.request.ID, Seq: s.seq, ID: e.ID, Run: e.Run, Configs: g.configs.wire(),
+		Subscription: s.request.ID, Seq: s.seq, ID: e.ID, Run: e.Run, Configs: g.configs.wire(), Times: s.times(),
 	}
 	s.seq++
 	g.stream, g.run, g.configs, g.packets = stream, e.Run, nil, h.Packets()

@@ -40,6 +40,7 @@ type intake struct {
 	urgent bool   // the subscription before it is silent
 	began  time.Time
 	stop   context.CancelFunc
+	link   *link         // set before the first stream of it; nil without a session
 	done   chan struct{} // closed when the control stream's goroutine has ended
 	ready  chan struct{} // closed when the source was accepted, or it is over
 
@@ -53,6 +54,7 @@ type intake struct {
 	streams   map[*fabric.ReceiveStream]struct{}
 	control   *fabric.Stream // nil before the subscription was sent
 	configs   *relaywire.Configs
+	lag       lagMeter
 	ending    *relaywire.End
 	endBy     time.Time // by which the end must be complete
 	delivered time.Time // of the last packet
@@ -65,6 +67,7 @@ type intake struct {
 	highest   uint64 // epoch that packets may have
 	hls       bool   // what the source was told, and
 	said      *relaywire.Position
+	indexing  int   // streams of indexes that are read
 	err       error // why it is over
 }
 
@@ -138,8 +141,13 @@ func (in *intake) subscribe(ctx context.Context, to fabric.Target) error {
 		return fmt.Errorf("relay: the certificate of %s has not the role %s", peer, in.role())
 	}
 	l := p.link(session)
-	id := l.add(in)
+	id := l.add(in) // sets in.link
 	defer l.remove(id)
+	select {
+	case <-l.said: // so that the owner knows what may be said in its first answer
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	control, err := session.Open(ctx)
 	if err != nil {
 		return err
@@ -212,7 +220,7 @@ func (in *intake) update(hls bool, have segmentID) {
 func (in *intake) listen(ctx context.Context, control *fabric.Stream) error {
 	b := &inbox{r: control}
 	for {
-		m, err := parse(b, relaywire.ParseMessage)
+		m, err := parse(b, in.pull.puller.version.ParseMessage)
 		if err != nil && in.isEnding() {
 			<-ctx.Done()
 			return ctx.Err()
@@ -240,7 +248,7 @@ func (in *intake) take(m relaywire.Message) error {
 		in.speak()
 	}
 	switch m := m.(type) {
-	case relaywire.Pending, relaywire.Idle:
+	case relaywire.Pending, relaywire.Idle, relaywire.Unknown:
 		return nil
 	case relaywire.Refuse:
 		return fmt.Errorf("%w: %s, owner %q", errRefused, m.Reason, m.Owner)
@@ -255,6 +263,7 @@ func (in *intake) take(m relaywire.Message) error {
 		}
 		return nil
 	case relaywire.Skip:
+		in.link.session.CountReset(true)
 		return in.reorder.skip(m.Seq)
 	case relaywire.End:
 		in.ending = &m
@@ -330,8 +339,8 @@ func (in *intake) readGroup(b *inbox, h *relaywire.GroupHeader) {
 		}
 		before := large(b)
 		err := in.fill(b)
-		if n := in.partial.Add(large(b) - before); n > 2*media.MaxReorderBytes && err == nil {
-			err = fmt.Errorf("%w: %d, the limit is %d", errOverflow, n, 2*media.MaxReorderBytes)
+		if n := in.partial.Add(large(b) - before); n > media.MaxRelayPartial && err == nil {
+			err = fmt.Errorf("%w: %d, the limit is %d", errOverflow, n, media.MaxRelayPartial)
 		}
 		if err != nil {
 			in.groupEnded(h.Seq, b, err)
@@ -361,6 +370,7 @@ func (in *intake) openGroup(h *relaywire.GroupHeader) error {
 		return in.err
 	}
 	in.alive()
+	in.arrived(h)
 	return in.reorder.open(h)
 }
 
@@ -414,7 +424,10 @@ func (in *intake) groupEnded(seq uint64, b *inbox, err error) {
 }
 
 // beginGroup implements orderedSink.
-func (in *intake) beginGroup(h *relaywire.GroupHeader) { in.configs = h.Configs }
+func (in *intake) beginGroup(h *relaywire.GroupHeader) {
+	in.configs = h.Configs
+	in.follow(h)
+}
 
 // packet implements orderedSink: the next packet goes into the log. pull.mu is held.
 func (in *intake) packet(p *media.Packet) error {
@@ -427,8 +440,7 @@ func (in *intake) packet(p *media.Packet) error {
 	in.pass(p.ID)
 	if last := in.sampled.Load(); now.UnixNano()-last > int64(idleMark) {
 		in.sampled.Store(now.UnixNano())
-		in.pull.lag = max(now.Sub(time.UnixMicro(p.Ingested)), 0)
-		in.pull.puller.metrics.lag.Observe(in.pull.lag.Seconds())
+		in.late(p)
 	}
 	configs := in.configs
 	in.configs = nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tmms/cluster/fabric"
+	"tmms/media"
 	"tmms/media/hls"
 	"tmms/media/relaywire"
 )
@@ -18,6 +19,11 @@ const segmentChunk = 64 << 10
 // readIndexes reads the stream of segment indexes.
 func (in *intake) readIndexes(stream *fabric.ReceiveStream, b *inbox) {
 	<-in.ready // the Ok is on its way on another stream
+	if !in.beginIndexes(1) {
+		stream.CancelRead(code(relaywire.CodeOverflow))
+		return
+	}
+	defer in.beginIndexes(-1)
 	var indexes relaywire.Indexes
 	for {
 		x, n, err := indexes.Parse(b.rest())
@@ -35,6 +41,19 @@ func (in *intake) readIndexes(stream *fabric.ReceiveStream, b *inbox) {
 			}
 		}
 	}
+}
+
+// beginIndexes counts a stream of indexes; false: there are too many. An owner
+// sends one, and another after HLS viewers have gone and come.
+func (in *intake) beginIndexes(n int) bool {
+	in.pull.mu.Lock()
+	defer in.pull.mu.Unlock()
+	in.indexing += n
+	if in.indexing > media.MaxRelayIndexStreams {
+		in.indexing -= n
+		return false
+	}
+	return true
 }
 
 // publish lets change work on the shelf and shows readers what it gives.

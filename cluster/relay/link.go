@@ -2,6 +2,8 @@ package relay
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -12,6 +14,9 @@ import (
 	"tmms/media/relaywire"
 )
 
+// errUnknownKind refuses a stream that a later version may open.
+var errUnknownKind = errors.New("relay: stream of the unknown kind")
+
 // link is a session to an owner: it hands the streams that the owner opens to
 // the subscriptions that they belong to.
 type link struct {
@@ -19,6 +24,16 @@ type link struct {
 	puller  *Puller
 	session *fabric.Session
 	cancel  context.CancelFunc
+	version relaywire.Version // the highest that this node speaks
+	now     func() time.Time
+	said    chan struct{} // closed when hello was said, or will not be
+
+	agreed agreed
+	clock  clock // of the session's other end
+
+	// A place for each stream of which it is not known whose it is, and for each
+	// among them with a header that is larger than the first buffer.
+	unknown, large chan struct{}
 
 	// Guarded by puller.mu.
 	counted fabric.Path // at the last look at the loss
@@ -37,6 +52,7 @@ func (l *link) add(in *intake) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last++
+	in.link = l
 	l.intakes[l.last] = in
 	return l.last
 }
@@ -85,9 +101,15 @@ func (l *link) find(id uint64) *intake {
 func (l *link) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	wg.Go(func() { l.greet(ctx) })
 	for {
 		stream, err := l.session.AcceptUni(ctx)
 		if err != nil {
+			return
+		}
+		select {
+		case l.unknown <- struct{}{}:
+		case <-ctx.Done():
 			return
 		}
 		wg.Go(func() { l.read(ctx, stream) })
@@ -102,7 +124,12 @@ func (l *link) read(ctx context.Context, stream *fabric.ReceiveStream) {
 	defer l.puller.giveBack(b)
 	_ = stream.SetReadDeadline(time.Now().Add(media.HandshakeTimeout))
 	in, read, err := l.begin(b)
-	if err != nil {
+	<-l.unknown
+	switch {
+	case errors.Is(err, errUnknownKind):
+		stream.CancelRead(code(relaywire.CodeUnknownStream))
+		return
+	case err != nil:
 		stream.CancelRead(code(relaywire.CodeMalformed))
 		return
 	}
@@ -122,9 +149,26 @@ func (l *link) begin(b *inbox) (in *intake, read func(*intake, *fabric.ReceiveSt
 	if err != nil {
 		return nil, nil, err
 	}
+	enlarged := false
+	b.enlarge = func() bool {
+		if !enlarged {
+			select {
+			case l.large <- struct{}{}:
+				enlarged = true
+			default:
+			}
+		}
+		return enlarged
+	}
+	defer func() {
+		b.enlarge = nil
+		if enlarged {
+			<-l.large
+		}
+	}()
 	switch kind {
 	case relaywire.StreamGroup:
-		h, err := parse(b, relaywire.ParseGroupHeader)
+		h, err := parse(b, l.version.ParseGroupHeader)
 		h.Configs = h.Configs.Clone() // the inbox will be written over
 		return l.find(h.Subscription), func(in *intake, _ *fabric.ReceiveStream, b *inbox) { in.readGroup(b, &h) }, err
 	case relaywire.StreamIndexes:
@@ -133,7 +177,7 @@ func (l *link) begin(b *inbox) (in *intake, read func(*intake, *fabric.ReceiveSt
 	case relaywire.StreamPiece:
 		h, err := parse(b, relaywire.ParsePieceHeader)
 		return l.find(h.Subscription), func(in *intake, s *fabric.ReceiveStream, b *inbox) { in.readPiece(s, b, h) }, err
-	case relaywire.StreamSubscribe, relaywire.StreamPush:
+	case relaywire.StreamSubscribe, relaywire.StreamPush, relaywire.StreamSession:
 	}
-	return nil, nil, relaywire.ErrMalformed
+	return nil, nil, fmt.Errorf("%w 0x%02x", errUnknownKind, byte(kind))
 }

@@ -113,6 +113,8 @@ type Live struct {
 	index   atomic.Pointer[hls.Index]
 	lost    atomic.Bool // it has ended on this node, but the stream has not, as far as is known
 
+	upstream atomic.Pointer[upstream] // written by the pull; nil: this node is the owner
+
 	mu       sync.Mutex
 	derived  map[any]*derivation  // guarded by mu
 	watchers map[*func()]struct{} // guarded by mu; called when the index changes

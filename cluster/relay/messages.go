@@ -13,7 +13,13 @@ type inbox struct {
 	r   io.Reader
 	buf []byte
 	off int // parsed
+
+	// enlarge is asked before buf grows beyond the first buffer; nil: it may.
+	enlarge func() bool
 }
+
+// errEnlarge ends the reading of a stream that may not have a larger buffer.
+var errEnlarge = errors.New("relay: too many streams with large headers")
 
 // rest is what has come and was not consumed yet.
 func (in *inbox) rest() []byte { return in.buf[in.off:] }
@@ -21,15 +27,27 @@ func (in *inbox) rest() []byte { return in.buf[in.off:] }
 // consume takes n bytes off; slices of them are good until the next fill.
 func (in *inbox) consume(n int) { in.off += n }
 
+// larger is the size of the buffer that follows one of n bytes: twice as large, or
+// half as large again where that is much.
+func larger(n int) int {
+	if n < 1<<20 {
+		return 2 * n
+	}
+	return n + n/2
+}
+
 // fill reads more. The buffer grows with what has come, never by a declared
-// length: it doubles when it is full.
+// length.
 func (in *inbox) fill() error {
 	if in.off > 0 {
 		in.buf = in.buf[:copy(in.buf, in.buf[in.off:])]
 		in.off = 0
 	}
 	if len(in.buf) == cap(in.buf) {
-		grown := make([]byte, len(in.buf), max(2*cap(in.buf), 512))
+		if cap(in.buf) >= readBuffer && in.enlarge != nil && !in.enlarge() {
+			return errEnlarge
+		}
+		grown := make([]byte, len(in.buf), max(larger(cap(in.buf)), 512))
 		copy(grown, in.buf)
 		in.buf = grown
 	}

@@ -87,6 +87,7 @@ type pullMetrics struct {
 	shed   *prometheus.Desc
 
 	lag    prometheus.Histogram
+	hops   *prometheus.HistogramVec
 	hedges prometheus.Counter
 	moves  prometheus.Counter
 	bytes  prometheus.Counter // in
@@ -106,10 +107,17 @@ func newPullMetrics(p *Puller, reg prometheus.Registerer) (*pullMetrics, error) 
 		shed: prometheus.NewDesc("tmms_edge_segments_shed_total",
 			"HLS segments that the node had no room for; those behind the playlists go first.", nil, nil),
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "tmms_relay_lag_seconds",
-			Help:    "Time from a packet's arrival at the owner to its arrival here, by both nodes' clocks; sampled.",
+			Name: "tmms_relay_lag_seconds",
+			Help: "Time from a packet's arrival at the owner to its arrival here, corrected by how far the clocks are apart; " +
+				"sampled.",
 			Buckets: prometheus.ExponentialBuckets(1e-3, 2, 14),
 		}),
+		hops: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tmms_hop_latency_seconds",
+			Help: "Time that the beginning of a group took from the node before, corrected by how far the clocks are apart; " +
+				"hop 1 begins at the owner.",
+			Buckets: prometheus.ExponentialBuckets(1e-3, 2, 14),
+		}, []string{"hop"}),
 		hedges: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tmms_relay_hedges_total", Help: "Second subscriptions because a shield was silent.",
 		}),
@@ -131,7 +139,7 @@ func (m *pullMetrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.pulls
 	ch <- m.held
 	ch <- m.shed
-	for _, c := range []prometheus.Collector{m.lag, m.hedges, m.moves} {
+	for _, c := range []prometheus.Collector{m.lag, m.hops, m.hedges, m.moves} {
 		c.Describe(ch)
 	}
 }
@@ -150,7 +158,10 @@ func (m *pullMetrics) Collect(ch chan<- prometheus.Metric) {
 	b := m.puller.segments
 	ch <- prometheus.MustNewConstMetric(m.held, prometheus.GaugeValue, float64(b.held.Load()))
 	ch <- prometheus.MustNewConstMetric(m.shed, prometheus.CounterValue, float64(b.shed.Load()))
-	for _, c := range []prometheus.Collector{m.lag, m.hedges, m.moves} {
+	for _, c := range []prometheus.Collector{m.lag, m.hops, m.hedges, m.moves} {
 		c.Collect(ch)
 	}
 }
+
+// hop is the histogram of a hop.
+func (m *pullMetrics) hop(n int) prometheus.Observer { return m.hops.WithLabelValues(hopName(n)) }

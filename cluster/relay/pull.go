@@ -404,9 +404,12 @@ func (p *pull) note() {
 	}
 }
 
+// watchdogLooks is how often in the time of a stall the watchdog looks.
+const watchdogLooks = 8
+
 // wait is the time to the next thing to look at.
 func (p *pull) wait(now time.Time) time.Duration {
-	next := p.puller.cfg.Stall / 4 // the watchdog
+	next := p.puller.cfg.Stall / watchdogLooks
 	for _, at := range []time.Time{p.lingerAt, p.goneAt, p.retryAt, p.route.at, p.silence(p.intake), p.silence(p.next)} {
 		if d := at.Sub(now); !at.IsZero() && d > 0 {
 			next = min(next, d)

@@ -315,6 +315,23 @@ func gauge(tb testing.TB, reg prometheus.Gatherer, name string) (sum float64) {
 	return sum
 }
 
+// histogram is how often something was observed with a label of that value.
+func histogram(t *testing.T, reg prometheus.Gatherer, name, label string) (n uint64) {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && len(m.GetLabel()) == 1 && m.GetLabel()[0].GetValue() == label {
+				n += m.GetHistogram().GetSampleCount()
+			}
+		}
+	}
+	return n
+}
+
 // TestFlashCrowd: however many readers there are, the owner sends once (CASES:
 // flash-crowd).
 func TestFlashCrowd(t *testing.T) {

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -17,7 +18,8 @@ type PullConfig struct {
 	// Linger is how long a pull goes on after its last reader; default 5 s.
 	Linger time.Duration
 	// Stall is how long an owner may send nothing, and how long packets may wait
-	// for earlier ones, before the pull subscribes anew; default 2 s.
+	// for earlier ones, before the pull subscribes anew; default 1.75 s, so that
+	// the watchdog has noticed within 2 s.
 	Stall time.Duration
 	// Gone is how long a placement must be gone for the stream to have ended;
 	// default 1 s.
@@ -38,6 +40,9 @@ type PullConfig struct {
 	// SegmentBytes bounds the HLS segments of all pulls together; default and
 	// maximum media.MaxHLSNodeBytes.
 	SegmentBytes int64
+
+	version relaywire.Version // the highest to speak; 0: relaywire.Newest
+	now     func() time.Time  // the clock that others' stamps are held against; nil: time.Now
 }
 
 func (c PullConfig) withDefaults() PullConfig {
@@ -46,7 +51,7 @@ func (c PullConfig) withDefaults() PullConfig {
 		def   time.Duration
 	}{
 		{&c.Linger, 5 * time.Second},
-		{&c.Stall, 2 * time.Second},
+		{&c.Stall, 1750 * time.Millisecond},
 		{&c.Gone, time.Second},
 		{&c.Settle, 5 * time.Second},
 		{&c.Hedge, hedgeAfter},
@@ -73,6 +78,8 @@ type Puller struct {
 	cluster Cluster
 	members Members // nil: there are no shields
 	cfg     PullConfig
+	version relaywire.Version // the highest that it speaks
+	now     func() time.Time
 	log     *slog.Logger
 	metrics *pullMetrics
 	budget  *retryBudget
@@ -110,8 +117,11 @@ func NewPuller(hub *Hub, f *fabric.Fabric, c Cluster, cfg PullConfig, deps Deps)
 	p := &Puller{
 		hub: hub, fabric: f, cluster: c, members: deps.Members, cfg: cfg.withDefaults(), log: deps.Log,
 		budget: newRetryBudget(retriesPerSecond, retryBurst), moves: newRetryBudget(movesPerSecond, moveBurst),
-		done:  make(chan *pull),
+		version: cmp.Or(cfg.version, relaywire.Newest), now: cfg.now, done: make(chan *pull),
 		links: map[*fabric.Session]*link{},
+	}
+	if p.now == nil {
+		p.now = time.Now
 	}
 	p.segments = &segmentBudget{limit: p.cfg.SegmentBytes}
 	p.survey = survey{steady: p.cfg.Steady, began: time.Now(), known: map[string]*neighbour{}}
@@ -310,7 +320,11 @@ func (p *Puller) link(s *fabric.Session) *link {
 		return l
 	}
 	ctx, cancel := context.WithCancel(s.Context())
-	l = &link{puller: p, session: s, cancel: cancel, intakes: map[uint64]*intake{}}
+	l = &link{
+		puller: p, session: s, cancel: cancel, version: p.version, now: p.now,
+		said: make(chan struct{}), intakes: map[uint64]*intake{},
+		unknown: make(chan struct{}, media.MaxRelayUnknown), large: make(chan struct{}, media.MaxRelayLargeHeaders),
+	}
 	p.links[s] = l
 	p.wg.Go(func() {
 		l.run(ctx)

@@ -2,8 +2,10 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tmms/cluster/fabric"
@@ -11,8 +13,11 @@ import (
 	"tmms/media/relaywire"
 )
 
+// sessionCodes is where the relay's own codes by which a session is closed begin.
+const sessionCodes = 0x100
+
 // sendBuffer is how much a source gathers before it writes.
-const sendBuffer = 32 << 10
+const sendBuffer = 16 << 10
 
 // Server sends this node's streams to other nodes, and takes the pushes of
 // their publishers. It is safe for concurrent use.
@@ -20,11 +25,17 @@ type Server struct {
 	// Set at construction.
 	hub     *Hub
 	cluster Cluster
+	version relaywire.Version // the highest that it speaks
+	now     func() time.Time  // the clock that others' stamps are held against
 	times   serverTimes
 	log     *slog.Logger
 	metrics *serverMetrics
 	buffers sync.Pool // *[]byte, for what is about to be sent
 	push    pushServer
+	tenants *tenants
+
+	mu    sync.Mutex
+	peers map[*peer]struct{} // guarded by mu
 }
 
 // serverTimes are shorter in tests.
@@ -41,7 +52,8 @@ func NewServer(hub *Hub, c Cluster, deps Deps) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		hub: hub, cluster: c, log: deps.Log,
+		hub: hub, cluster: c, log: deps.Log, tenants: newTenants(), version: relaywire.Newest, now: time.Now,
+		peers: map[*peer]struct{}{},
 		times: serverTimes{maxLag: 4 * time.Second, pending: 5 * time.Second, last: 5 * time.Second, silent: hedgeAfter},
 	}
 	s.buffers.New = func() any {
@@ -60,6 +72,8 @@ func (s *Server) Serve(ctx context.Context, session *fabric.Session) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p := &peer{server: s, session: session, first: make(chan struct{}, 1), subs: map[*subscription]struct{}{}}
+	s.enter(p)
+	defer s.leave(p)
 	defer p.wg.Wait()
 	p.wg.Go(func() { p.pace(ctx) })
 	p.wg.Go(func() {
@@ -72,13 +86,25 @@ func (s *Server) Serve(ctx context.Context, session *fabric.Session) {
 			in.CancelRead(fabric.StreamErrorCode(relaywire.CodeUnknownStream)) // there are none to a source
 		}
 	})
-	for {
+	for refused := 0; ; {
 		stream, err := session.Accept(ctx)
 		if err != nil {
 			cancel()
 			return
 		}
-		p.wg.Go(func() { p.serve(ctx, stream) })
+		name := session.Peer().Name
+		if !s.tenants.enter(name) {
+			reset(stream, relaywire.CodeOverflow)
+			if refused++; refused > media.MaxRelayPeerExcess {
+				s.log.Warn("relay: a node opens streams without end", slog.String("node", name))
+				session.Close(uint64(relaywire.CodeOverflow)+sessionCodes, "too many streams")
+			}
+			continue
+		}
+		p.wg.Go(func() {
+			defer s.tenants.leave(name)
+			p.serve(ctx, stream)
+		})
 	}
 }
 
@@ -88,6 +114,9 @@ type peer struct {
 	server  *Server
 	session *fabric.Session
 	first   chan struct{} // holds one: there are subscriptions now
+
+	agreed  agreed
+	greeted atomic.Bool // it has said hello
 
 	wg sync.WaitGroup
 
@@ -99,9 +128,9 @@ type peer struct {
 func (p *peer) serve(ctx context.Context, stream *fabric.Stream) {
 	_ = stream.SetReadDeadline(time.Now().Add(media.HandshakeTimeout))
 	in := &inbox{r: stream}
-	kind, err := parse(in, relaywire.ParseHello)
+	kind, err := parse(in, p.server.version.ParseHello)
 	if err != nil {
-		reset(stream, relaywire.CodeMalformed)
+		reset(stream, helloCode(err))
 		return
 	}
 	_ = stream.SetReadDeadline(time.Time{})
@@ -110,7 +139,21 @@ func (p *peer) serve(ctx context.Context, stream *fabric.Stream) {
 		p.serveSubscription(ctx, stream, in)
 	case relaywire.StreamPush:
 		p.servePush(ctx, stream, in)
+	case relaywire.StreamSession:
+		if p.server.version >= relaywire.V2 {
+			p.serveSession(ctx, stream, in)
+			return
+		}
+		fallthrough
 	default:
 		reset(stream, relaywire.CodeUnknownStream)
 	}
+}
+
+// helloCode refuses a stream by its first bytes.
+func helloCode(err error) relaywire.Code {
+	if errors.Is(err, relaywire.ErrVersion) {
+		return relaywire.CodeUnknownStream
+	}
+	return relaywire.CodeMalformed
 }

@@ -210,6 +210,9 @@ func TestGroupIsAbandoned(t *testing.T) {
 	if n := gauge(t, a.registry, "tmms_relay_abandoned_groups_total"); n < 1 {
 		t.Errorf("%v groups are counted", n)
 	}
+	if p, ok := a.fabric.Peer("b"); !ok || p.ResetsSent < 1 || p.SentBytes < 1000 {
+		t.Errorf("the peer has %+v", p)
+	}
 }
 
 // TestWriterConfigures: after a gap the configs are in line in front of the frame.
@@ -241,6 +244,18 @@ func TestWriterConfigures(t *testing.T) {
 	}
 }
 
+// A pull that stalls is noticed within 2 s, and its session, should the owner be
+// gone altogether.
+func TestStallsAreNoticedInTime(t *testing.T) {
+	stall := PullConfig{}.withDefaults().Stall
+	if in := stall + stall/watchdogLooks; in > 2*time.Second {
+		t.Errorf("a stall is noticed after %s", in)
+	}
+	if in := media.FabricSilence + media.FabricSilence/7; in > 2*time.Second || media.FabricSilence < 2*media.FabricKeepAlive {
+		t.Errorf("silence is noticed after %s, a keep-alive is sent after %s", in, media.FabricKeepAlive)
+	}
+}
+
 // TestStallWatchdog: an owner that accepts and then says nothing is asked anew.
 func TestStallWatchdog(t *testing.T) {
 	w := newWorld(t)
@@ -260,7 +275,7 @@ func TestStallWatchdog(t *testing.T) {
 		s.Close(0x100, "done")
 	})
 	cfg := quick()
-	cfg.Stall = 300 * time.Millisecond
+	cfg.Stall, cfg.version = 300*time.Millisecond, relaywire.V1 // its first stream is the subscription
 	edge := w.join("b", cfg)
 	f := owner.publish(key("a"), 7)
 	f.frames(10)

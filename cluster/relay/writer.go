@@ -71,6 +71,7 @@ func (w *Writer) handOver(epoch uint64, opt LiveOptions) *Writer {
 		last: w.last, started: w.started, newGroup: true, joins: w.joins,
 	}
 	w.live.epoch.Store(max(epoch, w.live.epoch.Load()))
+	w.live.upstream.Store(nil) // a pull will say where from
 	return next
 }
 

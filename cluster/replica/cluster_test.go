@@ -72,6 +72,8 @@ type process struct {
 	node            membership
 	tb              testing.TB
 	client          *control.Client
+	identity        *pki.Identity
+	fabric          *fabric.Fabric
 	endNode         func() error
 	endFabric       func() error
 	done            chan struct{}
@@ -103,6 +105,8 @@ type membership interface {
 	Status(ctx context.Context) (consensus.Status, error)
 	Join(ctx context.Context, name, address string) error
 	Remove(ctx context.Context, nameOrID string) error
+	WatchRevocations() (*state.Revocations, <-chan struct{})
+	Revoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error)
 }
 
 var (
@@ -119,6 +123,7 @@ type options struct {
 	roles    []string          // origin
 	replica  bool              // without a vote
 	noFolder bool              // all in memory
+	later    time.Duration     // the certificate is issued so much later
 }
 
 // start starts a process of a node. It ends with the test, or by stop or kill.
@@ -137,7 +142,7 @@ func (c *cluster) start(name string, opt options) *process {
 		c.logs[name] = &logBuffer{}
 	}
 	log := slog.New(slog.NewTextHandler(c.logs[name], &slog.HandlerOptions{Level: slog.LevelInfo}))
-	cert, key, err := opt.ca.Issue(name, opt.roles, time.Now())
+	cert, key, err := opt.ca.Issue(name, opt.roles, time.Now().Add(opt.later))
 	if err != nil {
 		c.tb.Fatal(err)
 	}
@@ -149,7 +154,7 @@ func (c *cluster) start(name string, opt options) *process {
 	if err != nil {
 		c.tb.Fatal(err)
 	}
-	p := &process{tb: c.tb, done: make(chan struct{})}
+	p := &process{tb: c.tb, done: make(chan struct{}), identity: id, fabric: f}
 	p.client = control.NewClient(f, control.ClientConfig{
 		Self:   name,
 		Voters: func() []fabric.Target { return control.Targets(opt.voters, p.node.Nodes()) },
@@ -172,7 +177,7 @@ func (c *cluster) start(name string, opt options) *process {
 		n, fault := consensus.New(consensus.Config{
 			DataDir: dir, Name: name, Voters: opt.voters, CAFingerprint: id.CAFingerprint(), Lease: c.lease,
 			Heartbeat: 200 * time.Millisecond,
-		}, consensus.Deps{Log: log, Layer: f.RaftLayer, Peers: p.client})
+		}, consensus.Deps{Log: log, Layer: f.RaftLayer, Peers: p.client, Serial: id.Serial})
 		if fault != nil {
 			c.tb.Fatal(fault)
 		}
@@ -184,6 +189,12 @@ func (c *cluster) start(name string, opt options) *process {
 	}
 	f.Handle(fabric.ALPNControl, server.Serve)
 	p.endFabric = running(f.Run, nil)
+	endFabric := p.endFabric
+	follow := running(func(ctx context.Context) error {
+		f.FollowRevocations(ctx, p.node, nil)
+		return nil
+	}, nil)
+	p.endFabric = func() error { return errors.Join(follow(), endFabric()) }
 	p.endNode = running(p.node.Run, p.done)
 	c.tb.Cleanup(p.kill)
 	return p

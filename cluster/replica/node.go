@@ -41,6 +41,7 @@ type Cluster interface {
 	Renew(ctx context.Context, id string) error
 	Join(ctx context.Context, name, address string) error
 	Remove(ctx context.Context, nameOrID string) error
+	Revoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error)
 	Status(ctx context.Context) (consensus.Status, error)
 }
 
@@ -252,6 +253,14 @@ func (n *Node) Join(ctx context.Context, name, address string) error {
 // Remove takes a member, by name or id, out of the raft group.
 func (n *Node) Remove(ctx context.Context, nameOrID string) error {
 	return n.cluster.Remove(ctx, nameOrID)
+}
+
+// Revoke takes certificates out of use on all nodes.
+func (n *Node) Revoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error) {
+	if err := r.Check(); err != nil {
+		return state.RevokeResult{}, err
+	}
+	return member.Again(ctx, func(ctx context.Context) (state.RevokeResult, error) { return n.cluster.Revoke(ctx, r) })
 }
 
 func (n *Node) register(reg prometheus.Registerer) error {

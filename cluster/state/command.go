@@ -25,8 +25,8 @@ type envelope struct {
 }
 
 // Command is a change that raft replicates: [Init], [SetConfig], [Claim],
-// [Release], [Resume], [UpsertNode], [RemoveNode], [ExpireNode] or
-// [DropOrphans].
+// [Release], [Resume], [UpsertNode], [RemoveNode], [ExpireNode], [DropOrphans],
+// [Revoke] or [DropRevocations].
 type Command interface {
 	commandType() string
 	apply(s *State) (any, error)
@@ -126,6 +126,10 @@ func decodeCommand(b []byte) (Command, error) {
 		return decodeData[DropOrphans](e)
 	case "resume":
 		return decodeData[Resume](e)
+	case "revoke":
+		return decodeData[Revoke](e)
+	case "drop_revocations":
+		return decodeData[DropRevocations](e)
 	}
 	return nil, fmt.Errorf("%w: type %q", ErrUnknownCommand, clip(e.Type))
 }

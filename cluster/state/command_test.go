@@ -18,6 +18,9 @@ func TestCommandsAreReadBack(t *testing.T) {
 		ExpireNode{Node: "n", MaxEpoch: 6, AtUnixMS: 7},
 		DropOrphans{Orphans: []Orphan{{Key: Key{"d", "a", "s"}, Epoch: 8}}},
 		Resume{Key: Key{"d", "a", "s"}, Node: "n", Epoch: 9},
+		Revoke{Revocation{Node: "n", AtUnixMS: 10, UntilUnixMS: 11, By: "ops"}},
+		Revoke{Revocation{Serial: "5f", AtUnixMS: 10, UntilUnixMS: 11}},
+		DropRevocations{AtUnixMS: 12},
 	} {
 		got, err := decodeCommand(mustEncode(t, c))
 		if err != nil || !reflect.DeepEqual(got, c) {
@@ -39,6 +42,9 @@ func FuzzApply(f *testing.F) {
 		ExpireNode{Node: "n", MaxEpoch: 1 << 62},
 		DropOrphans{Orphans: []Orphan{{}}},
 		Resume{},
+		Revoke{Revocation{Node: "n", UntilUnixMS: 9}},
+		Revoke{Revocation{Serial: "5f", UntilUnixMS: 1 << 62}},
+		DropRevocations{},
 	} {
 		f.Add(mustEncode(f, c))
 	}
@@ -64,7 +70,8 @@ func FuzzApply(f *testing.F) {
 // FuzzRestore: neither damaged bytes nor a well-sealed image of anything panics.
 func FuzzRestore(f *testing.F) {
 	s := initialized(f)
-	run(f, s, SetConfig{Document: *docOf("a.example")}, Claim{Node: "n"}, UpsertNode{Node{ID: "n"}})
+	run(f, s, SetConfig{Document: *docOf("a.example")}, Claim{Node: "n"}, UpsertNode{Node{ID: "n"}},
+		Revoke{Revocation{Serial: "5f", UntilUnixMS: 9}})
 	b, err := s.Snapshot()
 	if err != nil {
 		f.Fatal(err)
@@ -73,7 +80,7 @@ func FuzzRestore(f *testing.F) {
 	f.Add(b[:60])
 	f.Add(b[snapshotHead:])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, snap := range [][]byte{b, sealSnapshot(b)} {
+		for _, snap := range [][]byte{b, sealSnapshot(snapshotVersion, b)} {
 			if err := New().Restore(snap); err != nil && !errors.Is(err, ErrSnapshot) {
 				t.Fatal(err)
 			}

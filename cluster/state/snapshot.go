@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"tmms/media"
 )
@@ -24,7 +25,8 @@ var ErrSnapshot = errors.New("bad snapshot")
 //	52          the image: JSON with everything in a fixed order
 const (
 	snapshotMagic   = "TMMSSNAP"
-	snapshotVersion = 2 // 2 has orphans; a snapshot of version 1 is restored too
+	snapshotVersion = 3 // has revocations
+	snapshotPlain   = 2 // has orphans; written as long as nothing is revoked, so that a former release reads it
 	snapshotOldest  = 1
 	snapshotHead    = 52
 )
@@ -37,6 +39,8 @@ type image struct {
 	History    []Revision    `json:"history"`
 	Placements []placedImage `json:"placements"`
 	Nodes      []Node        `json:"nodes"`
+	// Revocations are left out if there are none; see snapshotPlain.
+	Revocations []Revocation `json:"revocations,omitempty"`
 }
 
 type placedImage struct {
@@ -45,7 +49,10 @@ type placedImage struct {
 }
 
 func (s *State) image() image {
-	im := image{Index: s.index, ClusterID: s.clusterID, Epoch: s.epoch, History: s.History(), Nodes: s.Nodes()}
+	im := image{
+		Index: s.index, ClusterID: s.clusterID, Epoch: s.epoch, History: s.History(), Nodes: s.Nodes(),
+		Revocations: s.revoked.list,
+	}
 	for _, p := range s.Placements() {
 		im.Placements = append(im.Placements, placedImage{Key: Key(p.Key), Placement: p.Placement})
 	}
@@ -63,14 +70,18 @@ func (s *State) Snapshot() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state: snapshot: %w", err)
 	}
-	return sealSnapshot(body), nil
+	version := uint32(snapshotPlain)
+	if s.revoked.Len() > 0 {
+		version = snapshotVersion
+	}
+	return sealSnapshot(version, body), nil
 }
 
-func sealSnapshot(body []byte) []byte {
+func sealSnapshot(version uint32, body []byte) []byte {
 	sum := sha256.Sum256(body)
 	b := make([]byte, 0, snapshotHead+len(body))
 	b = append(b, snapshotMagic...)
-	b = binary.BigEndian.AppendUint32(b, snapshotVersion)
+	b = binary.BigEndian.AppendUint32(b, version)
 	b = binary.BigEndian.AppendUint64(b, uint64(len(body)))
 	b = append(b, sum[:]...)
 	return append(b, body...)
@@ -121,6 +132,10 @@ func (im image) state() (*State, error) {
 	for _, n := range im.Nodes {
 		s.nodes[n.ID] = n
 	}
+	if !slices.IsSortedFunc(im.Revocations, compareRevocations) {
+		return nil, errors.New("the revocations are out of order")
+	}
+	s.revoked = &Revocations{im.Revocations}
 	if len(s.history) == 0 {
 		return s, nil
 	}

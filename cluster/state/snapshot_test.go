@@ -24,6 +24,8 @@ func full(tb testing.TB) *State {
 				"rtmp": ":1935", "http": ":8080", "admin": ":8090",
 			}}})
 	}
+	run(tb, s, Revoke{Revocation{Node: "gone", AtUnixMS: 3, UntilUnixMS: 9}},
+		Revoke{Revocation{Serial: "5f", AtUnixMS: 4, UntilUnixMS: 9, By: "ops"}})
 	return s
 }
 
@@ -116,7 +118,7 @@ func TestRestoreOldSnapshots(t *testing.T) {
 		if errors.Join(errA, errB) != nil || !bytes.Equal(a, b) {
 			t.Errorf("%s: the restored state differs from the replayed", name)
 		}
-		if v := binary.BigEndian.Uint32(a[8:]); v != snapshotVersion {
+		if v := binary.BigEndian.Uint32(a[8:]); v != snapshotPlain {
 			t.Errorf("%s: written anew as version %d", name, v)
 		}
 	}

@@ -17,6 +17,7 @@ type State struct {
 	config     *Config // compiled from the last of history
 	placements map[media.StreamKey]Placement
 	nodes      map[string]Node
+	revoked    *Revocations
 	stopped    error // set for ever by a command that could not be applied
 }
 
@@ -26,6 +27,7 @@ func New() *State {
 		config:     &Config{},
 		placements: map[media.StreamKey]Placement{},
 		nodes:      map[string]Node{},
+		revoked:    &Revocations{},
 	}
 }
 

@@ -14,18 +14,19 @@ import (
 
 func certCommand() command {
 	return command{
-		name:    "cert",
-		args:    "init | node NAME --roles origin,edge | rotate NAME...|--all|--ca|--drop-old  [--dir DIR]",
-		summary: "Make and renew the certificates of a cluster.", run: runCert,
+		name: "cert",
+		args: "init | node NAME --roles origin,edge | rotate NAME...|--all|--ca|--drop-old  [--dir DIR]\n" +
+			"            revoke NAME|SERIAL | revoked [-o table|json] [--local]  [--api URL]",
+		summary: "Make, renew and revoke the certificates of a cluster.", run: runCert,
 	}
 }
 
-func runCert(_ context.Context, c console, args []string) error {
+func runCert(ctx context.Context, c console, args []string) error {
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
 		if _, err := parseFlags(c, newFlags("cert"), args, 0); err != nil {
 			return err
 		}
-		return usagef("want \"init\", \"node\" or \"rotate\"")
+		return usagef("want \"init\", \"node\", \"rotate\", \"revoke\" or \"revoked\"")
 	}
 	switch args[0] {
 	case "init":
@@ -34,8 +35,12 @@ func runCert(_ context.Context, c console, args []string) error {
 		return runCertNode(c, args[1:])
 	case "rotate":
 		return runCertRotate(c, args[1:])
+	case "revoke":
+		return runCertRevoke(ctx, c, args[1:])
+	case "revoked":
+		return runCertRevoked(ctx, c, args[1:])
 	}
-	return usagef("want \"init\", \"node\" or \"rotate\", not %q", args[0])
+	return usagef("want \"init\", \"node\", \"rotate\", \"revoke\" or \"revoked\", not %q", args[0])
 }
 
 func dirFlag(fs *flag.FlagSet) *string {
@@ -82,8 +87,7 @@ func runCertNode(c console, args []string) error {
 	if err = d.issue(words[0], all, time.Now(), false); err != nil {
 		return err
 	}
-	reportIssued(c, d, words[0], all)
-	return nil
+	return reportIssued(c, d, words[0], all)
 }
 
 // rotation is what rotate is asked to do.
@@ -137,19 +141,22 @@ func renew(c console, d certDir, r rotation, now time.Time) error {
 	}
 	roles := make([][]string, len(r.names))
 	for i, name := range r.names { // all are looked at before one is changed
-		err := checkCertName(name)
-		if err != nil {
+		if err := checkCertName(name); err != nil {
 			return &usageError{err}
 		}
-		if roles[i], err = d.roles(name); err != nil {
+		p, err := d.peer(name)
+		if err != nil {
 			return err
 		}
+		roles[i] = p.Roles
 	}
 	for i, name := range r.names {
 		if err := d.issue(name, roles[i], now, true); err != nil {
 			return err
 		}
-		reportIssued(c, d, name, roles[i])
+		if err := reportIssued(c, d, name, roles[i]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -174,9 +181,14 @@ func dropOldCA(c console, d certDir) error {
 	return nil
 }
 
-func reportIssued(c console, d certDir, name string, roles []string) {
-	fmt.Fprintf(c.stdout, "%s and %s   for the node %s, %s\n",
-		d.path(name+certSuffix), d.path(name+keySuffix), name, strings.Join(roles, " and "))
+func reportIssued(c console, d certDir, name string, roles []string) error {
+	p, err := d.peer(name)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.stdout, "%s and %s   for the node %s, %s, serial number %s\n",
+		d.path(name+certSuffix), d.path(name+keySuffix), name, strings.Join(roles, " and "), p.Serial)
+	return nil
 }
 
 // checkCertName refuses names that are none, or whose files are taken.

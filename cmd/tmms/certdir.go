@@ -150,23 +150,22 @@ func (d certDir) nodes() ([]string, error) {
 	return names, nil
 }
 
-// roles are those that a node's certificate has now.
-func (d certDir) roles(name string) ([]string, error) {
+// peer is what a node's certificate says now.
+func (d certDir) peer(name string) (p pki.Peer, err error) {
 	certPEM, err := os.ReadFile(d.path(name + certSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w (tmms cert node makes it)", err)
+		return p, fmt.Errorf("%w (tmms cert node makes it)", err)
 	}
 	if err != nil {
-		return nil, err
+		return p, err
 	}
-	p, err := pki.ParsePeer(certPEM)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", d.path(name+certSuffix), err)
+	if p, err = pki.ParsePeer(certPEM); err != nil {
+		return p, fmt.Errorf("%s: %w", d.path(name+certSuffix), err)
 	}
 	if p.Name != name {
-		return nil, fmt.Errorf("%s is for the node %q", d.path(name+certSuffix), p.Name)
+		return p, fmt.Errorf("%s is for the node %q", d.path(name+certSuffix), p.Name)
 	}
-	return p.Roles, nil
+	return p, nil
 }
 
 // absent reports the first of the files that is there.

@@ -43,7 +43,7 @@ type command struct {
 
 func commands() []command {
 	return []command{
-		devCommand(), runCommand(), configCommand(), certCommand(), applyCommand(), getCommand(),
+		devCommand(), runCommand(), configCommand(), certCommand(), applyCommand(), getCommand(), whyCommand(),
 		raftCommand(), gossipCommand(), versionCommand(), helpCommand(),
 	}
 }

@@ -123,6 +123,10 @@ func TestExitCodes(t *testing.T) {
 		{name: "apply-bad-base", args: "apply --base-revision x -f " + domains, code: 2, err: "base-revision", lines: 1},
 		{name: "get-nothing", args: "get", code: 2, err: "want domains", lines: 1},
 		{name: "get-what", args: "get frobs", code: 2, err: "frobs", lines: 1},
+		{name: "why-nothing", args: "why", code: 2, err: "want a stream", lines: 1},
+		{name: "why-format", args: "why live/a -o table", code: 2, err: "table", lines: 1},
+		{name: "why-two", args: "why live/a live/b", code: 2, err: "live/b", lines: 1},
+		{name: "why-no-server", args: "why live/a --api " + closed, code: 1, err: "is tmms running?", lines: 1},
 		{name: "get-format", args: "get streams -o xml", code: 2, err: "xml", lines: 1},
 		{name: "raft-nothing", args: "raft", code: 2, err: "want \"status\"", lines: 1},
 		{name: "raft-what", args: "raft frob", code: 2, err: "frob", lines: 1},
@@ -319,11 +323,28 @@ func TestDevIPv6(t *testing.T) {
 	if got := streams(t, api)[0]; got != "default/live/demo" {
 		t.Errorf("the demo is %s", got)
 	}
+	saysWhy(t, api)
 	if got := runProgram(t, nil, "get", "streams", "--api", api); got.code != 0 || !strings.Contains(got.out, "default/live/demo") {
 		t.Errorf("get streams: %+v", got)
 	}
 	if code, _ := r.end(t, os.Interrupt); code != 0 {
 		t.Errorf("exit code %d: %s", code, r.errOut)
+	}
+}
+
+// saysWhy asks about the demo, a stream that is not there, and what is no stream.
+func saysWhy(t *testing.T, api string) {
+	t.Helper()
+	if got := runProgram(t, nil, "why", "live/demo", "--api", api); got.code != 0 ||
+		!strings.HasPrefix(got.out, "default/live/demo is playing\n") || !strings.Contains(got.out, " (owner):\n  live for ") {
+		t.Errorf("why: %+v", got)
+	}
+	if got := runProgram(t, nil, "why", "live/none", "--api", api, "-o", "json"); got.code != 0 ||
+		!strings.Contains(got.out, `"playing": false`) || !strings.Contains(got.out, "nobody publishes it") {
+		t.Errorf("why of a stream that is not there: %+v", got)
+	}
+	if got := runProgram(t, nil, "why", "a/b/c/d", "--api", api); got.code != 1 || !strings.Contains(got.errOut, "DOMAIN/APP/STREAM") {
+		t.Errorf("why of no key: %+v", got)
 	}
 }
 

@@ -257,6 +257,7 @@ func TestOperator(t *testing.T) {
 	t.Run("read-your-writes", func(t *testing.T) { f.t = t; f.readYourWrites() })
 	t.Run("rotate-key", func(t *testing.T) { f.t = t; f.rotateKey() })
 	t.Run("rotate-key-refused", func(t *testing.T) { f.t = t; f.rotateKeyRefused() })
+	t.Run("revoke", func(t *testing.T) { f.t = t; f.revoke() })
 	t.Run("raft-members", func(t *testing.T) { f.t = t; f.raftMembers() })
 	t.Run("raft-quorum", func(t *testing.T) { f.t = t; f.raftQuorum() })
 }
@@ -373,6 +374,50 @@ func (f *fleet) rotateKeyRefused() {
 	if bytes.Equal(f.oneKey(all...), before) {
 		f.t.Error("the key has not changed")
 	}
+}
+
+// revoke takes an edge out of the cluster, and lets it back in.
+func (f *fleet) revoke() {
+	origins := []string{"o1", "o2", "o3"}
+	f.refused("role origin", "cert", "revoke", "o3", f.nodes["e1"].api())
+	f.refused("ask another node", "cert", "revoke", "o2", f.nodes["o2"].api())
+	out := f.tmms("cert", "revoke", "e1", f.nodes["o1"].api())
+	if !strings.Contains(out, "e1 is out of the cluster") {
+		f.t.Errorf("it says %s", out)
+	}
+	waitFor(f.t, "e1 on its own", func() bool {
+		r := runProgram(f.t, nil, "get", "domains", f.nodes["e1"].api())
+		return strings.Contains(r.errOut, "out of date")
+	})
+	if list := f.tmms("cert", "revoked", f.nodes["o3"].api()); !strings.Contains(list, "e1 ") {
+		f.t.Errorf("revoked:\n%s", list)
+	}
+	for _, name := range origins {
+		waitFor(f.t, "the list on the disk of "+name, func() bool {
+			b, err := os.ReadFile(filepath.Join(f.nodes[name].dir, "data", "revoked.json"))
+			return err == nil && bytes.Contains(b, []byte(`"e1"`))
+		})
+	}
+	// It still gossips, but is not asked to take part, and does not get the key.
+	if out = f.tmms("gossip", "rotate-key", f.nodes["o2"].api()); !strings.Contains(out, "rotated on 3 nodes: o1 o2 o3") {
+		f.t.Errorf("it says %s", out)
+	}
+	after := f.oneKey(origins...)
+	if bytes.Equal(f.keys("e1")[0], after) {
+		f.t.Error("e1 has the new key")
+	}
+	f.end("e1", syscall.SIGTERM)
+	f.tmms("cert", "rotate", "e1", "--dir", f.dir)
+	key, err := os.ReadFile(f.nodes["o1"].key())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if err = os.WriteFile(f.nodes["e1"].key(), key, 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	f.start("e1")
+	f.ready("e1")
+	f.alive("o1", "o2", "o3", "e1")
 }
 
 func (f *fleet) raftMembers() {

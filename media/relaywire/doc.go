@@ -8,6 +8,9 @@
 // against media/limits.go before anything is allocated for it. Append functions
 // append the form that Parse takes.
 //
+// Nodes of different minor versions work together, see [Version]: what is new in a
+// later one is sent only where both have said that they speak it.
+//
 // Integers are unsigned LEB128 ("varint", at most 10 bytes) unless a layout says
 // otherwise; signed ones are zigzag coded first, as in encoding/binary.
 package relaywire

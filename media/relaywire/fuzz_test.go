@@ -3,6 +3,7 @@ package relaywire
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -26,7 +27,12 @@ func FuzzMessage(f *testing.F) {
 	for _, m := range messageCases() {
 		f.Add(AppendMessage(nil, m))
 	}
+	for _, m := range sessionCases() {
+		f.Add(AppendMessage(nil, m))
+	}
+	f.Add([]byte{byte(TypeIdle), 2, 1, 2}) // a later version's fields
 	f.Fuzz(func(t *testing.T, b []byte) {
+		agrees(t, b, V1.ParseMessage, V2.ParseMessage)
 		m, n, err := ParseMessage(b)
 		if !known(t, n, err) {
 			return
@@ -39,7 +45,9 @@ func FuzzMessage(f *testing.F) {
 }
 
 func FuzzGroup(f *testing.F) {
-	for _, h := range groupCases() {
+	headers := groupCases()
+	maps.Copy(headers, timesCases())
+	for _, h := range headers {
 		b := AppendGroupHeader(nil, &h)[1:]
 		packets := h.Packets()
 		for _, p := range packetCases() {
@@ -48,6 +56,7 @@ func FuzzGroup(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		agrees(t, b, V1.ParseGroupHeader, V2.ParseGroupHeader)
 		h, n, err := ParseGroupHeader(b)
 		if !known(t, n, err) {
 			return
@@ -148,7 +157,9 @@ func FuzzHeaders(f *testing.F) {
 		f.Add(AppendPieceHeader(nil, h)[1:])
 	}
 	f.Add(AppendHello(nil, StreamPush))
+	f.Add([]byte{byte(StreamSession), byte(V2)})
 	f.Fuzz(func(t *testing.T, b []byte) {
+		agrees(t, b, V1.ParseHello, V2.ParseHello)
 		if h, n, err := ParsePieceHeader(b); known(t, n, err) {
 			if again, _, err := ParsePieceHeader(AppendPieceHeader(nil, h)[1:]); err != nil || again != h {
 				t.Fatalf("%+v becomes %+v, %v", h, again, err)

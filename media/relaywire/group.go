@@ -8,9 +8,11 @@ import (
 
 // GroupHeader begins a group stream, behind the kind byte:
 //
-//	subscription | seq | epoch | run | group | first index | flags (1) | [configs]
+//	subscription | seq | epoch | run | group | first index | flags (1) | [configs] |
+//	[hop (1) | sent | [skew | bound]]
 //
-// The flag 1 says that configs follow.
+// The flags are 1: configs follow, 2: hop and sent follow, 4: skew and bound too.
+// Sent and skew are signed; both, and bound, are in microseconds.
 type GroupHeader struct {
 	Subscription uint64
 	Seq          uint64 // number of this stream in its subscription, from 0: the order of the groups
@@ -20,9 +22,15 @@ type GroupHeader struct {
 	// group of a subscription that does not go on exactly where the subscriber
 	// was, and with a group that follows a skipped one; else nil.
 	Configs *Configs
+	// Times are for subscribers of version 2; nil: there are none.
+	Times *Times
 }
 
-const flagConfigs = 1
+const (
+	flagConfigs = 1 << iota
+	flagTimes
+	flagSkew
+)
 
 // AppendGroupHeader appends the kind byte and h.
 func AppendGroupHeader(b []byte, h *GroupHeader) []byte {
@@ -33,31 +41,46 @@ func AppendGroupHeader(b []byte, h *GroupHeader) []byte {
 	b = binary.AppendUvarint(b, uint64(h.Run))
 	b = binary.AppendUvarint(b, h.ID.Group)
 	b = binary.AppendUvarint(b, uint64(h.ID.Index))
-	if h.Configs == nil {
-		return append(b, 0)
+	flags := bit(h.Configs != nil, flagConfigs) | bit(h.Times != nil, flagTimes)
+	b = append(b, flags|bit(h.Times != nil && h.Times.SkewKnown, flagSkew))
+	if h.Configs != nil {
+		b = h.Configs.append(b)
 	}
-	return h.Configs.append(append(b, flagConfigs))
+	if h.Times != nil {
+		b = h.Times.append(b)
+	}
+	return b
 }
 
 // ParseGroupHeader reads what follows the kind byte. Configs alias b.
-func ParseGroupHeader(b []byte) (h GroupHeader, n int, err error) {
+func (v Version) ParseGroupHeader(b []byte) (h GroupHeader, n int, err error) {
 	c := cursor{b: b}
 	h.Subscription, h.Seq = c.uvarint(), c.uvarint()
 	h.ID.Epoch = c.uvarint()
 	h.Run = uint32(c.upTo("run", 1<<32-1))
 	h.ID.Group, h.ID.Index = c.uvarint(), c.index()
-	switch flags := c.byte(); flags {
-	case 0:
-	case flagConfigs:
+	allowed := byte(flagConfigs)
+	if v >= V2 {
+		allowed |= flagTimes | flagSkew
+	}
+	flags := c.flags(allowed)
+	if flags&flagSkew != 0 && flags&flagTimes == 0 {
+		c.badf("group flags 0x%02x: skew without times", flags)
+	}
+	if flags&flagConfigs != 0 {
 		h.Configs = c.configs()
-	default:
-		c.badf("group flags 0x%02x", flags)
+	}
+	if flags&flagTimes != 0 {
+		h.Times = c.times(flags&flagSkew != 0)
 	}
 	if c.err != nil {
 		return GroupHeader{}, 0, c.err
 	}
 	return h, c.off, nil
 }
+
+// ParseGroupHeader reads what follows the kind byte, as [Newest] does.
+func ParseGroupHeader(b []byte) (h GroupHeader, n int, err error) { return Newest.ParseGroupHeader(b) }
 
 // Packets codes the packets of one group stream, in which each is described
 // relative to the one before. The zero value is not usable, see [GroupHeader.Packets].

@@ -2,8 +2,6 @@ package relaywire
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 
 	"tmms/media"
 )
@@ -13,7 +11,8 @@ type MessageType byte
 
 // The types. From the subscriber: Subscribe first, then Update. From the source:
 // any number of Pending, then Ok, Refuse or Superseded; after Ok the others.
-// 0x40 to 0x5f belong to pushes.
+// 0x20 to 0x2f belong to sessions, 0x40 to 0x5f to pushes. From version 2 on, who
+// does not know a type from 0x60 to 0x7f ignores the message, see [Unknown].
 const (
 	TypeSubscribe  MessageType = 0x01
 	TypeUpdate     MessageType = 0x02
@@ -27,6 +26,8 @@ const (
 	TypeEnd        MessageType = 0x17
 	typePushFirst  MessageType = 0x40
 	typePushLast   MessageType = 0x5f
+	typeSkipFirst  MessageType = 0x60
+	typeSkipLast   MessageType = 0x7f
 )
 
 // Message is one of the message structs of this package.
@@ -48,9 +49,9 @@ func AppendMessage(b []byte, m Message) []byte {
 }
 
 // ParseMessage reads one message; nothing in it aliases b. A type that is not
-// known, or a body with bytes behind its last field, is malformed: both ends
-// have agreed on the version.
-func ParseMessage(b []byte) (m Message, n int, err error) {
+// known is malformed unless it may be ignored. Bytes behind the last field are
+// ignored, but by version 1, to which they are malformed.
+func (v Version) ParseMessage(b []byte) (m Message, n int, err error) {
 	c := cursor{b: b}
 	typ := MessageType(c.byte())
 	body := c.bytes("message", media.MaxRelayMessage)
@@ -58,24 +59,21 @@ func ParseMessage(b []byte) (m Message, n int, err error) {
 		return nil, 0, c.err
 	}
 	in := cursor{b: body}
-	m, known := in.message(typ)
-	switch {
-	case !known:
+	m, known := in.message(v, typ)
+	if !known {
 		in.badf("message type 0x%02x", byte(typ))
-	case in.err == nil && in.off < len(body):
-		in.badf("message type 0x%02x has %d bytes too many", byte(typ), len(body)-in.off)
 	}
-	if errors.Is(in.err, ErrShort) { // the body is whole: a field runs over its end
-		in.err = fmt.Errorf("%w: message type 0x%02x ends within a field", ErrMalformed, byte(typ))
-	}
-	if in.err != nil {
-		return nil, 0, in.err
+	if err := in.ends(v, typ); err != nil {
+		return nil, 0, err
 	}
 	return m, c.off, nil
 }
 
+// ParseMessage reads one message, as [Newest] does.
+func ParseMessage(b []byte) (m Message, n int, err error) { return Newest.ParseMessage(b) }
+
 // message reads the body of a message.
-func (c *cursor) message(typ MessageType) (m Message, known bool) {
+func (c *cursor) message(v Version, typ MessageType) (m Message, known bool) {
 	switch typ {
 	case TypeSubscribe:
 		return c.subscribe(), true
@@ -98,6 +96,12 @@ func (c *cursor) message(typ MessageType) (m Message, known bool) {
 	case TypeEnd:
 		return End{Groups: c.uvarint(), IndexVersion: c.uvarint()}, true
 	default:
-		return c.push(typ)
+		if m, known = c.push(typ); known || v == V1 {
+			return m, known
+		}
+		if m, known = c.skip(v, typ); known {
+			return m, known
+		}
+		return c.session(typ)
 	}
 }

@@ -2,7 +2,6 @@ package relaywire
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"tmms/media"
@@ -48,7 +47,7 @@ func ParsePushHeader(b []byte) (typ MessageType, body, n int, err error) {
 	case c.err != nil:
 	case typ == TypePushMessage:
 		limit = pushMessageHeader + media.MaxMessageVideo
-	case typ < typePushFirst || typ > typePushLast:
+	case typ < typePushFirst || typ > typeSkipLast:
 		c.badf("message type 0x%02x in a push", byte(typ))
 	}
 	body = int(c.upTo("message length", uint64(limit))) //nolint:gosec // within the limit
@@ -60,7 +59,7 @@ func ParsePushHeader(b []byte) (typ MessageType, body, n int, err error) {
 
 // ParsePushBody reads the body of a message, all of b. The body of a
 // [PushMessage] aliases b, nothing else does.
-func ParsePushBody(typ MessageType, b []byte) (Message, error) {
+func (v Version) ParsePushBody(typ MessageType, b []byte) (Message, error) {
 	c := cursor{b: b}
 	var m Message
 	known := typ == TypePushMessage
@@ -69,20 +68,20 @@ func ParsePushBody(typ MessageType, b []byte) (Message, error) {
 	} else {
 		m, known = c.push(typ)
 	}
-	switch {
-	case !known:
+	if !known {
+		m, known = c.skip(v, typ)
+	}
+	if !known {
 		c.badf("message type 0x%02x in a push", byte(typ))
-	case c.err == nil && c.off < len(b):
-		c.badf("message type 0x%02x has %d bytes too many", byte(typ), len(b)-c.off)
 	}
-	if errors.Is(c.err, ErrShort) { // the body is whole: a field runs over its end
-		c.err = fmt.Errorf("%w: message type 0x%02x ends within a field", ErrMalformed, byte(typ))
-	}
-	if c.err != nil {
-		return nil, c.err
+	if err := c.ends(v, typ); err != nil {
+		return nil, err
 	}
 	return m, nil
 }
+
+// ParsePushBody reads the body of a message, as [Newest] does.
+func ParsePushBody(typ MessageType, b []byte) (Message, error) { return Newest.ParsePushBody(typ, b) }
 
 // push reads the body of a message of a push other than [PushMessage].
 func (c *cursor) push(typ MessageType) (m Message, known bool) {

@@ -1,10 +1,5 @@
 package relaywire
 
-import "fmt"
-
-// Version is that of the protocol, the second byte of each bidirectional stream.
-const Version = 1
-
 // StreamKind is the first byte of every QUIC stream and says what follows.
 type StreamKind byte
 
@@ -14,6 +9,7 @@ const (
 	// Bidirectional: kind, version, then messages both ways.
 	StreamSubscribe StreamKind = 0x01 // opened by who wants a stream: Subscribe first
 	StreamPush      StreamKind = 0x02 // opened by who has a publisher for another node's stream
+	StreamSession   StreamKind = 0x03 // opened by who has dialed, once: Hello first; not in version 1
 
 	// Unidirectional, from the source to the subscriber.
 	StreamGroup   StreamKind = 0x11 // GroupHeader, then packets
@@ -35,20 +31,3 @@ const (
 	CodeTimeout       Code = 0x06 // the peer did not get on with it
 	CodeInternal      Code = 0x07 // the sender can't go on
 )
-
-// helloSize is the length of what a bidirectional stream begins with.
-const helloSize = 2
-
-// AppendHello appends the beginning of a bidirectional stream: kind, version.
-func AppendHello(b []byte, k StreamKind) []byte { return append(b, byte(k), Version) }
-
-// ParseHello reads the beginning of a bidirectional stream.
-func ParseHello(b []byte) (k StreamKind, n int, err error) {
-	if len(b) < helloSize {
-		return 0, 0, ErrShort
-	}
-	if b[1] != Version {
-		return 0, 0, fmt.Errorf("%w: protocol version %d, ours is %d", ErrMalformed, b[1], Version)
-	}
-	return StreamKind(b[0]), helloSize, nil
-}

@@ -64,8 +64,12 @@ func TestMessages(t *testing.T) {
 					t.Fatalf("%d of %d bytes: %d, %v", i, len(b), n, err)
 				}
 			}
-			if _, _, err := ParseMessage(append(bytes.Clone(b[:1]), longer(b[1:])...)); !errors.Is(err, ErrMalformed) {
-				t.Errorf("a byte too many: %v", err)
+			more := append(bytes.Clone(b[:1]), longer(b[1:])...)
+			if _, _, err := V1.ParseMessage(more); !errors.Is(err, ErrMalformed) {
+				t.Errorf("a byte too many for version 1: %v", err)
+			}
+			if got, n, err := ParseMessage(more); err != nil || n != len(more) || !reflect.DeepEqual(got, m) {
+				t.Errorf("a field more: %+v, %d of %d bytes, %v", got, n, len(more), err)
 			}
 		})
 	}
@@ -84,7 +88,7 @@ func TestMalformedMessages(t *testing.T) {
 		hops[i] = "n"
 	}
 	for name, b := range map[string][]byte{
-		"unknown type":      {0x7f, 0},
+		"unknown type":      {0x5f, 0},
 		"too long":          {byte(TypeIdle), 0xff, 0xff, 0x03},
 		"a field too short": {byte(TypeSkip), 0},
 		"integer over 64":   {byte(TypeSkip), 11, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01},
@@ -111,8 +115,16 @@ func TestHello(t *testing.T) {
 	if _, _, err := ParseHello(b[:1]); !errors.Is(err, ErrShort) {
 		t.Error(err)
 	}
-	if _, _, err := ParseHello([]byte{1, Version + 1}); !errors.Is(err, ErrMalformed) {
-		t.Error(err)
+	for _, c := range []struct {
+		v    Version
+		byte byte
+	}{{V1, 0}, {V1, 2}, {V2, 0}, {V2, 3}} {
+		if _, _, err := c.v.ParseHello([]byte{1, c.byte}); !errors.Is(err, ErrVersion) || !errors.Is(err, ErrMalformed) {
+			t.Errorf("version %d, a stream that needs %d: %v", c.v, c.byte, err)
+		}
+	}
+	if k, _, err := V2.ParseHello([]byte{1, 2}); err != nil || k != StreamSubscribe {
+		t.Errorf("%v, %v", k, err)
 	}
 }
 
@@ -157,7 +169,7 @@ func TestGroupHeader(t *testing.T) {
 	plain := func() []byte { return AppendGroupHeader(nil, &GroupHeader{})[1:] }
 	with := func(c Configs) []byte { return AppendGroupHeader(nil, &GroupHeader{Configs: &c})[1:] }
 	for name, b := range map[string][]byte{
-		"flags":            append(plain()[:6], 2),
+		"flags":            append(plain()[:6], 8),
 		"metadata":         with(Configs{Metadata: make([]byte, media.MaxMessageData+1)}),
 		"config too large": with(Configs{Headers: []Header{{Type: media.TypeVideo, Body: make([]byte, media.MaxCodecConfig+1)}}}),
 		"empty config":     with(Configs{Headers: []Header{{Type: media.TypeVideo}}}),

@@ -39,6 +39,7 @@ func TestQuickstart(t *testing.T) {
 	sh.run(blocks[3])
 	t.Run("every edge plays by every protocol", func(t *testing.T) { watchEverywhere(t, "test") })
 	t.Run("HLS is the same on every edge", func(t *testing.T) { sameHLS(t, "test") })
+	t.Run("every node says why it plays", func(t *testing.T) { whyEverywhere(t, sh) })
 	t.Run("every node shows the same cluster", sameMembers)
 	listing := sh.run(blocks[4])
 	if !strings.Contains(listing, "default/live/test") {
@@ -107,6 +108,27 @@ func sameHLS(t *testing.T, stream string) {
 			}
 			segments[name] = string(segment)
 		}
+	}
+}
+
+// whyEverywhere asks each node about the stream that all edges have just played.
+func whyEverywhere(t *testing.T, sh *shell) {
+	t.Helper()
+	owner := regexp.MustCompile(`(?m)^placement: owner (o[1-3]) \(alive\), epoch [0-9]+,`)
+	pulls := regexp.MustCompile(`(?m)^e[1-3]:\n(  .*\n)*  pulls it from (o[1-3]|e[1-3], a shield) \(live\).*\n  hop [12]: way [0-9.]+ ms ± `)
+	owners := map[string]bool{}
+	for name, port := range adminPort {
+		out := sh.run("run/tmms why live/test --api http://127.0.0.1:" + port)
+		match := owner.FindStringSubmatch(out)
+		if !strings.HasPrefix(out, "default/live/test is playing\n") || match == nil || !pulls.MatchString(out) ||
+			strings.Contains(out, "problem:") || strings.Contains(out, "no answer from") {
+			t.Errorf("%s says\n%s", name, out)
+			continue
+		}
+		owners[match[1]] = true
+	}
+	if len(owners) != 1 {
+		t.Errorf("the owners are %v", owners)
 	}
 }
 

@@ -44,6 +44,9 @@ func (n *Node) newGroup(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err = n.recallRevocations(); err != nil {
+		return err
+	}
 	b.fabric, err = fabric.New(fabric.Config{Listen: listen}, b.identity, fabric.Deps{
 		Log: n.opt.Log, Registerer: n.registry,
 	})
@@ -110,7 +113,8 @@ func (n *Node) newVoter(server *control.ServerDeps) error {
 		DataDir: n.cfg.Node.DataDir, Name: n.cfg.Node.Name, Voters: n.configuredVoters(),
 		CAFingerprint: n.backbone.identity.CAFingerprint(), Lease: n.cfg.Cluster.Lease,
 	}, consensus.Deps{
-		Log: n.opt.Log, Layer: n.backbone.fabric.RaftLayer, Peers: n.backbone.control, Registerer: n.registry,
+		Log: n.opt.Log, Layer: n.backbone.fabric.RaftLayer, Peers: n.backbone.control,
+		Serial: n.backbone.identity.Serial, Registerer: n.registry,
 	})
 	if err != nil {
 		return err

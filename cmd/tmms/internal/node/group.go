@@ -17,6 +17,7 @@ type group interface {
 	ID() string
 	Config() *state.Config
 	Watch() (*state.Config, <-chan struct{})
+	WatchRevocations() (*state.Revocations, <-chan struct{})
 	History() []state.Revision
 	Placement(key media.StreamKey) (state.Placement, bool)
 	Placements() []state.PlacedStream
@@ -28,6 +29,7 @@ type group interface {
 	Status(ctx context.Context) (consensus.Status, error)
 	Join(ctx context.Context, name, address string) error
 	Remove(ctx context.Context, nameOrID string) error
+	Revoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error)
 
 	Claim(ctx context.Context, key media.StreamKey) (state.Placement, error)
 	Release(ctx context.Context, key media.StreamKey, epoch uint64) error

@@ -71,7 +71,7 @@ func New(ctx context.Context, cfg nodeconfig.Config, opt Options) (*Node, error)
 	n.delay = newDelay()
 	n.registry.MustRegister(n.delay.seconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	n.local = admin.NewLocal(view{n}, view{n})
+	n.local = admin.NewLocal(view{n}, view{n}, view{n})
 	for _, build := range []func(context.Context) error{
 		n.loadCerts, n.newGroup, n.newOrigin, n.newEdge, n.newAdmin, n.newGossip, n.newOperations,
 	} {
@@ -113,8 +113,9 @@ func (n *Node) newAdmin(ctx context.Context) (err error) {
 		admin.Config{Addr: n.cfg.Listen.Admin, TokensFile: n.cfg.Admin.TokensFile},
 		admin.Deps{
 			Log: n.opt.Log, Level: n.opt.Level, Gatherer: n.registry, Version: n.opt.Version,
-			Streams: view{n}, Viewers: view{n}, Nodes: view{n}, Configs: n.group, Ready: n.readiness,
-			Peers: n.peers(), Group: n.operator(), Keys: n.operator(),
+			Streams: view{n}, Viewers: view{n}, Why: view{n}, Nodes: view{n},
+			Configs: n.group, Placements: n.group, Ready: n.readiness,
+			Peers: n.peers(), Group: n.operator(), Keys: n.operator(), Revocations: n.group,
 		})
 	if err != nil {
 		return err
@@ -186,7 +187,9 @@ func (n *Node) socketParts() []Part {
 }
 
 func (n *Node) fabricParts() []Part {
-	return []Part{{"fabric", n.backbone.fabric.Run}, {"certificate", n.followIdentity}}
+	return []Part{
+		{"fabric", n.backbone.fabric.Run}, {"certificate", n.followIdentity}, {"revocations", n.followRevocations},
+	}
 }
 
 // identityInterval is how often the certificate's files are looked at.

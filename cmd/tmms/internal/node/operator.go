@@ -11,6 +11,7 @@ import (
 	"tmms/cluster/consensus"
 	"tmms/cluster/gossip"
 	"tmms/cluster/member"
+	"tmms/cluster/state"
 )
 
 // operator does what operators ask of the whole cluster. It implements
@@ -41,6 +42,19 @@ func (o operator) Remove(ctx context.Context, nameOrID string) error {
 		return errAlone
 	}
 	return o.group.Remove(ctx, nameOrID)
+}
+
+// Revoke takes certificates of nodes out of use, but for this node's own: the
+// answer would not come.
+func (o operator) Revoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error) {
+	if o.n.alone() {
+		return state.RevokeResult{}, errAlone
+	}
+	if serial := o.n.backbone.identity.Serial(); r.Node == o.n.cfg.Node.Name || r.Serial == serial {
+		return state.RevokeResult{}, fmt.Errorf("%w: it is the certificate of %s itself: ask another node",
+			member.ErrInvalid, o.n.cfg.Node.Name)
+	}
+	return o.group.Revoke(ctx, r)
 }
 
 // operations are what a node has for its operators.

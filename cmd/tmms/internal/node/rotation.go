@@ -11,11 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"tmms/cluster/admin"
 	"tmms/cluster/control"
 	"tmms/cluster/fabric"
 	"tmms/cluster/gossip"
 	"tmms/cluster/member"
 	"tmms/cluster/pki"
+	"tmms/cluster/state"
 	"tmms/cmd/tmms/internal/nodeconfig"
 )
 
@@ -93,7 +95,7 @@ func (n *Node) rotateKey(ctx context.Context, skipAbsent bool) (gossip.Report, e
 // those that the cluster knows and that are not there.
 func (n *Node) keyHolders() (there map[string]string, absent []string) {
 	there = make(map[string]string)
-	nodes := view{n}.Nodes()
+	nodes := slices.DeleteFunc(view{n}.Nodes(), n.expelled)
 	for _, d := range nodes {
 		if d.Self || d.State == string(gossip.StateAlive) || d.State == string(gossip.StateSuspect) {
 			there[d.Name] = d.Addresses["fabric"]
@@ -106,6 +108,16 @@ func (n *Node) keyHolders() (there map[string]string, absent []string) {
 		}
 	}
 	return there, absent
+}
+
+// expelled tells of a node that still gossips, though its certificates were
+// revoked and it has not come back with another: it is not to get the new key.
+func (n *Node) expelled(d admin.NodeInfo) bool {
+	if _, known := n.group.Node(d.ID); known {
+		return false
+	}
+	list, _ := n.group.WatchRevocations()
+	return slices.ContainsFunc(list.All(), func(r state.Revocation) bool { return r.Node == d.Name })
 }
 
 func names(there map[string]string) []string {

@@ -1,0 +1,108 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"tmms/cluster/fabric"
+	"tmms/cluster/pki"
+)
+
+// A raid is an attack by a process of its own, this test's program again, so that
+// what the attacker holds is not taken for the node's. Its environment says what
+// it is to do.
+const (
+	raidName     = "TMMS_RAID"
+	raidTo       = "TMMS_RAID_TO"       // HOST:PORT of the node a
+	raidDir      = "TMMS_RAID_DIR"      // with the files of a certificate
+	raidSessions = "TMMS_RAID_SESSIONS" // at once
+)
+
+// raid runs an attack as a node of the cluster until ctx ends.
+func (s *siege) raid(ctx context.Context, name string, sessions int) {
+	s.t.Helper()
+	cert, key, err := s.world.ca.Issue("raider-"+name, []string{pki.RoleOrigin, pki.RoleEdge}, time.Now())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	dir := s.t.TempDir()
+	for file, text := range map[string][]byte{"crt": cert, "key": key, "ca": s.world.ca.CertPEM()} {
+		if err = os.WriteFile(filepath.Join(dir, file), text, 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", raidName+"="+name, raidTo+"="+s.owner.fabric.Addr().String(),
+		raidDir+"="+dir, raidSessions+"="+strconv.Itoa(sessions))
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() == nil || len(out) > 0 { // it ends only by being killed
+		s.t.Errorf("the raider ended: %v, %s", err, out)
+	}
+}
+
+// raiding is the main function of a raider.
+func raiding(name string) error {
+	attack, ok := raids()[name]
+	sessions, err := strconv.Atoi(os.Getenv(raidSessions))
+	if !ok || err != nil {
+		return fmt.Errorf("raid %q: %w", name, err)
+	}
+	dir := os.Getenv(raidDir)
+	id, err := pki.LoadIdentity(filepath.Join(dir, "crt"), filepath.Join(dir, "key"), filepath.Join(dir, "ca"))
+	if err != nil {
+		return err
+	}
+	to := fabric.Target{Name: "a", Addr: os.Getenv(raidTo)}
+	ctx := context.Background()
+	var wg sync.WaitGroup
+	faults := make(chan error, sessions)
+	for range sessions {
+		wg.Go(func() {
+			c, fault := invade(ctx, id, to)
+			if fault == nil {
+				attack(ctx, c)
+			}
+			faults <- fault
+		})
+	}
+	for range sessions {
+		err = errors.Join(err, <-faults)
+	}
+	if err != nil {
+		return err
+	}
+	select {} // what was opened stays open until the process is killed
+}
+
+// invade opens a session from a port of its own.
+func invade(ctx context.Context, id *pki.Identity, to fabric.Target) (*fabric.Session, error) {
+	f, err := fabric.New(fabric.Config{Listen: "127.0.0.1:0"}, id, fabric.Deps{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, err
+	}
+	go func() { _ = f.Run(ctx) }()
+	return f.Session(ctx, to, fabric.ALPNRelay)
+}
+
+// TestMain runs the tests, or a raid for one of them.
+func TestMain(m *testing.M) {
+	if name := os.Getenv(raidName); name != "" {
+		if err := raiding(name); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
