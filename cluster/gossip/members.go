@@ -35,7 +35,7 @@ type Member struct {
 	State State
 	Since time.Time      // when the state began, as seen from here
 	Addr  netip.AddrPort // of its gossip port
-	RTT   time.Duration  // to it, over some probes; 0: it was not probed yet
+	RTT   time.Duration  // to it, the shorter of late probes; 0: it was not probed yet
 }
 
 // roster is what is known of the members; memberlist's callbacks write it. They
@@ -163,8 +163,9 @@ func (r *roster) doubt(name string, to State, now time.Time) {
 	r.wake()
 }
 
-// rttWeight is that of the newest probe in a member's RTT: one in so many.
-const rttWeight = 4
+// rttWeight is that of the newest probe in a member's RTT, if it took longer than the
+// ones before: one in so many. A busy processor is no longer way.
+const rttWeight = 8
 
 // probed is a member that answered a probe.
 func (r *roster) probed(name string, rtt time.Duration, now time.Time) {
@@ -174,7 +175,7 @@ func (r *roster) probed(name string, rtt time.Duration, now time.Time) {
 	m := r.members[name]
 	switch {
 	case m == nil || rtt <= 0:
-	case m.RTT == 0:
+	case m.RTT == 0, rtt < m.RTT:
 		m.RTT = rtt
 	default:
 		m.RTT += (rtt - m.RTT) / rttWeight

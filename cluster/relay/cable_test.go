@@ -3,8 +3,10 @@ package relay
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // cable is the way to a node's fabric, which can be cut: nobody is told then, as when
@@ -16,6 +18,7 @@ type cable struct {
 
 	mu    sync.Mutex
 	down  bool                            // for everybody
+	delay time.Duration                   // each way
 	cut   map[netip.AddrPort]bool         // for these
 	flows map[netip.AddrPort]*net.UDPConn // by whose they are
 }
@@ -55,6 +58,26 @@ func (c *cable) sever(from *member) {
 	c.cut[from.fabric.Addr()] = true
 }
 
+// lengthen makes every packet come so much later, each way.
+func (c *cable) lengthen(delay time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.delay = delay
+}
+
+// later hands a packet on.
+func (c *cable) later(b []byte, send func([]byte)) {
+	c.mu.Lock()
+	delay := c.delay
+	c.mu.Unlock()
+	if delay == 0 {
+		send(b)
+		return
+	}
+	b = slices.Clone(b)
+	time.AfterFunc(delay, func() { send(b) })
+}
+
 // mend makes the cable whole again.
 func (c *cable) mend() {
 	c.mu.Lock()
@@ -77,7 +100,7 @@ func (c *cable) forward() {
 		}
 		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 		if f := c.flow(from); f != nil && !c.severed(from) {
-			_, _ = f.Write(b[:n])
+			c.later(b[:n], func(b []byte) { _, _ = f.Write(b) })
 		}
 	}
 }
@@ -106,7 +129,7 @@ func (c *cable) back(f *net.UDPConn, to netip.AddrPort) {
 			return
 		}
 		if !c.severed(to) {
-			_, _ = c.socket.WriteToUDPAddrPort(b[:n], to)
+			c.later(b[:n], func(b []byte) { _, _ = c.socket.WriteToUDPAddrPort(b, to) })
 		}
 	}
 }

@@ -59,7 +59,8 @@ type intake struct {
 	endBy     time.Time // by which the end must be complete
 	delivered time.Time // of the last packet
 	accepted  bool
-	spoken    bool   // something has come behind the Ok
+	spoken    bool   // something has come behind the Ok, and
+	since     time.Time
 	crossed   bool   // a group has begun behind the Ok
 	at        uint64 // group of the last packet
 	grace     bool   // no publisher is connected

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,6 +38,8 @@ type link struct {
 	// Guarded by puller.mu.
 	counted fabric.Path // at the last look at the loss
 	loss    float64
+	rtts    [rttSamples]time.Duration // of the last looks
+	looks   int
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -63,16 +66,28 @@ func (l *link) remove(id uint64) {
 // lossSample is how many packets must have been sent for a look at the loss.
 const lossSample = 100
 
-// measure gives the way to the peer; its loss is that of the last hundred packets
-// sent or more. puller.mu is held.
+// rttSamples is over how many looks the shortest round trip counts: a way is as long
+// as it is, whatever the processors at its ends have to do besides.
+const rttSamples = 10
+
+// measure gives the way to the peer: its shortest round trip of late, and the loss of
+// the last hundred packets sent or more. puller.mu is held.
 func (l *link) measure() placement.Path {
 	now := l.session.Path()
+	if now.LatestRTT > 0 {
+		l.rtts[l.looks%rttSamples] = now.LatestRTT
+		l.looks++
+	}
 	if sent := now.Sent - l.counted.Sent; sent >= lossSample {
 		lost := max(int64(now.Lost)-int64(l.counted.Lost), 0) //nolint:gosec // counters of packets
 		l.loss = min(float64(lost)/float64(sent), 1)
 		l.counted = now
 	}
-	return placement.Path{RTT: now.RTT, Loss: l.loss}
+	path := placement.Path{Loss: l.loss}
+	if l.looks > 0 {
+		path.RTT = slices.Min(l.rtts[:min(l.looks, rttSamples)])
+	}
+	return path
 }
 
 // find gives a subscription, nil if it is over.

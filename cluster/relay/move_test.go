@@ -171,7 +171,28 @@ func TestBusyShieldIsPassedOver(t *testing.T) {
 	if info.Candidates[1].RTT == 0 {
 		t.Error("the way to the shield was not measured")
 	}
-	t.Log(info.Reason)
+	if want := "the region's shield for the stream, after " + edges[0].id + " (overloaded)"; info.Reason != want {
+		t.Errorf("because %s", info.Reason)
+	}
+}
+
+// TestFarShieldIsPassedOver: the way over it is much longer than the one to the owner.
+func TestFarShieldIsPassedOver(t *testing.T) {
+	t.Parallel()
+	w, owner, edges, f := newWorld(t).regions().patient().threeEdges(t)
+	w.roster.set(placement.Member{ID: owner.id, Region: "elsewhere", Healthy: true, RTT: 10 * time.Millisecond})
+	edges[0].cable.lengthen(100 * time.Millisecond)
+	feed, live := f.watch(edges[1], edges[0])
+	f.live("the move", func() bool { return edges[1].sourceOf(key("a")) == owner.id })
+	f.caughtUp(feed)
+	same(t, live, f.w.Live())
+	info := why(t, edges[1], key("a"))
+	if c := info.Candidates[0]; c.Verdict != "far" || c.RTT < 200*time.Millisecond {
+		t.Errorf("%+v", c)
+	}
+	if info.Reason != "this node is the region's shield for the stream, after "+edges[0].id+" (far)" {
+		t.Errorf("because %s", info.Reason)
+	}
 }
 
 // TestSmallRegions: who needs no shield has none.

@@ -132,14 +132,17 @@ func (p *pull) decide(now time.Time) bool {
 		return true
 	}
 	p.mu.Lock()
-	speaks, crossed := in.spoken, in.crossed
+	speaks, crossed, since := in.spoken, in.crossed, in.since
 	first := p.intake.accepted
 	p.mu.Unlock()
-	back := first && p.intake.heard.Load() > in.began.UnixNano()
+	heard := time.Unix(0, p.intake.heard.Load())
+	back := first && heard.After(in.began)
 	switch {
 	case in.urgent && back:
 		p.retire(&p.next, errNeedless)
 		p.route.settled()
+	case in.urgent && speaks && p.waits(heard, since, now):
+		return false
 	case crossed, speaks && (in.urgent || !first || now.Sub(in.began) > p.puller.cfg.Settle):
 		p.promote(now)
 	case in.urgent && p.silent(in, now):
@@ -148,6 +151,19 @@ func (p *pull) decide(now time.Time) bool {
 	default:
 		return false
 	}
+	return true
+}
+
+// waits tells that the first source, which lives and only says Pending, may have its
+// Ok on the way: what an owner says is a hop behind at its shields. Else all edges of
+// a region would ask an owner that begins late.
+func (p *pull) waits(heard, since, now time.Time) bool {
+	hedge := p.puller.cfg.Hedge
+	until := since.Add(hedge)
+	if now.Sub(heard) >= hedge || !now.Before(until) {
+		return false
+	}
+	p.route.at = until
 	return true
 }
 

@@ -378,3 +378,30 @@ func TestOwnerChangesBehindShields(t *testing.T) {
 	edges[1].from(key("a"), edges[0])
 	eventually(t, "one subscription at the new owner", func() bool { return subscriptions(next) == 1 })
 }
+
+// TestOwnerBeginsLate: a stream that is placed and has no life for a while makes the
+// edges ask around; when it begins, all but the shield stay behind the shield.
+func TestOwnerBeginsLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).regions()
+	w.pulls.Stall = 500 * time.Millisecond
+	owner := w.start("owner", "origin")
+	edges := order(key("a"), "r", w.edge("e0", "r"), w.edge("e1", "r"), w.edge("e2", "r"))
+	w.place(key("a"), &state.Placement{Epoch: 7, Owner: owner.id})
+	for _, e := range edges {
+		feed := e.open(key("a"))
+		defer feed.Close()
+	}
+	for _, e := range edges[1:] {
+		eventually(t, "a hedge at the owner", func() bool {
+			info, ok := e.puller.Why(key("a"))
+			return ok && info.Next == owner.id
+		})
+	}
+	f := owner.publish(key("a"), 7)
+	f.live("the pictures", func() bool {
+		return edges[0].sourceOf(key("a")) == owner.id && edges[1].sourceOf(key("a")) == edges[0].id &&
+			edges[2].sourceOf(key("a")) == edges[0].id
+	})
+	eventually(t, "one subscription at the owner", func() bool { return subscriptions(owner) == 1 })
+}

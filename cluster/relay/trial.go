@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"time"
+
 	"tmms/cluster/pki"
 	"tmms/media"
 )
@@ -33,7 +35,7 @@ func (in *intake) role() string {
 // speak notes that the source delivers. pull.mu is held.
 func (in *intake) speak() {
 	if !in.spoken {
-		in.spoken = true
+		in.spoken, in.since = true, time.Now()
 		in.pull.poke()
 	}
 }
