@@ -74,9 +74,9 @@ func raiding(name string) error {
 	defer wg.Wait()
 	faults := make(chan error, sessions)
 	for range sessions {
-		f, err := fabric.New(fabric.Config{Listen: "127.0.0.1:0"}, id, fabric.Deps{Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			return err
+		f, fault := fabric.New(fabric.Config{Listen: "127.0.0.1:0"}, id, fabric.Deps{Log: slog.New(slog.DiscardHandler)})
+		if fault != nil {
+			return fault
 		}
 		wg.Go(func() { _ = f.Run(ctx) })
 		wg.Go(func() {
