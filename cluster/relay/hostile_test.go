@@ -22,13 +22,10 @@ var siegeFor = flag.Duration("siege", 0, "how long each attack lasts; 0: a momen
 
 // siegeTime is how long each attack lasts.
 func siegeTime() time.Duration {
-	switch {
-	case *siegeFor > 0:
+	if *siegeFor > 0 {
 		return *siegeFor
-	case testing.Short():
-		return 500 * time.Millisecond
 	}
-	return 1500 * time.Millisecond
+	return 700 * time.Millisecond
 }
 
 // subscribeTo is a whole request for a stream.

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -45,8 +47,10 @@ func (s *siege) raid(ctx context.Context, name string, sessions int) {
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", raidName+"="+name, raidTo+"="+s.owner.fabric.Addr().String(),
 		raidDir+"="+dir, raidSessions+"="+strconv.Itoa(sessions))
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it says farewell
+	cmd.WaitDelay = 5 * time.Second                                          // else it is killed
 	out, err := cmd.CombinedOutput()
-	if ctx.Err() == nil || len(out) > 0 { // it ends only by being killed
+	if ctx.Err() == nil || len(out) > 0 {
 		s.t.Errorf("the raider ended: %v, %s", err, out)
 	}
 }
@@ -64,14 +68,24 @@ func raiding(name string) error {
 		return err
 	}
 	to := fabric.Target{Name: "a", Addr: os.Getenv(raidTo)}
-	ctx := context.Background()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
 	var wg sync.WaitGroup
+	defer wg.Wait()
 	faults := make(chan error, sessions)
 	for range sessions {
+		f, fault := fabric.New(fabric.Config{Listen: "127.0.0.1:0"}, id, fabric.Deps{Log: slog.New(slog.DiscardHandler)})
+		if fault != nil {
+			return fault
+		}
+		wg.Go(func() { _ = f.Run(ctx) })
 		wg.Go(func() {
-			c, fault := invade(ctx, id, to)
+			c, fault := f.Session(ctx, to, fabric.ALPNRelay)
 			if fault == nil {
 				attack(ctx, c)
+			}
+			if ctx.Err() != nil {
+				fault = nil
 			}
 			faults <- fault
 		})
@@ -79,20 +93,11 @@ func raiding(name string) error {
 	for range sessions {
 		err = errors.Join(err, <-faults)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		<-ctx.Done() // what was opened stays open
 	}
-	select {} // what was opened stays open until the process is killed
-}
-
-// invade opens a session from a port of its own.
-func invade(ctx context.Context, id *pki.Identity, to fabric.Target) (*fabric.Session, error) {
-	f, err := fabric.New(fabric.Config{Listen: "127.0.0.1:0"}, id, fabric.Deps{Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return nil, err
-	}
-	go func() { _ = f.Run(ctx) }()
-	return f.Session(ctx, to, fabric.ALPNRelay)
+	stop()
+	return err
 }
 
 // TestMain runs the tests, or a raid for one of them.
