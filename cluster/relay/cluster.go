@@ -53,6 +53,10 @@ const (
 	// sendTick is how often a source looks what it has to send; packets are
 	// coalesced that long.
 	sendTick = 15 * time.Millisecond
+	// busyTick is the same in a session of busySession subscriptions or more, where
+	// wake-ups are what costs most.
+	busyTick    = 20 * time.Millisecond
+	busySession = 100
 	// idleMark is how long a source sends nothing before it says that it lives.
 	idleMark = 100 * time.Millisecond
 	// hedgeAfter is how long a shield may be silent before another one is asked too,

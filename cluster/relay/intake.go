@@ -330,10 +330,10 @@ func (in *intake) readGroup(b *inbox, h *relaywire.GroupHeader) {
 		in.fail(err)
 		return
 	}
-	packets := h.Packets()
+	g := &incoming{seq: h.Seq, packets: h.Packets()}
 	defer func() { in.partial.Add(-large(b)) }()
 	for {
-		if err := in.deliver(h.Seq, &packets, b); err != nil {
+		if err := in.deliver(g, b); err != nil {
 			in.fail(err)
 			return
 		}
@@ -374,12 +374,19 @@ func (in *intake) openGroup(h *relaywire.GroupHeader) error {
 	return in.reorder.open(h)
 }
 
+// incoming is a group stream that is being read.
+type incoming struct {
+	seq     uint64
+	packets relaywire.Packets
+	packet  media.Packet // the last one; here since it would be allocated for each else
+}
+
 // deliver takes the packets that have come whole.
-func (in *intake) deliver(seq uint64, packets *relaywire.Packets, b *inbox) error {
+func (in *intake) deliver(g *incoming, b *inbox) error {
 	in.pull.mu.Lock()
 	defer in.pull.mu.Unlock()
 	for {
-		p, n, err := packets.Parse(b.rest())
+		p, n, err := g.packets.Parse(b.rest())
 		if errors.Is(err, relaywire.ErrShort) {
 			return nil
 		}
@@ -389,7 +396,8 @@ func (in *intake) deliver(seq uint64, packets *relaywire.Packets, b *inbox) erro
 		if in.err != nil {
 			return in.err
 		}
-		if err := in.reorder.put(seq, &p); err != nil {
+		g.packet = p
+		if err := in.reorder.put(g.seq, &g.packet); err != nil {
 			return err
 		}
 		b.consume(n)

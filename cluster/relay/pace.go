@@ -5,12 +5,23 @@ import (
 	"time"
 )
 
-// pace wakes the subscriptions that have something to do, every sendTick while
+// tickOf is the pause between two looks at so many subscriptions; 0 is for ever.
+func tickOf(subscriptions int) time.Duration {
+	switch {
+	case subscriptions == 0:
+		return 0
+	case subscriptions < busySession:
+		return sendTick
+	}
+	return busyTick
+}
+
+// pace wakes the subscriptions that have something to do, at each tick while
 // there are any: they don't wake per packet, and have no timers of their own.
 func (p *peer) pace(ctx context.Context) {
 	tick := time.NewTicker(sendTick)
 	defer tick.Stop()
-	ticking := true
+	every := sendTick // 0: it is stopped
 	placements := p.server.cluster.WatchPlacements()
 	var list []*subscription
 	var looked time.Time
@@ -24,13 +35,11 @@ func (p *peer) pace(ctx context.Context) {
 			now = time.Now()
 		}
 		list = p.list(list[:0])
-		switch some := len(list) > 0; {
-		case some && !ticking:
-			tick.Reset(sendTick)
-			ticking = true
-		case !some && ticking:
-			tick.Stop()
-			ticking = false
+		if next := tickOf(len(list)); next != every {
+			every = next
+			if tick.Stop(); every > 0 {
+				tick.Reset(every)
+			}
 		}
 		if now.Sub(looked) >= placementPause && closed(placements) {
 			placements = p.server.cluster.WatchPlacements()

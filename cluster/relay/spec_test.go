@@ -24,7 +24,8 @@ func TestSpecTimes(t *testing.T) {
 	for _, want := range []string{
 		fmt.Sprintf("| %d | control", urgencyControl), fmt.Sprintf("| %d | groups |", urgencyLive),
 		fmt.Sprintf("| %d | segments and indexes |", urgencySegment),
-		fmt.Sprintf("Every %d ms the source looks", sendTick.Milliseconds()),
+		fmt.Sprintf("Every %d ms the source looks which subscriptions have something new, every %d ms in a session of %d or more",
+			sendTick.Milliseconds(), busyTick.Milliseconds(), busySession),
 		fmt.Sprintf("nothing was sent for %d ms", idleMark.Milliseconds()),
 		fmt.Sprintf("the lag cap (%g s)", s.times.maxLag.Seconds()),
 		fmt.Sprintf("not live in %g s", s.times.pending.Seconds()),
