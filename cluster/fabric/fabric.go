@@ -29,6 +29,7 @@ type Fabric struct {
 	log       *slog.Logger
 	timing    timing
 	socket    *net.UDPConn
+	conduit   *conduit
 	transport *quic.Transport
 	gate      *gate
 	metrics   *metrics
@@ -88,8 +89,9 @@ func newFabric(cfg Config, id *pki.Identity, deps Deps, t timing) (*Fabric, erro
 	// With a key that outlives the process, a node that was killed can tell its
 	// peers at once that it no longer knows their sessions.
 	key := quic.StatelessResetKey(reset)
+	f.conduit = newConduit(f.socket, cfg.Recovery)
 	f.transport = &quic.Transport{
-		Conn: f.socket, StatelessResetKey: &key, ConnectionIDLength: connectionIDLength,
+		Conn: f.conduit, StatelessResetKey: &key, ConnectionIDLength: connectionIDLength,
 		VerifySourceAddress: f.gate.verifySource, ConnContext: f.gate.connContext,
 		DisableVersionNegotiationPackets: true,
 	}
@@ -145,6 +147,7 @@ func (f *Fabric) Run(ctx context.Context) error {
 	if err == nil {
 		logBuffers(f.log, f.socket)
 		close(f.running)
+		tasks.Go(func() { f.conduit.run(taskCtx) })
 		err = f.accept(ctx, listener)
 	}
 	f.stop()
@@ -229,6 +232,7 @@ func (f *Fabric) serve(s *Session) error {
 	f.accepted[key][s] = true
 	f.incoming++
 	f.peerLives(s.peer.Name)
+	f.conduit.attach(s)
 	f.spawn(func(context.Context) { f.handle(s, handler) })
 	return nil
 }
@@ -252,6 +256,7 @@ func (f *Fabric) handle(s *Session, handler Handler) {
 
 // ended writes a session's one line in the log.
 func (f *Fabric) ended(s *Session) {
+	f.conduit.detach(s)
 	direction := "in"
 	if s.target != (Target{}) {
 		direction = "out"

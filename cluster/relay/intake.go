@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"sync/atomic"
 	"time"
@@ -117,6 +118,11 @@ func (in *intake) subscribe(ctx context.Context, to fabric.Target) error {
 	session, err := p.fabric.Session(ctx, to, fabric.ALPNRelay)
 	if err != nil {
 		return err
+	}
+	if lane := laneOf(in.pull.feed.key, p.fabric.Lanes(to)); lane > 0 { // how many is known once there is one
+		if session, err = p.fabric.Lane(ctx, to, fabric.ALPNRelay, lane); err != nil {
+			return err
+		}
 	}
 	if peer := session.Peer(); !peer.Has(pki.RoleOrigin) {
 		return fmt.Errorf("relay: %s has no certificate of an origin", peer)
@@ -397,4 +403,14 @@ func (in *intake) packet(p *media.Packet) error {
 	configs := in.configs
 	in.configs = nil
 	return in.pull.append(p, configs)
+}
+
+// laneOf spreads streams over lanes; one stays on its own.
+func laneOf(key media.StreamKey, lanes int) int {
+	if lanes < 2 {
+		return 0
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key.String()))
+	return int(h.Sum32() % uint32(lanes))
 }
