@@ -294,8 +294,8 @@ const (
 	// MaxFabricSessionWindow bounds the unread bytes of one session.
 	MaxFabricSessionWindow = 16 << 20
 	// MaxFabricSessions bounds the sessions that peers have opened to a node:
-	// 1,000 nodes with each of the protocols.
-	MaxFabricSessions = 4096
+	// 1,000 nodes with each of the protocols, and the lanes.
+	MaxFabricSessions = 16384
 	// MaxFabricPeerSessions bounds those of one peer for the relay, which may
 	// stripe over a pool, and MaxFabricPlainSessions for any other protocol: one,
 	// and those before it that are not known to have ended.
@@ -312,6 +312,22 @@ const (
 	MaxFabricUnverified = 32
 	// MaxFabricHandshakesPerIP bounds those of one IPv4 address or one IPv6 /64.
 	MaxFabricHandshakesPerIP = 64
+	// MaxFabricPacket bounds a QUIC packet between nodes, in bytes: what fits
+	// into 1,500 bytes with IPv6 and UDP (1,452) without the header of a
+	// repair (17) and its length (2).
+	MaxFabricPacket = 1433
+	// MaxFabricRepairWindow bounds the packets in one repair: at 20 Mbit/s they
+	// are 130 ms, and a repair costs a multiplication for each.
+	MaxFabricRepairWindow = 256
+	// FabricLanes is how many sessions side by side carry media to one node where
+	// one's window may not suffice: their first windows together are a round trip
+	// of 100 ms at 25 Mbit/s.
+	FabricLanes = 8
+	// MaxFabricPathPackets bounds the packets that are kept for one peer, to be
+	// sent again: 150 ms at 300 Mbit/s, 6 MB.
+	MaxFabricPathPackets = 4096
+	// MaxFabricPathMemory bounds what is kept for all peers together.
+	MaxFabricPathMemory = 128 << 20
 	// MaxRaftConns bounds the raft connections that wait to be accepted.
 	MaxRaftConns = 64
 )

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,12 +18,49 @@ import (
 type Config struct {
 	// Listen is the UDP address to bind, such as ":7400"; port 0 takes a free one.
 	Listen string
+	// Recovery is what is done about loss on the way. The zero value measures and
+	// decides; the others are for benches to compare.
+	Recovery Recovery
+}
+
+// Recovery is what is done about loss on the way, beside what QUIC does.
+type Recovery int
+
+// The ways to recover.
+const (
+	RecoveryAdaptive Recovery = iota // what the path to a peer needs, see package path
+	RecoveryNone                     // one connection, as QUIC is
+	RecoveryLanes                    // several connections
+	RecoveryFEC                      // one connection, its packets coded
+	RecoveryBoth                     // several connections, their packets coded
+)
+
+// String gives the name.
+func (r Recovery) String() string {
+	names := [...]string{"adaptive", "none", "lanes", "fec", "both"}
+	if r < 0 || int(r) >= len(names) {
+		return strconv.Itoa(int(r))
+	}
+	return names[r]
+}
+
+// ParseRecovery finds a way by its name.
+func ParseRecovery(name string) (Recovery, error) {
+	for r := RecoveryAdaptive; r <= RecoveryBoth; r++ {
+		if r.String() == name {
+			return r, nil
+		}
+	}
+	return 0, fmt.Errorf("fabric: recovery %q is none of adaptive, none, lanes, fec, both", name)
 }
 
 // Validate reports every fault.
 func (c Config) Validate() error {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return fmt.Errorf("fabric: listen %q: want [HOST]:PORT", c.Listen)
+	}
+	if c.Recovery < RecoveryAdaptive || c.Recovery > RecoveryBoth {
+		return fmt.Errorf("fabric: recovery %d, want %d to %d", c.Recovery, RecoveryAdaptive, RecoveryBoth)
 	}
 	return nil
 }

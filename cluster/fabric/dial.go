@@ -19,6 +19,12 @@ import (
 // a [DialError]. A live session is given whatever address to has: it leads
 // to the node of that name. Before Run it waits.
 func (f *Fabric) Session(ctx context.Context, to Target, alpn ALPN) (*Session, error) {
+	return f.Lane(ctx, to, alpn, 0)
+}
+
+// Lane gives one of several sessions that this node has dialed to another for a
+// protocol, as Session does; lane 0 is Session's. How many are of use Lanes says.
+func (f *Fabric) Lane(ctx context.Context, to Target, alpn ALPN, lane int) (*Session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("fabric: dial %s for %s: %w", to, alpn, context.Cause(ctx))
 	}
@@ -29,7 +35,7 @@ func (f *Fabric) Session(ctx context.Context, to Target, alpn ALPN) (*Session, e
 	case <-ctx.Done():
 		return nil, fmt.Errorf("fabric: dial %s for %s before the fabric runs: %w", to, alpn, context.Cause(ctx))
 	}
-	s, c, err := f.find(to, alpn)
+	s, c, err := f.find(to, alpn, lane)
 	if s != nil || err != nil {
 		return s, err
 	}
@@ -42,14 +48,14 @@ func (f *Fabric) Session(ctx context.Context, to Target, alpn ALPN) (*Session, e
 }
 
 // find gives the live session, or the dial to wait for, or why there is none.
-func (f *Fabric) find(to Target, alpn ALPN) (*Session, *call, error) {
+func (f *Fabric) find(to Target, alpn ALPN, lane int) (*Session, *call, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.state != stateRunning {
 		return nil, nil, ErrClosed
 	}
 	now := time.Now()
-	l := f.linkTo(linkKey{to.Name, alpn}, now)
+	l := f.linkTo(linkKey{peerKey{to.Name, alpn}, lane}, now)
 	if s := l.session; s != nil {
 		if s.Context().Err() == nil {
 			return s, nil, nil
@@ -114,6 +120,7 @@ func (f *Fabric) established(l *link, c *call, s *Session) bool {
 	if f.state != stateRunning {
 		return false
 	}
+	f.conduit.attach(s)
 	c.session, l.session, l.call, l.began = s, s, nil, time.Now()
 	return true
 }

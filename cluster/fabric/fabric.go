@@ -29,6 +29,7 @@ type Fabric struct {
 	log       *slog.Logger
 	timing    timing
 	socket    *net.UDPConn
+	conduit   *conduit
 	transport *quic.Transport
 	gate      *gate
 	metrics   *metrics
@@ -89,8 +90,9 @@ func newFabric(cfg Config, id *pki.Identity, deps Deps, t timing) (*Fabric, erro
 	// With a key that outlives the process, a node that was killed can tell its
 	// peers at once that it no longer knows their sessions.
 	key := quic.StatelessResetKey(reset)
+	f.conduit = newConduit(f.socket, cfg.Recovery)
 	f.transport = &quic.Transport{
-		Conn: f.socket, StatelessResetKey: &key, ConnectionIDLength: connectionIDLength,
+		Conn: f.conduit, StatelessResetKey: &key, ConnectionIDLength: connectionIDLength,
 		VerifySourceAddress: f.gate.verifySource, ConnContext: f.gate.connContext,
 		DisableVersionNegotiationPackets: true,
 	}
@@ -148,6 +150,7 @@ func (f *Fabric) Run(ctx context.Context) error {
 		tasks.Go(func() { f.watchPeers(taskCtx) })
 		close(f.running)
 		tasks.Go(func() { f.watchSilence(taskCtx) })
+		tasks.Go(func() { f.conduit.run(taskCtx) })
 		err = f.accept(ctx, listener)
 	}
 	f.stop()
@@ -232,6 +235,7 @@ func (f *Fabric) serve(s *Session) error {
 	f.accepted[key][s] = true
 	f.incoming++
 	f.peerLives(s.peer.Name)
+	f.conduit.attach(s)
 	f.spawn(func(context.Context) { f.handle(s, handler) })
 	return nil
 }
@@ -259,6 +263,7 @@ func (f *Fabric) ended(s *Session) {
 	f.mu.Lock()
 	f.tally(s)
 	f.mu.Unlock()
+	f.conduit.detach(s)
 	direction := "in"
 	if s.target != (Target{}) {
 		direction = "out"

@@ -8,7 +8,10 @@ import (
 )
 
 // linkKey names the one session that this node dials.
-type linkKey = peerKey
+type linkKey struct {
+	peerKey
+	lane int
+}
 
 // link is what is known about the way to a node for one protocol. It belongs to
 // Fabric.mu.

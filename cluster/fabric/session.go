@@ -3,6 +3,7 @@ package fabric
 import (
 	"context"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -42,6 +43,7 @@ type Session struct {
 	alpn   ALPN
 	peer   pki.Peer
 	target Target // zero if the peer dialed
+	way    atomic.Pointer[way]
 
 	resets  resets
 	counted counted // guarded by Fabric.mu

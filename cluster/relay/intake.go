@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"sync/atomic"
 	"time"
@@ -59,7 +60,7 @@ type intake struct {
 	endBy     time.Time // by which the end must be complete
 	delivered time.Time // of the last packet
 	accepted  bool
-	spoken    bool   // something has come behind the Ok, and
+	spoken    bool // something has come behind the Ok, and
 	since     time.Time
 	crossed   bool   // a group has begun behind the Ok
 	at        uint64 // group of the last packet
@@ -136,6 +137,11 @@ func (in *intake) subscribe(ctx context.Context, to fabric.Target) error {
 	session, err := p.fabric.Session(ctx, to, fabric.ALPNRelay)
 	if err != nil {
 		return err
+	}
+	if lane := laneOf(in.pull.feed.key, p.fabric.Lanes(to)); lane > 0 { // how many is known once there is one
+		if session, err = p.fabric.Lane(ctx, to, fabric.ALPNRelay, lane); err != nil {
+			return err
+		}
 	}
 	if peer := session.Peer(); !peer.Has(in.role()) {
 		return fmt.Errorf("relay: the certificate of %s has not the role %s", peer, in.role())
@@ -457,4 +463,14 @@ func (in *intake) packet(p *media.Packet) error {
 		in.pull.feed.upstream.Store(in)
 	}
 	return err
+}
+
+// laneOf spreads streams over lanes; one stays on its own.
+func laneOf(key media.StreamKey, lanes int) int {
+	if lanes < 2 {
+		return 0
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key.String()))
+	return int(h.Sum32() % uint32(lanes))
 }

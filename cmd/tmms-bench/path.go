@@ -24,6 +24,7 @@ type pathBench struct {
 	calm     time.Duration // in which the source alone is measured
 	cases    []pathCase
 	seed     uint64
+	recovery relayend.Recovery
 	program  string // that has the command relay-end
 }
 
@@ -66,6 +67,10 @@ func pathCommand(ctx context.Context, flags *flag.FlagSet, args []string, out io
 			b.cases, err = pickPathCases(s)
 			return err
 		})
+	flags.Func("recovery", "from loss: adaptive, none, lanes, fec or both (default adaptive)", func(s string) (err error) {
+		b.recovery, err = relayend.ParseRecovery(s)
+		return err
+	})
 	fairness := flags.Bool("fairness", false, "measure what a TCP flow keeps beside the relay instead")
 	format := flags.String("o", "text", "output: text or json")
 	dir := resultsFlag(flags, "path.json and path.svg, or of fairness,")

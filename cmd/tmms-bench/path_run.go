@@ -79,6 +79,7 @@ func (b *pathBench) startPathPair(ctx context.Context, ends pathEnds) (*relayPai
 	addresses := defaultAddresses()
 	source.Listen, sink.Listen = addresses[0].Addr().String()+":0", addresses[1].Addr().String()+":0"
 	sink.MayMiss = true
+	source.Recovery, sink.Recovery = b.recovery, b.recovery
 	p := &relayPair{}
 	p.source, sink.Source, err = relayPlace{b.program, sourceCPU, ends.source}.start(ctx, source)
 	if err != nil {

@@ -84,7 +84,9 @@ func newEnd(cfg *Config, now time.Time) (*end, error) {
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	f, err := fabric.New(fabric.Config{Listen: cmp.Or(cfg.Listen, "127.0.0.1:0")}, id, fabric.Deps{Log: log})
+	f, err := fabric.New(fabric.Config{
+		Listen: cmp.Or(cfg.Listen, "127.0.0.1:0"), Recovery: cfg.Recovery,
+	}, id, fabric.Deps{Log: log})
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"tmms/cluster/fabric"
 	"tmms/cluster/pki"
 )
 
@@ -25,7 +26,16 @@ type Config struct {
 	Shape         Shape
 	Source        string // of a sink: the fabric address of the source
 	Listen        string // fabric address; "" is a free port of 127.0.0.1
-	MayMiss       bool   // of a sink: missing packets are told, and no fault
+	Recovery      Recovery
+	MayMiss       bool // of a sink: missing packets are told, and no fault
+}
+
+// Recovery is what is done about loss on the way; see the fabric.
+type Recovery = fabric.Recovery
+
+// ParseRecovery finds a way by its name.
+func ParseRecovery(name string) (Recovery, error) {
+	return fabric.ParseRecovery(name) //nolint:wrapcheck // it says what is wrong
 }
 
 // Validate reports every fault but those of the certificates.

@@ -43,7 +43,7 @@ func mayTest(from, to string) bool {
 
 // pure reports whether a package must have no I/O, lock, log, clock or goroutine.
 func pure(path string) bool {
-	for _, dir := range []string{"media", "cluster/state", "cluster/placement", "edge/timewheel"} {
+	for _, dir := range []string{"media", "cluster/state", "cluster/placement", "cluster/fabric/path", "edge/timewheel"} {
 		if within(path, dir) {
 			return true
 		}
@@ -87,7 +87,8 @@ func owners(imported string) []string {
 		"github.com/hashicorp/go-hclog":    {"cluster/consensus"},
 		"github.com/hashicorp/memberlist":  {"cluster/gossip"},
 		"github.com/quic-go/quic-go":       {"cluster/fabric", "edge/viewer/multiplex"},
-		"golang.org/x/net":                 {"edge/viewer/multiplex"},
+		"github.com/klauspost/reedsolomon": {"cluster/fabric/path"},
+		"golang.org/x/net":                 {"cluster/fabric", "edge/viewer/multiplex"},
 	}
 	for path, dirs := range all {
 		if within(imported, path) {
