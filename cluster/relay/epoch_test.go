@@ -26,12 +26,9 @@ func TestReplayedEpoch(t *testing.T) {
 			if err != nil {
 				return
 			}
-			in := &inbox{r: control}
-			_, _ = parse(in, relaywire.ParseHello)
-			m, _ := parse(in, relaywire.ParseMessage)
-			request, ok := m.(relaywire.Subscribe)
+			request, ok := subscribed(control)
 			if !ok {
-				return
+				continue
 			}
 			epoch := <-epochs
 			_, _ = control.Write(relaywire.AppendMessage(nil, relaywire.Ok{Epoch: epoch, Keep: time.Minute, MaxBytes: 1 << 20}))
