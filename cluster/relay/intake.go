@@ -59,7 +59,7 @@ type intake struct {
 	endBy     time.Time // by which the end must be complete
 	delivered time.Time // of the last packet
 	accepted  bool
-	spoken    bool   // something has come behind the Ok, and
+	spoken    bool // something has come behind the Ok, and
 	since     time.Time
 	crossed   bool   // a group has begun behind the Ok
 	at        uint64 // group of the last packet
