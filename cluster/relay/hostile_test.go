@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -259,19 +260,18 @@ func TestHostileOwner(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := besiege(t)
+			var attacks atomic.Int32
 			hostile := s.world.startWith("h", func(_ *member, ctx context.Context, session *fabric.Session) {
 				for {
 					control, err := session.Accept(ctx)
 					if err != nil {
 						return
 					}
-					in := &inbox{r: control}
-					_, _ = parse(in, relaywire.ParseHello)
-					m, _ := parse(in, relaywire.ParseMessage)
-					request, ok := m.(relaywire.Subscribe)
+					request, ok := subscribed(control)
 					if !ok {
-						return
+						continue
 					}
+					attacks.Add(1)
 					_, _ = control.Write(relaywire.AppendMessage(nil, relaywire.Ok{Epoch: 9, Keep: time.Second, MaxBytes: 1 << 20}))
 					go tc.attack(ctx, session, request.ID)
 				}
@@ -283,8 +283,24 @@ func TestHostileOwner(t *testing.T) {
 				feed.Close()
 				hostile.stop()
 			})
+			if attacks.Load() == 0 {
+				t.Error("nobody subscribed at the attacker")
+			}
 		})
 	}
+}
+
+// subscribed reads a request of a puller; ok is false if it is for something else,
+// which is refused as an owner of version 1 does.
+func subscribed(control *fabric.Stream) (r relaywire.Subscribe, ok bool) {
+	in := &inbox{r: control}
+	if kind, err := parse(in, relaywire.ParseHello); err != nil || kind != relaywire.StreamSubscribe {
+		reset(control, relaywire.CodeUnknownStream)
+		return r, false
+	}
+	m, _ := parse(in, relaywire.ParseMessage)
+	r, ok = m.(relaywire.Subscribe)
+	return r, ok
 }
 
 // flood sends text, and then zeros, on each of n streams.

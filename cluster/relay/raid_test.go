@@ -76,18 +76,19 @@ func raiding(name string) error {
 	for range sessions {
 		f, fault := fabric.New(fabric.Config{Listen: "127.0.0.1:0"}, id, fabric.Deps{Log: slog.New(slog.DiscardHandler)})
 		if fault != nil {
+			stop()
 			return fault
 		}
 		wg.Go(func() { _ = f.Run(ctx) })
 		wg.Go(func() {
-			c, fault := f.Session(ctx, to, fabric.ALPNRelay)
-			if fault == nil {
+			c, lost := f.Session(ctx, to, fabric.ALPNRelay)
+			if lost == nil {
 				attack(ctx, c)
 			}
 			if ctx.Err() != nil {
-				fault = nil
+				lost = nil
 			}
-			faults <- fault
+			faults <- lost
 		})
 	}
 	for range sessions {
