@@ -44,8 +44,8 @@ func (r Recovery) String() string {
 	return names[r]
 }
 
-// ParseRecovery finds a way by its name.
-func ParseRecovery(name string) (Recovery, error) {
+// RecoveryNamed gives the way of that name.
+func RecoveryNamed(name string) (Recovery, error) {
 	for r := RecoveryAdaptive; r <= RecoveryBoth; r++ {
 		if r.String() == name {
 			return r, nil

@@ -45,10 +45,10 @@ func TestOnlyMarkablePacketsAreMarked(t *testing.T) {
 		oob  []byte
 		want bool
 	}{
-		{"IPv4, ECT(0)", message(nil, unix.IPPROTO_IP, unix.IP_TOS, 2), true},
-		{"IPv4, not ECT", message(nil, unix.IPPROTO_IP, unix.IP_TOS, 0), false},
-		{"IPv6, ECT(0)", message(nil, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, class(2)...), true},
-		{"IPv6, not ECT", message(nil, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, class(0)...), false},
+		{"IPv4, capable", message(nil, unix.IPPROTO_IP, unix.IP_TOS, 2), true},
+		{"IPv4, not capable", message(nil, unix.IPPROTO_IP, unix.IP_TOS, 0), false},
+		{"IPv6, capable", message(nil, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, class(2)...), true},
+		{"IPv6, not capable", message(nil, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, class(0)...), false},
 		{"not told", nil, false},
 	} {
 		if got := markable(c.oob); got != c.want {

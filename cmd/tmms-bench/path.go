@@ -68,7 +68,7 @@ func pathCommand(ctx context.Context, flags *flag.FlagSet, args []string, out io
 			return err
 		})
 	flags.Func("recovery", "from loss: adaptive, none, lanes, fec or both (default adaptive)", func(s string) (err error) {
-		b.recovery, err = relayend.ParseRecovery(s)
+		b.recovery, err = relayend.RecoveryNamed(s)
 		return err
 	})
 	fairness := flags.Bool("fairness", false, "measure what a TCP flow keeps beside the relay instead")

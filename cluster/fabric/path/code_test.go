@@ -54,7 +54,7 @@ func TestVectorGivesBackItsPacket(t *testing.T) {
 
 // link carries packets of a sender to a receiver and back, with a model of loss.
 type link struct {
-	t         testing.TB
+	t         *testing.T
 	rng       *rand.Rand
 	s         *Sender
 	r         *Receiver
@@ -76,7 +76,8 @@ type flying struct {
 	back bool
 }
 
-func newLink(t testing.TB, seed uint64) *link {
+func newLink(t *testing.T, seed uint64) *link {
+	t.Helper()
 	budget := NewBudget(64 << 20)
 	l := &link{
 		t: t, rng: rand.New(rand.NewPCG(seed, 1)), oneWay: 50 * time.Millisecond,

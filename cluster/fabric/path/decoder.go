@@ -101,8 +101,7 @@ func (d *decoder) insert(w *row, out solved) {
 
 // known takes a source out of the equations.
 func (d *decoder) known(seq Seq, v *vector, out solved) {
-	for i := len(d.rows) - 1; i >= 0; i-- {
-		w := d.rows[i]
+	for i, w := range slices.Backward(d.rows) {
 		j := w.index(seq)
 		if j < 0 {
 			continue
@@ -134,8 +133,8 @@ func (d *decoder) solve(out solved) {
 
 // forget drops the rows with sources before seq: they cannot be solved any more.
 func (d *decoder) forget(seq Seq) {
-	for i := len(d.rows) - 1; i >= 0; i-- {
-		if slices.ContainsFunc(d.rows[i].terms, func(t term) bool { return t.seq.Sub(seq) < 0 }) {
+	for i, w := range slices.Backward(d.rows) {
+		if slices.ContainsFunc(w.terms, func(t term) bool { return t.seq.Sub(seq) < 0 }) {
 			d.drop(i)
 		}
 	}

@@ -227,10 +227,10 @@ func TestBurstsOfManyAreSpread(t *testing.T) {
 	}
 	for range 40 { // 40 Mbit/s for 2 s: it does not hold back what goes on
 		now += 50 * time.Millisecond
-		waited = p.Sent(now, 250_000)
+		p.Sent(now, 250_000)
 	}
 	now += 100 * time.Millisecond
-	if waited = p.Sent(now, 1450); waited > 0 {
+	if waited := p.Sent(now, 1450); waited > 0 {
 		t.Errorf("a packet waits %s behind a pause", waited)
 	}
 }

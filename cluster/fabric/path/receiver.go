@@ -84,7 +84,7 @@ func (r *Receiver) Heard() time.Duration { return r.heard }
 func (r *Receiver) LostAt() time.Duration { return r.lostAt }
 
 // Source takes a source or a resend, and whether its packet says that it may be
-// marked (ECT, RFC 3168 section 5). What there is to give then Next has.
+// marked (RFC 3168 section 5). What there is to give then Next has.
 func (r *Receiver) Source(now time.Duration, markable bool, b []byte) error {
 	s, packet, err := ParseSource(b)
 	if err != nil {

@@ -33,9 +33,9 @@ type Config struct {
 // Recovery is what is done about loss on the way; see the fabric.
 type Recovery = fabric.Recovery
 
-// ParseRecovery finds a way by its name.
-func ParseRecovery(name string) (Recovery, error) {
-	return fabric.ParseRecovery(name) //nolint:wrapcheck // it says what is wrong
+// RecoveryNamed finds a way by its name.
+func RecoveryNamed(name string) (Recovery, error) {
+	return fabric.RecoveryNamed(name) //nolint:wrapcheck // it says what is wrong
 }
 
 // Validate reports every fault but those of the certificates.
