@@ -269,8 +269,9 @@ func TestHostileOwner(t *testing.T) {
 					_, _ = parse(in, relaywire.ParseHello)
 					m, _ := parse(in, relaywire.ParseMessage)
 					request, ok := m.(relaywire.Subscribe)
-					if !ok {
-						return
+					if !ok { // the session's own stream
+						reset(control, relaywire.CodeUnknownStream)
+						continue
 					}
 					_, _ = control.Write(relaywire.AppendMessage(nil, relaywire.Ok{Epoch: 9, Keep: time.Second, MaxBytes: 1 << 20}))
 					go tc.attack(ctx, session, request.ID)
