@@ -171,6 +171,7 @@ func TestSpecClock(t *testing.T) {
 		fmt.Sprintf("answers %d a second and %d at once", media.RelayClockRate, media.RelayClockAhead),
 		fmt.Sprintf("ends after %g s without a packet; each end says that it lives after %g s",
 			media.FabricIdleTimeout.Seconds(), media.FabricKeepAlive.Seconds()),
+		fmt.Sprintf("gives up a peer of which nothing has come for %g s", media.FabricSilence.Seconds()),
 		fmt.Sprintf("begins with %d KiB, a session with %d MiB", media.FabricStreamWindow>>10, media.FabricSessionWindow>>20),
 		fmt.Sprintf("types 0x%02x to 0x%02x", typeSkipFirst, typeSkipLast),
 	} {
