@@ -17,6 +17,7 @@ type metrics struct {
 	sessions, rtt, expiry *prometheus.Desc
 
 	peerRTT, peerLoss, peerBytes, peerRate, peerLost, peerResets *prometheus.Desc
+	peerLanes, peerRepairs, peerRepaired                         *prometheus.Desc
 }
 
 func newMetrics(f *Fabric, reg prometheus.Registerer) (*metrics, error) {
@@ -71,7 +72,9 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.sessions
 	ch <- m.rtt
 	ch <- m.expiry
-	for _, d := range []*prometheus.Desc{m.peerRTT, m.peerLoss, m.peerBytes, m.peerRate, m.peerLost, m.peerResets} {
+	for _, d := range []*prometheus.Desc{
+		m.peerRTT, m.peerLoss, m.peerBytes, m.peerRate, m.peerLost, m.peerResets, m.peerLanes, m.peerRepairs, m.peerRepaired,
+	} {
 		ch <- d
 	}
 }

@@ -17,6 +17,9 @@ func (m *metrics) describePeers() {
 		"Packets to a node that were lost; what they held was sent again.")
 	m.peerResets = desc("tmms_fabric_peer_groups_reset_total",
 		"Groups of streams that were given up on the way to or from a node.", "direction")
+	m.peerLanes = desc("tmms_fabric_peer_lanes", "Sessions side by side that are of use for media from a node.")
+	m.peerRepairs = desc("tmms_fabric_peer_repair_packets_total", "Packets sent to a node that repair the loss of others.")
+	m.peerRepaired = desc("tmms_fabric_peer_repaired_packets_total", "Packets from a node that were lost on the way and made good below QUIC.")
 }
 
 // collectPeer gives the metrics of one peer.
@@ -35,4 +38,9 @@ func (m *metrics) collectPeer(ch chan<- prometheus.Metric, p *PeerStats) {
 	give(m.peerLost, prometheus.CounterValue, float64(p.LostPackets))
 	give(m.peerResets, prometheus.CounterValue, float64(p.ResetsSent), "out")
 	give(m.peerResets, prometheus.CounterValue, float64(p.ResetsArrived), "in")
+	if way, ok := m.fabric.PathStats(p.Name); ok {
+		give(m.peerLanes, prometheus.GaugeValue, float64(way.Lanes))
+		give(m.peerRepairs, prometheus.CounterValue, float64(way.Out.Parity+way.Out.Resent))
+		give(m.peerRepaired, prometheus.CounterValue, float64(way.In.Repaired+way.In.Resent))
+	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"tmms/cluster/admin"
 	"tmms/cluster/fabric"
+	"tmms/cluster/fabric/path"
 	"tmms/cluster/relay"
 	"tmms/media"
 )
@@ -110,7 +111,22 @@ func delayWhy(d relay.Delay) *admin.DelayWhy {
 // peer is the way to another node.
 func (v view) peer(name string) admin.PeerWhy {
 	p, _ := v.n.backbone.fabric.Peer(name)
-	return peerWhy(name, &p)
+	why := peerWhy(name, &p)
+	if way, ok := v.n.backbone.fabric.PathStats(name); ok && (way.In.Coding || way.Out.Mode == path.ModeCoding) {
+		why.Repair = repairWhy(&way)
+		if way.Out.Mode == path.ModeCoding { // QUIC sees only what could not be repaired
+			why.Loss = way.Out.Loss
+		}
+	}
+	return why
+}
+
+func repairWhy(way *path.Stats) *admin.Repair {
+	share := func(n, of uint64) float64 { return float64(n) / float64(max(of, 1)) }
+	return &admin.Repair{
+		OverheadRatio: share(way.Out.Parity+way.Out.Resent, way.Out.Sent),
+		RepairedRatio: share(way.In.Repaired+way.In.Resent, way.In.Received),
+	}
 }
 
 func peerWhy(name string, p *fabric.PeerStats) admin.PeerWhy {
