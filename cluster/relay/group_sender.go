@@ -25,7 +25,7 @@ type startPoint struct {
 func (s *subscription) begin(live *Live) startPoint {
 	if s.request.Resume {
 		seen := s.request.Seen.ID
-		if from, ok := live.after(seen, s.server.times.maxLag); ok {
+		if from, ok := live.after(seen, s.maxLag(live)); ok {
 			if seen.Index == lastIndex { // the subscriber has none
 				from.configs = live.configsAt(from.offset)
 			}

@@ -34,6 +34,13 @@ func (s State) String() string {
 	return "unknown"
 }
 
+// Bounds of [LiveOptions].MaxLag. A link that pauses for less than the least is
+// no reason to leave anything out.
+const (
+	defaultMaxLag = 4 * time.Second
+	leastMaxLag   = 500 * time.Millisecond
+)
+
 // LiveOptions bound what a life keeps. Zero values mean the defaults.
 type LiveOptions struct {
 	// Keep is how much stream time is kept at least, besides the newest group;
@@ -43,6 +50,9 @@ type LiveOptions struct {
 	// then the oldest blocks of the only group; default 64 MiB. The log's memory,
 	// index included, is at most [media.LogMemory] times that, or its two newest blocks.
 	MaxBytes int64
+	// MaxLag is how far another node may be behind before whole groups are left out
+	// for it; default 4 s, and at least 500 ms.
+	MaxLag time.Duration
 	// StartedAt is when this life began, for listings.
 	StartedAt time.Time
 }
@@ -54,6 +64,10 @@ func (o LiveOptions) withDefaults() LiveOptions {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 64 << 20
 	}
+	if o.MaxLag == 0 {
+		o.MaxLag = defaultMaxLag
+	}
+	o.MaxLag = max(o.MaxLag, leastMaxLag)
 	return o
 }
 

@@ -425,7 +425,7 @@ func (p *pull) open(m relaywire.Ok) error {
 		return nil
 	}
 	w, err := p.feed.hub.publish(p.feed.key, m.Epoch, LiveOptions{
-		Keep: m.Keep, MaxBytes: m.MaxBytes, StartedAt: m.StartedAt,
+		Keep: m.Keep, MaxBytes: m.MaxBytes, MaxLag: m.MaxLag, StartedAt: m.StartedAt,
 	}, true)
 	if err != nil {
 		return err

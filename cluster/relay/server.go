@@ -40,7 +40,7 @@ type Server struct {
 
 // serverTimes are shorter in tests.
 type serverTimes struct {
-	maxLag  time.Duration // behind which a group is abandoned for a newer one
+	maxLag  time.Duration // in place of the streams' own; 0: theirs
 	pending time.Duration // bounds the wait for a stream that is about to start
 	last    time.Duration // bounds the sending of the last index of a stream
 	silent  time.Duration // of the owner, after which a shield does not speak for it
@@ -54,7 +54,7 @@ func NewServer(hub *Hub, c Cluster, deps Deps) (*Server, error) {
 	s := &Server{
 		hub: hub, cluster: c, log: deps.Log, tenants: newTenants(), version: relaywire.Newest, now: time.Now,
 		peers: map[*peer]struct{}{},
-		times: serverTimes{maxLag: 4 * time.Second, pending: 5 * time.Second, last: 5 * time.Second, silent: hedgeAfter},
+		times: serverTimes{pending: 5 * time.Second, last: 5 * time.Second, silent: hedgeAfter},
 	}
 	s.buffers.New = func() any {
 		b := make([]byte, 0, sendBuffer+relaywire.MaxPacketHead)

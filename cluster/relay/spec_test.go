@@ -27,7 +27,7 @@ func TestSpecTimes(t *testing.T) {
 		fmt.Sprintf("Every %d ms the source looks which subscriptions have something new, every %d ms in a session of %d or more",
 			sendTick.Milliseconds(), busyTick.Milliseconds(), busySession),
 		fmt.Sprintf("nothing was sent for %d ms", idleMark.Milliseconds()),
-		fmt.Sprintf("the lag cap (%g s)", s.times.maxLag.Seconds()),
+		fmt.Sprintf("the lag cap (the app's `latency`; %g s if it is not known", defaultMaxLag.Seconds()),
 		fmt.Sprintf("not live in %g s", s.times.pending.Seconds()),
 		fmt.Sprintf("last segments <= %g s", s.times.last.Seconds()),
 		fmt.Sprintf("no reader for %g s", cfg.Linger.Seconds()), fmt.Sprintf("placement gone for %g s", cfg.Gone.Seconds()),

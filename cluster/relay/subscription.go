@@ -233,7 +233,7 @@ func (s *subscription) idle(now time.Time) bool {
 // than the cap, although there is a newer group.
 func (s *subscription) late(live *Live, now time.Time) bool {
 	since := s.busy.Load()
-	limit := s.server.times.maxLag
+	limit := s.maxLag(live)
 	if since == 0 || now.UnixNano()-since < int64(limit) {
 		return false
 	}
@@ -358,10 +358,22 @@ func (s *subscription) start(live *Live) error {
 	s.sent.Store(-1)
 	state := live.State()
 	s.told.Store(int32(state))
-	return s.tell(relaywire.Ok{
+	ok := relaywire.Ok{
 		Epoch: live.Epoch(), Start: from.id, Exact: from.exact, Grace: state == StateGrace,
 		StartedAt: live.StartedAt(), Keep: live.opt.Keep, MaxBytes: live.opt.MaxBytes,
-	})
+	}
+	if s.peer.agreed.version() >= relaywire.V2 {
+		ok.MaxLag = live.opt.MaxLag
+	}
+	return s.tell(ok)
+}
+
+// maxLag is how far the subscriber may be behind before groups are left out for it.
+func (s *subscription) maxLag(live *Live) time.Duration {
+	if d := s.server.times.maxLag; d > 0 {
+		return d
+	}
+	return live.opt.MaxLag
 }
 
 // tell sends a control message.

@@ -10,7 +10,7 @@ import (
 
 // Ok accepts a subscription; the media follows on streams of its own:
 //
-//	epoch | group | index | exact (1) | grace (1) | started at | keep | max bytes
+//	epoch | group | index | exact (1) | grace (1) | started at | keep | max bytes | [max lag]
 type Ok struct {
 	Epoch uint64 // the ownership that the source sends in
 	// Start is the first packet to come; the zero value while the source has none.
@@ -22,6 +22,10 @@ type Ok struct {
 	StartedAt time.Time     // second precision is enough; microseconds on the wire
 	Keep      time.Duration // milliseconds on the wire
 	MaxBytes  int64
+	// MaxLag is how far the owner lets a subscriber be behind before it leaves groups
+	// out, for a shield to do the same; milliseconds on the wire, from version 2 on.
+	// 0: not said.
+	MaxLag time.Duration
 }
 
 // Bounds of what an owner may ask a subscriber to keep.
@@ -42,11 +46,15 @@ func (m Ok) appendBody(b []byte) []byte {
 	b = appendBool(b, m.Grace)
 	b = binary.AppendVarint(b, m.StartedAt.UnixMicro())
 	b = binary.AppendUvarint(b, uint64(min(max(m.Keep.Milliseconds(), 0), maxKeepMS)))
-	return binary.AppendUvarint(b, uint64(min(max(m.MaxBytes, 0), maxBytes)))
+	b = binary.AppendUvarint(b, uint64(min(max(m.MaxBytes, 0), maxBytes)))
+	if m.MaxLag <= 0 {
+		return b
+	}
+	return binary.AppendUvarint(b, uint64(min(m.MaxLag.Milliseconds(), maxKeepMS)))
 }
 
-func (c *cursor) ok() Ok {
-	return Ok{
+func (c *cursor) ok(v Version) Ok {
+	m := Ok{
 		Epoch: c.uvarint(),
 		Start: media.PacketID{Epoch: c.uvarint(), Group: c.uvarint(), Index: c.index()},
 		Exact: c.bool("exact"), Grace: c.bool("grace"),
@@ -54,6 +62,10 @@ func (c *cursor) ok() Ok {
 		Keep:      time.Duration(c.upTo("keep ms", maxKeepMS)) * time.Millisecond,
 		MaxBytes:  int64(c.upTo("max bytes", maxBytes)),
 	}
+	if v >= V2 && c.err == nil && c.off < len(c.b) {
+		m.MaxLag = time.Duration(c.upTo("max lag ms", maxKeepMS)) * time.Millisecond
+	}
+	return m
 }
 
 // Pending says that the source owns the stream but has nothing of it yet; the

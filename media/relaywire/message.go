@@ -80,7 +80,7 @@ func (c *cursor) message(v Version, typ MessageType) (m Message, known bool) {
 	case TypeUpdate:
 		return c.update(), true
 	case TypeOk:
-		return c.ok(), true
+		return c.ok(v), true
 	case TypePending:
 		return Pending{}, true
 	case TypeRefuse:

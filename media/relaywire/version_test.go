@@ -81,6 +81,29 @@ func TestHelloOfALaterVersion(t *testing.T) {
 	}
 }
 
+// The lag cap of an Ok is new in version 2, which may leave it out.
+func TestOkMaxLag(t *testing.T) {
+	want := Ok{Epoch: 7, StartedAt: time.UnixMicro(5), Keep: time.Second, MaxBytes: 9, MaxLag: 1500 * time.Millisecond}
+	b := AppendMessage(nil, want)
+	if m, n, err := ParseMessage(b); err != nil || n != len(b) || m != Message(want) {
+		t.Errorf("%+v, %d of %d bytes, %v", m, n, len(b), err)
+	}
+	if m, _, err := V1.ParseMessage(b); !errors.Is(err, ErrMalformed) {
+		t.Errorf("version 1 reads %+v, %v", m, err)
+	}
+	want.MaxLag = 0
+	b = AppendMessage(nil, want)
+	for _, v := range []Version{V1, V2} {
+		if m, _, err := v.ParseMessage(b); err != nil || m != Message(want) {
+			t.Errorf("version %d: %+v, %v", v, m, err)
+		}
+	}
+	long := appendBytes([]byte{byte(TypeOk)}, binary.AppendUvarint(want.appendBody(nil), maxKeepMS+1))
+	if m, _, err := ParseMessage(long); !errors.Is(err, ErrMalformed) {
+		t.Errorf("a cap over the limit: %+v, %v", m, err)
+	}
+}
+
 // What a later version adds to any stream of messages is ignored, and nothing else.
 func TestUnknownMessages(t *testing.T) {
 	b := appendBytes([]byte{byte(typeSkipFirst)}, []byte("anything"))

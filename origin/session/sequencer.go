@@ -43,7 +43,8 @@ func newSequencer(
 ) (*sequencer, error) {
 	epoch := placement.Epoch
 	w, err := r.deps.Hub.Publish(key, epoch, relay.LiveOptions{
-		Keep: max(app.GOPCache.Time, 2*app.Latency), MaxBytes: app.GOPCache.Bytes, StartedAt: r.deps.Now(),
+		Keep: max(app.GOPCache.Time, 2*app.Latency), MaxBytes: app.GOPCache.Bytes, MaxLag: app.Latency,
+		StartedAt: r.deps.Now(),
 	})
 	if err != nil {
 		return nil, err

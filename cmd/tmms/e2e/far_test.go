@@ -65,8 +65,11 @@ cluster:
   gossip_key_file: %[3]s/gossip.key
 `
 
+// farDomains is an app with all that it has by itself.
+const farDomains = "domains: [{name: default, aliases: ['*'], apps: [{name: live}]}]"
+
 // startFar starts both nodes across a link, the same both ways, until they serve.
-func startFar(t *testing.T, params string) *far {
+func startFar(t *testing.T, params, domains string) *far {
 	t.Helper()
 	f := &far{t: t, dir: t.TempDir(), origin: &farNode{name: "o1"}, edge: &farNode{name: "e1"}}
 	cfg := shape.Config{AtoB: shape.DefaultParams(), BtoA: shape.DefaultParams(), Seed: 1}
@@ -89,11 +92,7 @@ func startFar(t *testing.T, params string) *far {
 	f.tmms(nil, "cert", "node", "o1", "--roles", "origin", "--dir", f.dir)
 	f.tmms(nil, "cert", "node", "e1", "--roles", "edge", "--dir", f.dir)
 	f.start(f.origin, "origin", "", "10.99.0.1")
-	domains, err := filepath.Abs("../../../docs/samples/cluster/domains.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.tmms(f.origin, "apply", "-f", domains)
+	f.tmms(f.origin, "apply", "-f", writeFile(t, "domains.yaml", domains))
 	f.start(f.edge, "edge", "127.0.0.1:8080", "10.99.0.2")
 	return f
 }

@@ -48,7 +48,7 @@ func skips(t *testing.T, sights []sight) (list []int) {
 // origin and edge, each way, and a round trip takes 100 ms. Every frame comes,
 // 99 of 100 within a second.
 func TestLossyPath(t *testing.T) {
-	f := startFar(t, "delay 50ms loss 5%")
+	f := startFar(t, "delay 50ms loss 5%", farDomains)
 	f.air(signal.DefaultConfig())
 	w := f.watch()
 	const counting = 15 * time.Second
