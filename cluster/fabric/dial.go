@@ -66,7 +66,7 @@ func (f *Fabric) find(to Target, alpn ALPN, lane int) (*Session, *call, error) {
 		if wait := l.wait(to.Addr, now, f.timing); wait > 0 {
 			return nil, nil, &BackoffError{To: to, ALPN: alpn, Wait: wait, Err: l.err}
 		}
-		c, attempt := &call{done: make(chan struct{})}, l.failures
+		c, attempt := &call{done: make(chan struct{}), began: now, stop: func() {}}, l.failures
 		l.call = c
 		f.spawn(func(ctx context.Context) { f.link(ctx, l, c, to, alpn, attempt) })
 	}
@@ -90,7 +90,7 @@ func (f *Fabric) linkTo(key linkKey, now time.Time) *link {
 
 // link is the goroutine of one dial, and of the session that comes of it.
 func (f *Fabric) link(ctx context.Context, l *link, c *call, to Target, alpn ALPN, attempt int) {
-	s, err := f.dial(ctx, to, alpn, attempt)
+	s, err := f.call(ctx, c, to, alpn, attempt)
 	if s != nil && !f.established(l, c, s) {
 		s.Close(CodeShutdown, "the node stops")
 		s, err = nil, ErrClosed
@@ -113,6 +113,24 @@ func (f *Fabric) link(ctx context.Context, l *link, c *call, to Target, alpn ALP
 	l.ended(s, time.Now(), f.timing)
 }
 
+// call makes the attempts of a dial: one, and another if the peer came meanwhile.
+func (f *Fabric) call(ctx context.Context, c *call, to Target, alpn ALPN, attempt int) (*Session, error) {
+	first, stop := context.WithCancel(ctx)
+	defer stop()
+	f.mu.Lock()
+	c.stop = stop
+	f.mu.Unlock()
+	s, err := f.dial(first, to, alpn, attempt)
+	f.mu.Lock()
+	again := c.anew
+	c.anew = true // it is too late now
+	f.mu.Unlock()
+	if s == nil && again && ctx.Err() == nil {
+		return f.dial(ctx, to, alpn, attempt)
+	}
+	return s, err
+}
+
 // established puts a new session in force; false means that stop has not seen it.
 func (f *Fabric) established(l *link, c *call, s *Session) bool {
 	f.mu.Lock()
@@ -125,11 +143,15 @@ func (f *Fabric) established(l *link, c *call, s *Session) bool {
 	return true
 }
 
-// peerLives ends the backing off from a node that has just come. f.mu is held.
+// peerLives ends the backing off from a node that has just come, and attempts that
+// are older than that. f.mu is held.
 func (f *Fabric) peerLives(name string) {
 	for key, l := range f.links {
 		if key.name == name {
 			l.worked()
+			if l.call != nil {
+				l.call.renew(time.Now(), f.timing)
+			}
 		}
 	}
 }

@@ -348,6 +348,35 @@ func TestRestart(t *testing.T) {
 	})
 }
 
+// TestPeerComesWhileItIsDialed: who waits for a node that was away gets its session
+// as soon as it is there, and not the failure of packets that were sent before.
+func TestPeerComesWhileItIsDialed(t *testing.T) {
+	ca := newCA(t, time.Now())
+	away, err := net.ListenPacket("udp", "127.0.0.1:0") // nobody answers here
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := away.LocalAddr().String()
+	tm := fast()
+	tm.handshake = 4 * time.Second // an attempt ends after 2 s without an answer
+	a := startWith(t, issue(t, ca, "a"), "127.0.0.1:0", tm, func(f *Fabric) { f.Handle(ALPNControl, echo) })
+	<-a.running
+	got := make(chan error, 1)
+	go func() {
+		_, err := a.Session(within(t), Target{Name: "b", Addr: addr}, ALPNControl)
+		got <- err
+	}()
+	<-time.After(1600 * time.Millisecond) // the last packet of the attempt was sent at 1.4 s
+	if err := away.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b := startWith(t, issue(t, ca, "b"), addr, tm, func(f *Fabric) { f.Handle(ALPNControl, echo) })
+	connect(t, b, a.target(), ALPNControl)
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestIdle: silence ends a session, and keep-alives prevent it.
 func TestIdle(t *testing.T) {
 	ca := newCA(t, time.Now())

@@ -32,6 +32,20 @@ type call struct {
 	done    chan struct{} // closed when session or err is set
 	session *Session
 	err     error
+
+	// Guarded by Fabric.mu.
+	began time.Time
+	stop  context.CancelFunc // ends the attempt
+	anew  bool               // another attempt was asked for, which is done once
+}
+
+// renew ends an attempt that began before its peer did, or while that was away: its
+// packets are sent again ever more seldom. One that is young may well be answered.
+func (c *call) renew(now time.Time, t timing) {
+	if !c.anew && now.Sub(c.began) > t.handshake/10 {
+		c.anew = true
+		c.stop()
+	}
 }
 
 // wait is the time until addr may be dialed again; 0 is now. Another address

@@ -19,7 +19,8 @@ func (m *metrics) describePeers() {
 		"Groups of streams that were given up on the way to or from a node.", "direction")
 	m.peerLanes = desc("tmms_fabric_peer_lanes", "Sessions side by side that are of use for media from a node.")
 	m.peerRepairs = desc("tmms_fabric_peer_repair_packets_total", "Packets sent to a node that repair the loss of others.")
-	m.peerRepaired = desc("tmms_fabric_peer_repaired_packets_total", "Packets from a node that were lost on the way and made good below QUIC.")
+	m.peerRepaired = desc("tmms_fabric_peer_repaired_packets_total",
+		"Packets from a node that were lost on the way and made good below QUIC.")
 }
 
 // collectPeer gives the metrics of one peer.
