@@ -180,26 +180,26 @@ func (c *Controller) Reported(now time.Duration, r Report) (parity float64, keep
 func (c *Controller) weigh(n, lost, runs float64, spell time.Duration) {
 	part := min(n/lossSources, 0.5)
 	c.rate += (n/spell.Seconds() - c.rate) * min(spell.Seconds()/2, 0.5)
-	if share := lost / n; share > c.loss {
-		part = min(2*part, 0.5) // up quicker than down
-		c.loss += (share - c.loss) * part
-	} else {
-		c.loss += (share - c.loss) * part
+	share := lost / n
+	if share > c.loss && c.run <= burstRun {
+		part = min(2*part, 0.5) // up quicker than down; where runs are lost, shares leap all the time
 	}
+	c.loss += (share - c.loss) * part
 	if runs >= 1 && lost >= runs {
 		c.run += (lost/runs - c.run) / 8
 	}
 }
 
 // strength gives the combinations for each source: by the share that is lost,
-// and so that a run of the usual length is repaired within burstTime.
+// and so that a run of the usual length is repaired within burstTime, as far as
+// what is sent again leaves room for it.
 func (c *Controller) strength(r Report) float64 {
 	if r.Congested {
 		return 0
 	}
 	parity := minParity + parityOfLoss*c.loss
-	if within := c.rate * burstTime.Seconds(); c.run > 1.5 && within > 0 {
-		parity = max(parity, c.loss/2+c.run/within)
+	if within := c.rate * burstTime.Seconds(); c.run > burstRun && within > 0 {
+		parity = max(minParity+parityOfRuns*c.loss, min(c.loss/2+c.run/within, burstShare-runsTaken*c.loss))
 	}
 	return min(parity, maxParity)
 }

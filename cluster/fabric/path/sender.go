@@ -152,7 +152,7 @@ func (s *Sender) Flush(now, roundTrip time.Duration, to []byte) ([]byte, bool) {
 func (s *Sender) Flushed() bool { return s.parity == 0 || s.since == 0 || s.quick < 1 }
 
 func (s *Sender) repair(now, roundTrip time.Duration, to []byte) ([]byte, bool) {
-	s.credit, s.quick = max(s.credit-1, 0), max(s.quick-1, 0)
+	s.credit, s.quick = max(s.credit-1, -maxDebt), max(s.quick-1, 0)
 	s.since, s.repaired = 0, now
 	s.seed++
 	r := Repair{First: s.next, Seed: s.seed, Sent: Ticks(now), RoundTrip: Ticks(min(roundTrip, maxRoundTrip))}
