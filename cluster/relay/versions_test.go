@@ -92,7 +92,8 @@ func TestMixOfVersionsAgrees(t *testing.T) {
 			f.frames(25)
 			f.caughtUp(feed)
 			info, _ = edge.puller.Lag(key("a"))
-			return !info.Lag.At.IsZero() && info.Version != 0 && info.Lag.Corrected == (from.Agree(to) == relaywire.V2)
+			newer := from.Agree(to) == relaywire.V2
+			return !info.Lag.At.IsZero() && info.Version != 0 && info.Lag.Corrected == newer && (!newer || !info.Way.At.IsZero())
 		})
 		want := LagInfo{Source: owner.id, Peer: "a", Version: int(from.Agree(to)), Hop: 1, Way: info.Way, Lag: info.Lag}
 		if info != want {
