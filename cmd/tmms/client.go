@@ -34,9 +34,33 @@ type client struct {
 	local  bool // reads take what the node has, without a question to the leader
 }
 
-// localFlag adds --local; its value is for client.local.
-func localFlag(fs *flag.FlagSet) *bool {
-	return fs.Bool("local", false, "take what the node knows, without a question to the leader")
+// question is what a command that shows something was given.
+type question struct {
+	client *client
+	json   bool // print the answer as it came
+	words  []string
+}
+
+// parseQuestion reads the flags and at most so many words of a command that shows
+// something; plain names its format for people.
+func parseQuestion(c console, name, plain string, args []string, most int) (question, error) {
+	fs := newFlags(name)
+	format := fs.String("o", plain, "output: `"+plain+"` or json")
+	local := fs.Bool("local", false, "take what the node knows, without a question to the leader")
+	api := clientFlags(c, fs)
+	words, err := parseFlags(c, fs, args, most)
+	if err != nil {
+		return question{}, err
+	}
+	if *format != plain && *format != "json" {
+		return question{}, usagef("-o %q: want %s or json", *format, plain)
+	}
+	cl, err := newClient(c, *api)
+	if err != nil {
+		return question{}, err
+	}
+	cl.local = *local
+	return question{cl, *format == "json", words}, nil
 }
 
 // clientFlags adds --api; the result is set once the flags are parsed.
@@ -122,10 +146,14 @@ func refusal(resp *http.Response, body []byte) error {
 	return errors.New(reply.Error.Message)
 }
 
-// get decodes the answer to a GET.
+// get decodes the answer to a GET; path may have a query.
 func get[T any](ctx context.Context, cl *client, path string) (v T, raw []byte, err error) {
 	if cl.local {
-		path += "?consistency=local"
+		mark := "?"
+		if strings.Contains(path, mark) {
+			mark = "&"
+		}
+		path += mark + "consistency=local"
 	}
 	raw, err = cl.call(ctx, http.MethodGet, path, nil)
 	if err != nil {

@@ -24,36 +24,24 @@ func getCommand() command {
 }
 
 func runGet(ctx context.Context, c console, args []string) error {
-	fs := newFlags("get")
-	format := fs.String("o", "table", "output: `table` or json")
-	local := localFlag(fs)
-	api := clientFlags(c, fs)
-	words, err := parseFlags(c, fs, args, 1)
+	q, err := parseQuestion(c, "get", "table", args, 1)
 	if err != nil {
 		return err
 	}
-	if len(words) == 0 {
+	if len(q.words) == 0 {
 		return usagef("want domains, streams, nodes or viewers")
-	}
-	if *format != "table" && *format != "json" {
-		return usagef("-o %q: want table or json", *format)
 	}
 	fetch, ok := map[string]func(context.Context, *client) (table, []byte, error){
 		"domains": getDomains, "streams": getStreams, "nodes": getNodes, "viewers": getViewers,
-	}[words[0]]
+	}[q.words[0]]
 	if !ok {
-		return usagef("want domains, streams, nodes or viewers, not %q", words[0])
+		return usagef("want domains, streams, nodes or viewers, not %q", q.words[0])
 	}
-	cl, err := newClient(c, *api)
+	t, raw, err := fetch(ctx, q.client)
 	if err != nil {
 		return err
 	}
-	cl.local = *local
-	t, raw, err := fetch(ctx, cl)
-	if err != nil {
-		return err
-	}
-	if *format == "json" {
+	if q.json {
 		return printJSON(c.stdout, raw)
 	}
 	return t.print(c.stdout)

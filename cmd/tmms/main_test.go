@@ -335,7 +335,7 @@ func TestDevIPv6(t *testing.T) {
 // saysWhy asks about the demo, a stream that is not there, and what is no stream.
 func saysWhy(t *testing.T, api string) {
 	t.Helper()
-	if got := runProgram(t, nil, "why", "live/demo", "--api", api); got.code != 0 ||
+	if got := runProgram(t, nil, "why", "live/demo", "--local", "--api", api); got.code != 0 ||
 		!strings.HasPrefix(got.out, "default/live/demo is playing\n") || !strings.Contains(got.out, " (owner):\n  live for ") {
 		t.Errorf("why: %+v", got)
 	}

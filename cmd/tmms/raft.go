@@ -38,26 +38,15 @@ func runRaft(ctx context.Context, c console, args []string) error {
 }
 
 func runRaftStatus(ctx context.Context, c console, args []string) error {
-	fs := newFlags("raft status")
-	format := fs.String("o", "table", "output: `table` or json")
-	local := localFlag(fs)
-	api := clientFlags(c, fs)
-	if _, err := parseFlags(c, fs, args, 0); err != nil {
-		return err
-	}
-	if *format != "table" && *format != "json" {
-		return usagef("-o %q: want table or json", *format)
-	}
-	cl, err := newClient(c, *api)
+	q, err := parseQuestion(c, "raft status", "table", args, 0)
 	if err != nil {
 		return err
 	}
-	cl.local = *local
-	info, raw, err := get[admin.RaftInfo](ctx, cl, "/api/v1/raft")
+	info, raw, err := get[admin.RaftInfo](ctx, q.client, "/api/v1/raft")
 	if err != nil {
 		return err
 	}
-	if *format == "json" {
+	if q.json {
 		return printJSON(c.stdout, raw)
 	}
 	fmt.Fprintf(c.stdout, "cluster %s, term %d, entry %d of %d is committed\n\n",

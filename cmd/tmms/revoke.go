@@ -46,28 +46,17 @@ func runCertRevoke(ctx context.Context, c console, args []string) error {
 
 // runCertRevoked lists what is revoked.
 func runCertRevoked(ctx context.Context, c console, args []string) error {
-	fs := newFlags("cert revoked")
-	format := fs.String("o", "table", "output: `table` or json")
-	local := localFlag(fs)
-	api := clientFlags(c, fs)
-	if _, err := parseFlags(c, fs, args, 0); err != nil {
-		return err
-	}
-	if *format != "table" && *format != "json" {
-		return usagef("-o %q: want table or json", *format)
-	}
-	cl, err := newClient(c, *api)
+	q, err := parseQuestion(c, "cert revoked", "table", args, 0)
 	if err != nil {
 		return err
 	}
-	cl.local = *local
 	reply, raw, err := get[struct {
 		Revocations []admin.RevocationInfo `json:"revocations"`
-	}](ctx, cl, "/api/v1/revocations")
+	}](ctx, q.client, "/api/v1/revocations")
 	if err != nil {
 		return err
 	}
-	if *format == "json" {
+	if q.json {
 		return printJSON(c.stdout, raw)
 	}
 	t := &table{head: []string{"NODE", "SERIAL", "REVOKED", "BY", "UNTIL"}}

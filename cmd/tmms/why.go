@@ -18,33 +18,19 @@ func whyCommand() command {
 }
 
 func runWhy(ctx context.Context, c console, args []string) error {
-	fs := newFlags("why")
-	format := fs.String("o", "text", "output: `text` or json")
-	local := localFlag(fs)
-	api := clientFlags(c, fs)
-	words, err := parseFlags(c, fs, args, 1)
+	q, err := parseQuestion(c, "why", "text", args, 1)
 	if err != nil {
 		return err
 	}
-	if len(words) == 0 {
+	if len(q.words) == 0 {
 		return usagef("want a stream: DOMAIN/APP/STREAM or APP/STREAM")
 	}
-	if *format != "text" && *format != "json" {
-		return usagef("-o %q: want text or json", *format)
-	}
-	cl, err := newClient(c, *api)
+	query := url.Values{"key": {q.words[0]}}
+	reply, raw, err := get[admin.WhyReply](ctx, q.client, "/api/v1/why?"+query.Encode())
 	if err != nil {
 		return err
 	}
-	query := url.Values{"key": {words[0]}}
-	if *local {
-		query.Set("consistency", "local")
-	}
-	reply, raw, err := get[admin.WhyReply](ctx, cl, "/api/v1/why?"+query.Encode())
-	if err != nil {
-		return err
-	}
-	if *format == "json" {
+	if q.json {
 		return printJSON(c.stdout, raw)
 	}
 	for _, line := range reply.Text() {
