@@ -143,6 +143,7 @@ func TestLink(t *testing.T) {
 	for _, version := range []int{4, 6} {
 		t.Run(fmt.Sprint("IPv", version), func(t *testing.T) {
 			w := startWire(t, version)
+			waitFor(t, 10*time.Second, "a first packet", func() bool { return len(w.ping(1, 100, time.Millisecond, time.Second)) == 1 })
 			w.do("delay 30ms")
 			trips := w.ping(100, 1000, time.Second, 10*time.Second)
 			if len(trips) != 100 {
