@@ -41,9 +41,9 @@ type question struct {
 	words  []string
 }
 
-// parseQuestion reads the flags and at most so many words of a command that shows
+// newQuestion reads the flags and at most so many words of a command that shows
 // something; plain names its format for people.
-func parseQuestion(c console, name, plain string, args []string, most int) (question, error) {
+func newQuestion(c console, name, plain string, args []string, most int) (question, error) {
 	fs := newFlags(name)
 	format := fs.String("o", plain, "output: `"+plain+"` or json")
 	local := fs.Bool("local", false, "take what the node knows, without a question to the leader")

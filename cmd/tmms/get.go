@@ -24,7 +24,7 @@ func getCommand() command {
 }
 
 func runGet(ctx context.Context, c console, args []string) error {
-	q, err := parseQuestion(c, "get", "table", args, 1)
+	q, err := newQuestion(c, "get", "table", args, 1)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func runRaft(ctx context.Context, c console, args []string) error {
 }
 
 func runRaftStatus(ctx context.Context, c console, args []string) error {
-	q, err := parseQuestion(c, "raft status", "table", args, 0)
+	q, err := newQuestion(c, "raft status", "table", args, 0)
 	if err != nil {
 		return err
 	}

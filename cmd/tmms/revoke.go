@@ -46,7 +46,7 @@ func runCertRevoke(ctx context.Context, c console, args []string) error {
 
 // runCertRevoked lists what is revoked.
 func runCertRevoked(ctx context.Context, c console, args []string) error {
-	q, err := parseQuestion(c, "cert revoked", "table", args, 0)
+	q, err := newQuestion(c, "cert revoked", "table", args, 0)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func whyCommand() command {
 }
 
 func runWhy(ctx context.Context, c console, args []string) error {
-	q, err := parseQuestion(c, "why", "text", args, 1)
+	q, err := newQuestion(c, "why", "text", args, 1)
 	if err != nil {
 		return err
 	}
