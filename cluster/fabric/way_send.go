@@ -23,7 +23,9 @@ func (w *way) tickSender(now time.Duration) (busy bool) {
 
 // write sends QUIC's packets coded; false: they have to go as they are.
 func (w *way) write(b, oob []byte) (bool, error) {
-	w.pace(len(b))
+	if !w.pace(len(b)) {
+		return false, nil
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	size := segmentSize(oob)
@@ -51,17 +53,23 @@ func (w *way) write(b, oob []byte) (bool, error) {
 }
 
 // pace keeps the connections of a path from sending all at once. It blocks their
-// send queues, so that they hold back what is behind.
-func (w *way) pace(bytes int) {
+// send queues, so that they hold back what is behind. false: nothing is coded on
+// this path, and nothing paced, though it may be on others.
+func (w *way) pace(bytes int) bool {
 	w.mu.Lock()
+	if w.sender == nil {
+		w.mu.Unlock()
+		return false
+	}
 	wait := w.pacer.Sent(w.conduit.now(), bytes)
 	w.mu.Unlock()
 	if wait < pacePrecision {
-		return
+		return true
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	<-timer.C
+	return true
 }
 
 // pacePrecision is what is not worth a timer.

@@ -200,6 +200,21 @@ func TestAShortPathIsPlain(t *testing.T) {
 	}
 }
 
+// While another path is coded, a path that is not sends as ever: nothing is held back.
+func TestAPlainPathIsNotPaced(t *testing.T) {
+	c := newConduit(localSocket(t), RecoveryAdaptive)
+	w := newWay(c, netip.MustParseAddrPort("127.0.0.1:9"), "b")
+	c.coding.Add(1)
+	for range 1000 { // many times what a pacer lets through at once
+		if coded, err := w.write(make([]byte, media.MaxFabricPacket), nil); coded || err != nil {
+			t.Fatalf("coded %v, %v", coded, err)
+		}
+	}
+	if w.pacer != (path.Pacer{}) {
+		t.Errorf("what is sent plain is counted by the pacer: %+v", w.pacer)
+	}
+}
+
 func TestAPeerThatDoesNotUnderstandGetsPlainPackets(t *testing.T) {
 	a, b, m := pair(t, RecoveryFEC, RecoveryNone, func() bool { return false })
 	s := connect(t, a, m.target(b), ALPNRelay)
