@@ -101,6 +101,12 @@ func (n *Node) check(c state.Command) error {
 		return errors.Join(media.StreamKey(c.Key).Validate(), checkID(c.Node))
 	case state.Resume:
 		return errors.Join(media.StreamKey(c.Key).Validate(), checkID(c.Node))
+	case state.SetStandby:
+		return errors.Join(media.StreamKey(c.Key).Validate(), checkName(c.From), checkName(c.To))
+	case state.Move:
+		return errors.Join(media.StreamKey(c.Key).Validate(), checkID(c.To))
+	case state.SetDrain:
+		return errors.Join(checkID(c.Node), checkName(c.By))
 	case state.Release:
 		return media.StreamKey(c.Key).Validate()
 	case state.RemoveNode:
@@ -144,6 +150,14 @@ const (
 	maxRoles     = 8
 	maxAddresses = 16
 )
+
+// checkName bounds what may be empty.
+func checkName(s string) error {
+	if len(s) > media.MaxName {
+		return fmt.Errorf("%.40q has %d bytes, the limit is %d", s, len(s), media.MaxName)
+	}
+	return nil
+}
 
 func checkID(id string) error {
 	if id == "" || len(id) > media.MaxName {

@@ -26,12 +26,14 @@ func decodeResult(c state.Command, p proposed) (any, error) {
 		return p.Refusal.asError(), nil
 	}
 	switch c.(type) {
-	case state.Claim, state.Resume:
+	case state.Claim, state.Resume, state.SetStandby, state.Move:
 		return decodeAs[state.Placement](p.Result)
 	case state.SetConfig:
 		return decodeAs[state.SetConfigResult](p.Result)
 	case state.ExpireNode, state.RemoveNode:
 		return decodeAs[state.ExpireResult](p.Result)
+	case state.FailOver:
+		return decodeAs[state.FailOverResult](p.Result)
 	case state.DropOrphans:
 		return decodeAs[state.DropResult](p.Result)
 	}

@@ -117,6 +117,27 @@ func (v *View) Nodes() []state.Node {
 	return v.state.Nodes()
 }
 
+// Draining reports whether a node is being drained.
+func (v *View) Draining(id string) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.state.Draining(id)
+}
+
+// Drains lists the nodes that are being drained, ordered by id.
+func (v *View) Drains() []state.Drain {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.state.Drains()
+}
+
+// FeatureLevel is the level that the cluster was raised to.
+func (v *View) FeatureLevel() int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.state.FeatureLevel()
+}
+
 // Node gives the node with that id.
 func (v *View) Node(id string) (state.Node, bool) {
 	v.mu.RLock()

@@ -99,6 +99,36 @@ func (w *Writes) Release(ctx context.Context, key media.StreamKey, epoch uint64)
 	return nil
 }
 
+// SetStandby says that the standby of a stream that this node owns is another one,
+// or whether it is in sync; see [state.SetStandby].
+func (w *Writes) SetStandby(ctx context.Context, c state.SetStandby) (state.Placement, error) {
+	result, err := w.Propose(ctx, c)
+	if err != nil {
+		return state.Placement{}, fmt.Errorf("set standby: %w", err)
+	}
+	return resultOf[state.Placement](result)
+}
+
+// Move gives a stream that this node owns in epoch to its standby, which must be
+// in sync; see [state.Move].
+func (w *Writes) Move(ctx context.Context, key media.StreamKey, epoch uint64, to string) (state.Placement, error) {
+	c := state.Move{Key: state.Key(key), Epoch: epoch, To: to, AtUnixMS: w.now().UnixMilli()}
+	result, err := w.Propose(ctx, c)
+	if err != nil {
+		return state.Placement{}, fmt.Errorf("move: %w", err)
+	}
+	return resultOf[state.Placement](result)
+}
+
+// SetDrain says whether a node is to be emptied; by names who asks.
+func (w *Writes) SetDrain(ctx context.Context, node string, on bool, by string) error {
+	c := state.SetDrain{Node: node, On: on, AtUnixMS: w.now().UnixMilli(), By: by}
+	if _, err := w.Propose(ctx, c); err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
+	return nil
+}
+
 // Disown makes orphans of all streams that this node owns: what an earlier
 // process of the node held when it ended without a farewell. It is for the
 // start, before the first claim, and does nothing if there are none.

@@ -26,7 +26,8 @@ type envelope struct {
 
 // Command is a change that raft replicates: [Init], [SetConfig], [Claim],
 // [Release], [Resume], [UpsertNode], [RemoveNode], [ExpireNode], [DropOrphans],
-// [Revoke] or [DropRevocations].
+// [SetStandby], [Move], [FailOver], [SetDrain], [RaiseLevel], [Revoke] or
+// [DropRevocations].
 type Command interface {
 	commandType() string
 	apply(s *State) (any, error)
@@ -58,7 +59,8 @@ type SetConfig struct {
 }
 
 // Claim makes Node the owner of the stream, in a new epoch; an orphan keeps its
-// T0. The result is a [Placement], or an [OwnedError] while another node owns it.
+// T0. The result is a [Placement], an [OwnedError] while another node owns it, or a
+// [DrainingError].
 type Claim struct {
 	Key      Key    `json:"key"`
 	Node     string `json:"node"`
@@ -126,6 +128,16 @@ func decodeCommand(b []byte) (Command, error) {
 		return decodeData[DropOrphans](e)
 	case "resume":
 		return decodeData[Resume](e)
+	case "set_standby":
+		return decodeData[SetStandby](e)
+	case "move":
+		return decodeData[Move](e)
+	case "fail_over":
+		return decodeData[FailOver](e)
+	case "set_drain":
+		return decodeData[SetDrain](e)
+	case "raise_level":
+		return decodeData[RaiseLevel](e)
 	case "revoke":
 		return decodeData[Revoke](e)
 	case "drop_revocations":

@@ -9,7 +9,8 @@ type Node struct {
 	Zone      string            `json:"zone,omitempty"`
 	Addresses map[string]string `json:"addresses,omitempty"` // "rtmp", "http", ... -> host:port; do not modify
 	Version   string            `json:"version,omitempty"`
-	AtUnixMS  int64             `json:"at_unix_ms"` // when the node said so
+	Level     int               `json:"level,omitempty"` // the feature level that it knows, see RaiseLevel
+	AtUnixMS  int64             `json:"at_unix_ms"`      // when the node said so
 }
 
 func (c UpsertNode) apply(s *State) (any, error) {
@@ -28,6 +29,7 @@ func (RemoveNode) commandType() string { return "remove_node" }
 
 func (c RemoveNode) apply(s *State) (any, error) {
 	delete(s.nodes, c.Node)
+	delete(s.drains, c.Node)
 	return ExpireResult{Lost: s.disown(c.Node, s.epoch, c.AtUnixMS)}, nil
 }
 

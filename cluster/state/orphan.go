@@ -102,7 +102,7 @@ func (c Resume) apply(s *State) (any, error) {
 	case p.Owner != "" || p.LostBy != c.Node:
 		return &OwnedError{Key: key, Placement: p}, nil
 	}
-	p.Owner, p.LostBy, p.LostAtMS = c.Node, "", 0
+	p.Owner, p.LostBy, p.LostAtMS, p.InSync = c.Node, "", 0, false
 	s.placements[key] = p
 	return p, nil
 }

@@ -29,7 +29,8 @@ var (
 type Placement struct {
 	Epoch       uint64 `json:"epoch"`
 	Owner       string `json:"owner"`             // node id; "" of an orphan
-	Standby     string `json:"standby,omitempty"` // node id; "" until standbys exist
+	Standby     string `json:"standby,omitempty"` // node id; "" is none
+	InSync      bool   `json:"in_sync,omitempty"` // the standby has all that readers were given
 	ClaimedAtMS int64  `json:"claimed_at_ms"`     // unix ms of this epoch's claim
 	T0MS        int64  `json:"t0_ms"`             // unix ms of the stream's time 0
 
@@ -83,6 +84,9 @@ func (c Claim) apply(s *State) (any, error) {
 		return ErrNotInitialized, nil
 	}
 	key := media.StreamKey(c.Key)
+	if s.Draining(c.Node) {
+		return &DrainingError{Node: c.Node}, nil
+	}
 	old, placed := s.placements[key]
 	if placed && !old.Orphan() && old.Owner != c.Node {
 		return &OwnedError{Key: key, Placement: old}, nil
@@ -91,6 +95,9 @@ func (c Claim) apply(s *State) (any, error) {
 	p := Placement{Epoch: s.epoch, Owner: c.Node, ClaimedAtMS: c.AtUnixMS, T0MS: c.AtUnixMS}
 	if placed {
 		p.T0MS, p.Standby = old.T0MS, old.Standby
+		if p.Standby == c.Node {
+			p.Standby = ""
+		}
 	}
 	s.placements[key] = p
 	return p, nil

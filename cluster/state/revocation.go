@@ -89,6 +89,7 @@ func (s *State) forget(name string, atUnixMS int64) (lost int) {
 	for id, n := range s.nodes {
 		if name != "" && n.Name == name {
 			delete(s.nodes, id)
+			delete(s.drains, id)
 			lost += s.disown(id, s.epoch, atUnixMS)
 		}
 	}

@@ -68,7 +68,7 @@ func TestRevocationsEnd(t *testing.T) {
 // A state without revocations is written as a former release reads it.
 func TestSnapshotVersions(t *testing.T) {
 	s := initialized(t)
-	for _, want := range []uint32{snapshotPlain, snapshotVersion} {
+	for _, want := range []uint32{snapshotPlain, snapshotRevoked} {
 		b, err := s.Snapshot()
 		if err != nil {
 			t.Fatal(err)

@@ -25,8 +25,9 @@ var ErrSnapshot = errors.New("bad snapshot")
 //	52          the image: JSON with everything in a fixed order
 const (
 	snapshotMagic   = "TMMSSNAP"
-	snapshotVersion = 3 // has revocations
-	snapshotPlain   = 2 // has orphans; written as long as nothing is revoked, so that a former release reads it
+	snapshotVersion = 4 // has standbys in sync, drains and a feature level
+	snapshotRevoked = 3 // has revocations
+	snapshotPlain   = 2 // has orphans; a snapshot is of the oldest version that can say it, so that former releases read it
 	snapshotOldest  = 1
 	snapshotHead    = 52
 )
@@ -39,8 +40,10 @@ type image struct {
 	History    []Revision    `json:"history"`
 	Placements []placedImage `json:"placements"`
 	Nodes      []Node        `json:"nodes"`
-	// Revocations are left out if there are none; see snapshotPlain.
+	// What follows is left out if there is none; see snapshotPlain.
 	Revocations []Revocation `json:"revocations,omitempty"`
+	Drains      []Drain      `json:"drains,omitempty"`
+	Level       int          `json:"level,omitempty"`
 }
 
 type placedImage struct {
@@ -51,7 +54,7 @@ type placedImage struct {
 func (s *State) image() image {
 	im := image{
 		Index: s.index, ClusterID: s.clusterID, Epoch: s.epoch, History: s.History(), Nodes: s.Nodes(),
-		Revocations: s.revoked.list,
+		Revocations: s.revoked.list, Drains: s.Drains(), Level: s.level,
 	}
 	for _, p := range s.Placements() {
 		im.Placements = append(im.Placements, placedImage{Key: Key(p.Key), Placement: p.Placement})
@@ -66,15 +69,26 @@ func (s *State) Snapshot() ([]byte, error) {
 	if s.stopped != nil {
 		return nil, s.stopped
 	}
-	body, err := json.Marshal(s.image())
+	im := s.image()
+	body, err := json.Marshal(im)
 	if err != nil {
 		return nil, fmt.Errorf("state: snapshot: %w", err)
 	}
-	version := uint32(snapshotPlain)
-	if s.revoked.Len() > 0 {
-		version = snapshotVersion
+	return sealSnapshot(im.version(), body), nil
+}
+
+// version is the oldest that can say all of the image.
+func (im image) version() uint32 {
+	latest := len(im.Drains) > 0 || im.Level > 0
+	latest = latest || slices.ContainsFunc(im.Placements, func(p placedImage) bool { return p.Standby != "" || p.InSync })
+	latest = latest || slices.ContainsFunc(im.Nodes, func(n Node) bool { return n.Level > 0 })
+	switch {
+	case latest:
+		return snapshotVersion
+	case len(im.Revocations) > 0:
+		return snapshotRevoked
 	}
-	return sealSnapshot(version, body), nil
+	return snapshotPlain
 }
 
 func sealSnapshot(version uint32, body []byte) []byte {
@@ -132,6 +146,10 @@ func (im image) state() (*State, error) {
 	for _, n := range im.Nodes {
 		s.nodes[n.ID] = n
 	}
+	for _, d := range im.Drains {
+		s.drains[d.Node] = d
+	}
+	s.level = im.Level
 	if !slices.IsSortedFunc(im.Revocations, compareRevocations) {
 		return nil, errors.New("the revocations are out of order")
 	}

@@ -18,6 +18,8 @@ type State struct {
 	placements map[media.StreamKey]Placement
 	nodes      map[string]Node
 	revoked    *Revocations
+	drains     map[string]Drain
+	level      int   // see [RaiseLevel]
 	stopped    error // set for ever by a command that could not be applied
 }
 
@@ -28,6 +30,7 @@ func New() *State {
 		placements: map[media.StreamKey]Placement{},
 		nodes:      map[string]Node{},
 		revoked:    &Revocations{},
+		drains:     map[string]Drain{},
 	}
 }
 

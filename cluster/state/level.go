@@ -1,0 +1,46 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Level is the feature level of this version: what it may put into the log and
+// send to other nodes when the whole cluster has been raised to it. It rises with
+// each release that adds a command, a field of one or a message between nodes.
+const Level = 1
+
+// ErrLevel is wrapped by [LevelError].
+var ErrLevel = errors.New("the feature level does not fall")
+
+// RaiseLevel says that the cluster uses what comes with a feature level: from then
+// on a node of a release without it can't work in it. The leader proposes it only
+// if all nodes have told that they know the level. The result is nil, or a
+// [LevelError].
+type RaiseLevel struct {
+	Level int `json:"level"`
+}
+
+// LevelError refuses a level below the current one.
+type LevelError struct{ Given, Current int }
+
+// Error names both levels.
+func (e *LevelError) Error() string {
+	return fmt.Sprintf("%s: given %d, current %d", ErrLevel, e.Given, e.Current)
+}
+
+// Unwrap gives [ErrLevel].
+func (e *LevelError) Unwrap() error { return ErrLevel }
+
+func (RaiseLevel) commandType() string { return "raise_level" }
+
+func (c RaiseLevel) apply(s *State) (any, error) {
+	if c.Level < s.level {
+		return &LevelError{Given: c.Level, Current: s.level}, nil
+	}
+	s.level = c.Level
+	return nil, nil
+}
+
+// FeatureLevel is the level that the cluster was raised to, 0 at first.
+func (s *State) FeatureLevel() int { return s.level }
