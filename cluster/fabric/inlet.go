@@ -18,10 +18,10 @@ type inlet struct {
 	off    int            // bytes of it that were given
 }
 
-// Joined packets that are read at once: as many as quic-go reads single ones, and
-// as long as UDP's length allows.
+// Joined packets that are read at once, as long as UDP's length allows: 256 KiB of
+// buffers for a node.
 const (
-	joinedBatch = 8
+	joinedBatch = 4
 	joinedBytes = 1<<16 - 1
 	joinedOOB   = 256
 )
