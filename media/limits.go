@@ -462,6 +462,19 @@ const (
 	MaxControlReply = 16 << 20
 	// MaxWatchers bounds the nodes that follow the state from one voter.
 	MaxWatchers = MaxNodes
+	// MaxSeen bounds the nodes that are asked about in one request: those that fall
+	// silent at a time. With more of them it is not they who are dead.
+	MaxSeen = 64
+	// MaxWitnesses bounds the nodes that are asked about a silent one, and the
+	// reports that are kept of one; MaxWitnessEdges those among them that are edges,
+	// to which a session has to be made first.
+	MaxWitnesses    = 64
+	MaxWitnessEdges = 32
+	// MaxHeldClaims bounds the claims that wait for a verdict on the stream's owner:
+	// each is a request of another node, of about 80 KiB. MaxClaimHold is how long
+	// one waits: as long as the verdict takes, a new leader's election before it too.
+	MaxHeldClaims = 1024
+	MaxClaimHold  = 4 * time.Second
 )
 
 // Bounds of a publisher's way over another node to the owner of its stream.
