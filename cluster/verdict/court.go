@@ -23,8 +23,9 @@ const (
 	MediaVeto = time.Second
 	// ReportLife is how long a report counts.
 	ReportLife = time.Second
-	// MaxGap is how long the judge may stand still until what it has not heard
-	// meanwhile says nothing about others.
+	// MaxGap is how long the judge may stand still, a quarter of a shorter term, until
+	// what it has not heard meanwhile says nothing about others. A quarter of a term
+	// is what the leases allow.
 	MaxGap = 500 * time.Millisecond
 )
 
@@ -77,16 +78,24 @@ func New(cfg Config, now time.Duration) *Court {
 // Tick says that the judge runs; it is called several times in [MaxGap]. After a
 // longer gap everybody begins anew, and it is true.
 func (c *Court) Tick(now time.Duration) (stood bool) {
-	if stood = now-c.ticked > MaxGap; stood {
+	gap := now - c.ticked
+	c.ticked = now
+	if gap > c.cfg.Term/leaseGap {
 		c.GrantAll(now)
+	}
+	if stood = gap > min(MaxGap, c.cfg.Term/leaseGap); stood {
 		c.fresh = now
 		for _, n := range c.nodes {
 			n.reports = nil
 		}
 	}
-	c.ticked = now
 	return stood
 }
+
+// leaseGap is the part of a term that the judge may stand still without giving
+// everybody a new lease: more than a starved process does all the time, or nobody
+// would ever be found dead.
+const leaseGap = 4
 
 // GrantAll gives every node a full lease again, whatever was heard of it.
 func (c *Court) GrantAll(now time.Duration) { c.granted = now }
@@ -204,19 +213,19 @@ func (c *Court) Dead(now time.Duration) []string {
 
 func (c *Court) which(is func(id string, n *node) bool) []string {
 	var ids []string
-	for _, id := range slices.Sorted(maps.Keys(c.nodes)) {
-		if is(id, c.nodes[id]) {
+	for id, n := range c.nodes {
+		if is(id, n) {
 			ids = append(ids, id)
 		}
 	}
+	slices.Sort(ids)
 	return ids
 }
 
 // Suspect reports whether a claim against a node's streams is to be held, since it
 // may be found dead soon. Who holds one does so no longer than [media.MaxClaimHold].
 func (c *Court) Suspect(id string, now time.Duration) bool {
-	n := c.nodes[id]
-	return n != nil && id != c.cfg.Self && (c.silent(n, now) >= Suspicion || c.Verdict(id, now) != Alive)
+	return id != c.cfg.Self && (c.Silent(id, now) >= Suspicion || c.Verdict(id, now) != Alive)
 }
 
 // Forget removes the nodes of which nothing was heard for so long.

@@ -172,3 +172,37 @@ func TestBounds(t *testing.T) {
 		t.Errorf("%d nodes are remembered", len(court.nodes))
 	}
 }
+
+func TestLeases(t *testing.T) {
+	at := func(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+	c := New(Config{Term: term}, at(100))
+	lapsed := func(s float64) bool { return c.Verdict("n", at(s)) == ByLease }
+	if lapsed(110) {
+		t.Error("a new leader does not give a full term")
+	}
+	if !lapsed(110.1) {
+		t.Error("an unheard node keeps its lease")
+	}
+	if !c.Renewed("n", at(105)) || lapsed(115) || !lapsed(115.1) {
+		t.Error("a renewal does not give a term")
+	}
+	c.GrantAll(at(120))
+	if lapsed(130) || !lapsed(130.1) {
+		t.Error("after a grant there is no full term")
+	}
+	// A gap that makes silences begin anew gives nobody a new lease: a judge that is
+	// starved all the time would find nobody dead.
+	for _, x := range []struct {
+		gap  float64
+		want bool
+	}{{1, true}, {3, false}} {
+		c = New(Config{Term: term}, 0)
+		for s := 0.0; s < 10; s += 0.1 {
+			c.Tick(at(s))
+		}
+		c.Tick(at(10 + x.gap))
+		if got := lapsed(10 + x.gap); got != x.want {
+			t.Errorf("after a gap of %g s: %v", x.gap, got)
+		}
+	}
+}

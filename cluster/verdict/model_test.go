@@ -25,18 +25,17 @@ type told struct {
 	at          time.Duration
 }
 
-// anew is when everybody last began anew.
-func (m *model) anew() time.Duration {
-	anew := m.began
-	for i, t := range m.ticks {
-		if i == 0 && t-m.began > MaxGap || i > 0 && t-m.ticks[i-1] > MaxGap {
+// anew is the end of the last gap that was longer than this, or the beginning.
+func (m *model) anew(gap time.Duration) time.Duration {
+	last, anew := m.began, m.began
+	for _, t := range m.ticks {
+		if t-last > gap {
 			anew = t
 		}
+		last = t
 	}
 	return anew
 }
-
-func (m *model) gaps() bool { return m.anew() != m.began }
 
 // silentSince is when the silence of a node began; false: it was never heard.
 func (m *model) silentSince(id string) (time.Duration, bool) {
@@ -44,8 +43,8 @@ func (m *model) silentSince(id string) (time.Duration, bool) {
 		return 0, false
 	}
 	since := slices.Max(m.heard[id])
-	if m.gaps() {
-		since = max(since, m.anew())
+	if anew := m.anew(MaxGap); anew != m.began {
+		since = max(since, anew)
 	}
 	return since, true
 }
@@ -54,7 +53,7 @@ func (m *model) verdict(id string, now time.Duration) Path {
 	if id == m.self {
 		return Alive
 	}
-	lease := m.anew()
+	lease := m.anew(m.term / 4)
 	if all := m.renewed[id]; len(all) > 0 {
 		lease = max(lease, slices.Max(all))
 	}
@@ -97,7 +96,7 @@ func TestModel(t *testing.T) {
 		for now, step := time.Duration(0), 0; step < 120; step++ {
 			now += time.Duration(rng.IntN(200)) * ms
 			if rng.IntN(40) == 0 {
-				now += 3 * time.Second // the judge stands still
+				now += time.Duration(400+rng.IntN(2000)) * ms // the judge stands still
 			}
 			gap := c.Tick(now)
 			m.ticks = append(m.ticks, now)
@@ -140,24 +139,29 @@ func (m *model) happen(c *Court, rng *rand.Rand, one func() string, now time.Dur
 	case 0:
 		c.Renewed(id, now)
 		m.renewed[id] = append(m.renewed[id], now)
-		m.heard[id] = append(m.heard[id], now)
+		m.hear(id, now)
 	case 1:
 		at := now - time.Duration(rng.IntN(2000))*ms
 		c.Heard(id, at)
-		m.heard[id] = append(m.heard[id], at)
+		m.hear(id, at)
 	case 2:
 		m.report(c, rng, one(), id, now)
 	}
+}
+
+// hear ends a silence, and all that was said about it.
+func (m *model) hear(id string, at time.Duration) {
+	if all := m.heard[id]; len(all) > 0 && at <= slices.Max(all) {
+		return
+	}
+	m.heard[id] = append(m.heard[id], at)
+	m.reports = slices.DeleteFunc(m.reports, func(r told) bool { return r.about == id })
 }
 
 func (m *model) report(c *Court, rng *rand.Rand, from, about string, now time.Duration) {
 	r := Report{Known: rng.IntN(4) > 0, Silent: time.Duration(rng.IntN(4000)) * ms, Media: Never}
 	if rng.IntN(4) == 0 {
 		r.Media = time.Duration(rng.IntN(3000)) * ms
-	}
-	if since, known := m.silentSince(about); !known || now-since < Doubt {
-		c.Report(from, about, r, now)
-		return
 	}
 	c.Report(from, about, r, now)
 	m.reports = append(m.reports, told{from, about, r, now})
