@@ -493,7 +493,7 @@ func TestMetrics(t *testing.T) {
 		got[f.GetName()] = f.GetMetric()[0].GetGauge().GetValue()
 	}
 	if got["tmms_cluster_leader"] != 1 || got["tmms_cluster_placements"] != 1 || got["tmms_cluster_applied_index"] < 2 ||
-		len(got) != 4 {
+		len(got) != 7 {
 		t.Errorf("got %v", got)
 	}
 	if _, err := New(Config{}, Deps{Log: slog.Default(), Registerer: reg}); err == nil {

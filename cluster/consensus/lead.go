@@ -75,6 +75,9 @@ func (n *Node) settle(r *raft.Raft) bool {
 	if err != nil {
 		n.log.Warn("state was not initialized", slog.String("node", n.ID()), slog.Any("err", err))
 	}
+	if err == nil {
+		err = n.command(r, state.RaiseLevel{Level: state.Level})
+	}
 	return err == nil
 }
 

@@ -188,8 +188,10 @@ func (n *Node) socketParts() []Part {
 
 func (n *Node) fabricParts() []Part {
 	return []Part{
-		{"fabric", n.backbone.fabric.Run}, {"certificate", n.followIdentity}, {"revocations", n.followRevocations},
+		{"fabric", n.backbone.fabric.Run},
 		{"sessions", n.keepOrigins},
+		{"certificate", n.followIdentity},
+		{"revocations", n.followRevocations},
 	}
 }
 
