@@ -78,13 +78,13 @@ func (n *Node) settle(r *raft.Raft) bool {
 		return false
 	}
 	if n.Initialized() {
-		return true
+		return n.firstLevel(r)
 	}
 	err := n.command(r, state.Init{UnixSeconds: n.now().Unix(), ClusterID: member.NewUUID()})
 	if err != nil {
 		n.log.Warn("state was not initialized", slog.String("node", n.ID()), slog.Any("err", err))
 	}
-	return err == nil
+	return err == nil && n.firstLevel(r)
 }
 
 // command replicates a command of the leader's own.
@@ -95,6 +95,9 @@ func (n *Node) command(r *raft.Raft, c state.Command) error {
 
 // commandResult is command with its result.
 func (n *Node) commandResult(r *raft.Raft, c state.Command) (any, error) {
+	if err := n.allowed(c); err != nil {
+		return nil, err
+	}
 	b, err := state.Encode(c)
 	if err != nil {
 		return nil, err
@@ -145,7 +148,7 @@ func (l *leadership) logFault(ctx context.Context, err error) {
 // RenewLease notes a sign of life of a node; it is ErrNotLeader elsewhere than
 // with the leader.
 func (n *Node) RenewLease(id string) error {
-	l := n.leading.Load()
+	l := n.leads()
 	if l == nil {
 		return ErrNotLeader
 	}

@@ -17,6 +17,7 @@ import (
 	"tmms/cluster/consensus"
 	"tmms/cluster/control"
 	"tmms/cluster/fabric"
+	"tmms/cluster/member"
 	"tmms/cluster/pki"
 	"tmms/cluster/replica"
 	"tmms/cluster/state"
@@ -107,6 +108,14 @@ type membership interface {
 	Remove(ctx context.Context, nameOrID string) error
 	WatchRevocations() (*state.Revocations, <-chan struct{})
 	Revoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error)
+	Transfer(ctx context.Context, nameOrID string) (name string, err error)
+	Snapshot(ctx context.Context) (consensus.SnapshotInfo, error)
+	Backup() ([]byte, error)
+	Restore(ctx context.Context, backup []byte, opt member.RestoreOptions) (member.Restored, error)
+	FeatureLevel() int
+	Levels(ctx context.Context) (consensus.Levels, error)
+	RaiseLevel(ctx context.Context, level int) (consensus.Levels, error)
+	SetDrain(ctx context.Context, node string, on bool, by string) error
 }
 
 var (
@@ -124,6 +133,9 @@ type options struct {
 	replica  bool              // without a vote
 	noFolder bool              // all in memory
 	later    time.Duration     // the certificate is issued so much later
+	level    int               // feature level; 0: this release's
+	self     bool              // tells its address when it is not found
+	disk     func(consensus.Store) consensus.Store
 }
 
 // start starts a process of a node. It ends with the test, or by stop or kill.
@@ -160,6 +172,14 @@ func (c *cluster) start(name string, opt options) *process {
 		Voters: func() []fabric.Target { return control.Targets(opt.voters, p.node.Nodes()) },
 		Leader: func() (string, string, bool) { return p.node.Leader() },
 	})
+	level := &opt.level
+	if opt.level == 0 {
+		level = nil
+	}
+	var self func() state.Node
+	if opt.self {
+		self = func() state.Node { return c.describe(name, opt.roles) }
+	}
 	deps := control.ServerDeps{Log: log, Version: "test", Query: c.query}
 	dir := filepath.Join(c.dir, name)
 	if opt.noFolder {
@@ -167,7 +187,7 @@ func (c *cluster) start(name string, opt options) *process {
 	}
 	if opt.replica {
 		r, fault := replica.New(
-			replica.Config{DataDir: dir, Name: name, CAFingerprint: id.CAFingerprint(), Lease: c.lease},
+			replica.Config{DataDir: dir, Name: name, CAFingerprint: id.CAFingerprint(), Lease: c.lease, Level: level},
 			replica.Deps{Log: log, Cluster: p.client})
 		if fault != nil {
 			c.tb.Fatal(fault)
@@ -176,8 +196,10 @@ func (c *cluster) start(name string, opt options) *process {
 	} else {
 		n, fault := consensus.New(consensus.Config{
 			DataDir: dir, Name: name, Voters: opt.voters, CAFingerprint: id.CAFingerprint(), Lease: c.lease,
-			Heartbeat: 200 * time.Millisecond,
-		}, consensus.Deps{Log: log, Layer: f.RaftLayer, Peers: p.client, Serial: id.Serial})
+			Heartbeat: 200 * time.Millisecond, Level: level, SlowDisk: time.Second,
+		}, consensus.Deps{
+			Log: log, Layer: f.RaftLayer, Peers: p.client, Serial: id.Serial, Wrap: opt.disk, Self: self,
+		})
 		if fault != nil {
 			c.tb.Fatal(fault)
 		}
@@ -198,6 +220,11 @@ func (c *cluster) start(name string, opt options) *process {
 	p.endNode = running(p.node.Run, p.done)
 	c.tb.Cleanup(p.kill)
 	return p
+}
+
+// describe is what a node tells of itself.
+func (c *cluster) describe(name string, roles []string) state.Node {
+	return state.Node{Name: name, Roles: roles, Addresses: map[string]string{"fabric": c.addr(name)}}
 }
 
 // running runs until the function that it gives is called.

@@ -114,7 +114,7 @@ func (n *Node) newVoter(server *control.ServerDeps) error {
 		CAFingerprint: n.backbone.identity.CAFingerprint(), Lease: n.cfg.Cluster.Lease,
 	}, consensus.Deps{
 		Log: n.opt.Log, Layer: n.backbone.fabric.RaftLayer, Peers: n.backbone.control,
-		Serial: n.backbone.identity.Serial, Registerer: n.registry,
+		Serial: n.backbone.identity.Serial, Self: n.describe, Registerer: n.registry,
 	})
 	if err != nil {
 		return err
