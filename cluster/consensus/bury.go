@@ -10,9 +10,6 @@ import (
 	"tmms/cluster/verdict"
 )
 
-// levelStandbys is the feature level from which on there are standbys.
-const levelStandbys = 1
-
 // death is a node that holds streams and was found dead.
 type death struct {
 	id     string
@@ -58,7 +55,7 @@ func (l *leadership) dead(now time.Time) (dead []death) {
 // burial is the command that takes a dead node's streams from it.
 func (l *leadership) burial(d death, all []death, epoch uint64) state.Command {
 	at := l.node.now().UnixMilli()
-	if l.node.FeatureLevel() < levelStandbys {
+	if l.node.FeatureLevel() < state.Needs(state.FailOver{}) {
 		return state.ExpireNode{Node: d.id, MaxEpoch: epoch, AtUnixMS: at}
 	}
 	c := state.FailOver{Node: d.id, MaxEpoch: epoch, AtUnixMS: at}

@@ -238,10 +238,10 @@ func TestRevive(t *testing.T) {
 // raise lets the group use what this release has.
 func raise(t *testing.T, leader *running) {
 	t.Helper()
-	if leader.FeatureLevel() >= levelStandbys {
+	if leader.FeatureLevel() >= state.Level {
 		return
 	}
-	if err := leader.command(leader.raft.Load(), state.RaiseLevel{Level: levelStandbys}); err != nil {
+	if err := leader.command(leader.raft.Load(), state.RaiseLevel{Level: state.Level}); err != nil {
 		t.Fatal(err)
 	}
 }

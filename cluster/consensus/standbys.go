@@ -28,7 +28,7 @@ type chosen struct {
 // chooseStandbys gives a standby to streams that have none, or one that goes: at most
 // [media.MaxStandbyChoices] at a time, all of them in one wait for the disks.
 func (l *leadership) chooseStandbys(now time.Time) error {
-	if l.node.FeatureLevel() < levelStandbys {
+	if l.node.FeatureLevel() < state.Needs(state.SetStandby{}) {
 		return nil
 	}
 	origins := l.origins(now)
