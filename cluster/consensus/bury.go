@@ -2,28 +2,30 @@ package consensus
 
 import (
 	"log/slog"
-	"maps"
-	"slices"
 	"time"
 
+	"tmms/cluster/duties"
 	"tmms/cluster/state"
 	"tmms/cluster/verdict"
 )
 
-// death is a node that holds streams and was found dead.
-type death struct {
-	id     string
-	path   verdict.Path
-	silent time.Duration
+// decide gives what is decided from now; the court is held meanwhile.
+func (l *leadership) decide(now time.Time, do func(duties.Moment)) {
+	var busy map[string]Busy
+	if l.node.busy != nil {
+		busy = l.node.busy()
+	}
+	l.court.with(now, func(v *verdict.Court, at time.Duration) {
+		do(duties.Moment{View: l.node.View, Court: v, Busy: busy, Now: at, AtUnixMS: l.node.now().UnixMilli()})
+	})
 }
 
-// bury takes the streams of dead nodes from them: those with a standby in sync that
-// lives go to it, the others wait for a claim.
+// bury takes the streams of dead nodes from them, see [duties.Bury].
 func (l *leadership) bury(now time.Time) error {
-	epoch := l.node.Epoch() // claims from here on are signs of life
-	dead := l.dead(now)
+	var dead []duties.Death
+	l.decide(now, func(m duties.Moment) { dead = duties.Bury(m) })
 	for _, d := range dead {
-		result, err := l.node.commandResult(l.raft, l.burial(d, dead, epoch))
+		result, err := l.node.commandResult(l.raft, d.Command)
 		if err != nil {
 			return err
 		}
@@ -34,35 +36,25 @@ func (l *leadership) bury(now time.Time) error {
 		case state.ExpireResult:
 			lost = r.Lost
 		}
-		l.node.verdicts.died(d.path)
+		l.node.verdicts.died(d.Path)
 		l.node.log.Warn("a node is dead, its streams go to their standbys or wait for another owner",
-			slog.String("node", d.id), slog.String("found_by", string(d.path)), slog.Duration("silent", d.silent),
+			slog.String("node", d.Node), slog.String("found_by", string(d.Path)), slog.Duration("silent", d.Silent),
 			slog.Int("moved", moved), slog.Int("lost", lost))
 	}
 	return nil
 }
 
-// dead are the nodes that hold a stream and are found dead.
-func (l *leadership) dead(now time.Time) (dead []death) {
-	for _, id := range slices.Sorted(maps.Keys(l.holders())) {
-		if path, silent := l.verdict(id, now); path != verdict.Alive {
-			dead = append(dead, death{id, path, silent})
-		}
+// dropOrphans releases streams that nobody came back for, see [duties.Duties.Drop].
+func (l *leadership) dropOrphans(now time.Time) error {
+	var c state.DropOrphans
+	var due bool
+	l.decide(now, func(m duties.Moment) { c, due = l.duties.Drop(m) })
+	if !due {
+		return nil
 	}
-	return dead
-}
-
-// burial is the command that takes a dead node's streams from it.
-func (l *leadership) burial(d death, all []death, epoch uint64) state.Command {
-	at := l.node.now().UnixMilli()
-	if l.node.FeatureLevel() < state.Needs(state.FailOver{}) {
-		return state.ExpireNode{Node: d.id, MaxEpoch: epoch, AtUnixMS: at}
+	if err := l.node.command(l.raft, c); err != nil {
+		return err
 	}
-	c := state.FailOver{Node: d.id, MaxEpoch: epoch, AtUnixMS: at}
-	for _, other := range all {
-		if other.id != d.id {
-			c.Except = append(c.Except, other.id)
-		}
-	}
-	return c
+	l.node.log.Info("streams without an owner were released", slog.Int("streams", len(c.Orphans)))
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tmms/cluster/duties"
 	"tmms/cluster/fabric"
 	"tmms/cluster/member"
 	"tmms/cluster/state"
@@ -86,10 +87,7 @@ type Deps struct {
 }
 
 // Busy is how busy a node is, and how far away.
-type Busy struct {
-	Load uint8         // 0 idle to 255 full
-	RTT  time.Duration // 0: not known
-}
+type Busy = duties.Busy
 
 // Defaults of Config.
 const (

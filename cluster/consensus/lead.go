@@ -10,9 +10,9 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"tmms/cluster/duties"
 	"tmms/cluster/member"
 	"tmms/cluster/state"
-	"tmms/media"
 )
 
 const (
@@ -31,8 +31,7 @@ type leadership struct {
 	deaths chan struct{} // holds one: somebody may be dead
 
 	// Owned by the goroutine of run.
-	orphans  map[media.StreamKey]orphanSeen // since when, by this leader's clock
-	standbys map[media.StreamKey]chosen     // what this leader has chosen
+	duties *duties.Duties
 }
 
 // lead does the duties of a leader until ctx ends: first it applies what is
@@ -47,7 +46,7 @@ func (n *Node) lead(ctx context.Context, r *raft.Raft) {
 	}
 	l := &leadership{
 		node: n, raft: r, court: newCourt(n.ID(), n.cfg.Lease), deaths: make(chan struct{}, 1),
-		orphans: map[media.StreamKey]orphanSeen{}, standbys: map[media.StreamKey]chosen{},
+		duties: duties.New(),
 	}
 	n.leading.Store(l)
 	defer n.leading.CompareAndSwap(l, nil)
@@ -109,16 +108,16 @@ func (l *leadership) run(ctx context.Context) {
 	ticker := time.NewTicker(l.node.cfg.Lease / leaseTicks)
 	defer ticker.Stop()
 	for {
-		duties := []func(time.Time) error{l.bury}
+		due := []func(time.Time) error{l.bury}
 		select {
 		case <-ctx.Done():
 			return
 		case <-l.deaths:
 		case <-ticker.C:
-			duties = append(duties, l.revive, l.dropOrphans, l.chooseStandbys, l.tidy, l.dropRevocations)
+			due = append(due, l.revive, l.dropOrphans, l.chooseStandbys, l.tidy, l.dropRevocations)
 		}
 		now := time.Now()
-		for _, act := range duties {
+		for _, act := range due {
 			if err := act(now); err != nil {
 				l.logFault(ctx, err)
 				break

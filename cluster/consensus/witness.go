@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"tmms/cluster/duties"
 	"tmms/cluster/fabric"
 	"tmms/cluster/state"
 	"tmms/cluster/verdict"
@@ -75,7 +76,7 @@ func (l *leadership) listen(q *inquiry, now time.Time) {
 	}
 	if now.Sub(q.looked) >= rosterTick {
 		q.looked = now
-		q.origins = slices.DeleteFunc(l.node.Nodes(), func(n state.Node) bool { return !isOrigin(n) })
+		q.origins = slices.DeleteFunc(l.node.Nodes(), func(n state.Node) bool { return !duties.IsOrigin(n) })
 	}
 	l.court.with(now, func(v *verdict.Court, _ time.Duration) {
 		for _, n := range q.origins {
@@ -85,11 +86,6 @@ func (l *leadership) listen(q *inquiry, now time.Time) {
 		}
 	})
 }
-
-func isOrigin(n state.Node) bool { return slices.Contains(n.Roles, roleOrigin) }
-
-// roleOrigin is that of the nodes that own streams.
-const roleOrigin = "origin"
 
 // inquire begins a round if there is somebody in doubt who holds a stream.
 func (l *leadership) inquire(ctx context.Context, q *inquiry, rounds *sync.WaitGroup, now time.Time) {
@@ -109,7 +105,7 @@ func (l *leadership) inquire(ctx context.Context, q *inquiry, rounds *sync.WaitG
 		return
 	}
 	q.asked = now
-	holders := l.holders()
+	holders := duties.Holders(l.node.View)
 	about = slices.DeleteFunc(about, func(id string) bool { return !holders[id] })
 	about = about[:min(len(about), media.MaxSeen)]
 	if len(about) == 0 {
@@ -123,17 +119,6 @@ func (l *leadership) inquire(ctx context.Context, q *inquiry, rounds *sync.WaitG
 	})
 }
 
-// holders are the nodes that own a stream or stand by for one.
-func (l *leadership) holders() map[string]bool {
-	all := map[string]bool{}
-	l.node.RangePlacements(func(_ media.StreamKey, p state.Placement) bool {
-		all[p.Owner], all[p.Standby] = true, true
-		return true
-	})
-	delete(all, "")
-	return all
-}
-
 // whom gives the nodes to ask: the other origins, and some edges, which may have
 // media from those in doubt; each time other ones, if there are many.
 func (l *leadership) whom(about []string, now time.Time) (whom []state.Node) {
@@ -141,7 +126,7 @@ func (l *leadership) whom(about []string, now time.Time) (whom []state.Node) {
 	for _, n := range l.node.Nodes() {
 		switch {
 		case n.ID == l.node.ID() || slices.Contains(about, n.ID) || l.age(n.ID, now) > l.node.cfg.Lease/2:
-		case isOrigin(n):
+		case duties.IsOrigin(n):
 			whom = append(whom, n)
 		default:
 			edges = append(edges, n)
