@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestDecide(t *testing.T) {
@@ -34,9 +33,10 @@ func TestDecide(t *testing.T) {
 		"another list":          {"a", map[string]answer{"b": empty("b"), "c": with("c", func(h *Hello) { h.Voters = voters[:2] })}, wait, "c is configured with the voters a=1,b=2, this node with a=1,b=2,c=3", true},
 		"another address":       {"a", map[string]answer{"b": with("b", func(h *Hello) { h.Voters = []Voter{{"a", "1"}, {"b", "9"}, {"c", "3"}} }), "c": empty("c")}, wait, "b is configured", true},
 		"another CA":            {"a", map[string]answer{"b": with("b", func(h *Hello) { h.CAFingerprint = "other" }), "c": empty("c")}, wait, "b trusts the CA other", true},
-		"state":                 {"a", map[string]answer{"b": with("b", func(h *Hello) { h.HasState = true }), "c": silent}, join, "b has state", false},
-		"state, another list":   {"a", map[string]answer{"b": with("b", func(h *Hello) { h.HasState, h.Voters = true, nil })}, join, "b has state", false},
+		"state":                 {"a", map[string]answer{"b": with("b", func(h *Hello) { h.HasState = true }), "c": silent}, join, "b has, or had, state", false},
+		"state, another list":   {"a", map[string]answer{"b": with("b", func(h *Hello) { h.HasState, h.Voters = true, nil })}, join, "b has, or had, state", false},
 		"state of another CA":   {"a", map[string]answer{"b": with("b", func(h *Hello) { h.HasState, h.CAFingerprint = true, "other" })}, wait, "b trusts", true},
+		"had state":             {"a", map[string]answer{"b": with("b", func(h *Hello) { h.Rejoins = true }), "c": empty("c")}, join, "b has, or had, state", false},
 		"fault before silence":  {"a", map[string]answer{"b": silent, "c": with("c", func(h *Hello) { h.Voters = nil })}, wait, "c is configured", true},
 		"the lowest waits, too": {"a", map[string]answer{"b": silent, "c": silent}, wait, "b at 2", false},
 	} {
@@ -45,31 +45,5 @@ func TestDecide(t *testing.T) {
 		if act != c.want || !strings.Contains(reason, c.reason) || bad != c.bad {
 			t.Errorf("%s: %d, %q, %v", name, act, reason, bad)
 		}
-	}
-}
-
-func TestLeases(t *testing.T) {
-	at := func(s float64) time.Time { return time.Unix(0, int64(s*1e9)) }
-	l := newLeases(10*time.Second, at(100))
-	if l.lapsed("n", at(110)) {
-		t.Error("a new leader does not give a full term")
-	}
-	if !l.lapsed("n", at(110.1)) {
-		t.Error("an unheard node keeps its lease")
-	}
-	if !l.renew("n", at(105)) || l.lapsed("n", at(115)) || !l.lapsed("n", at(115.1)) {
-		t.Error("a renewal does not give a term")
-	}
-	l.grantAll(at(120)) // the leader stood still
-	if l.lapsed("n", at(130)) || !l.lapsed("n", at(130.1)) {
-		t.Error("after a standstill there is no full term")
-	}
-	l.renew("later", at(125))
-	l.forget(time.Minute, at(184))
-	if _, known := l.renewed["n"]; known {
-		t.Error("a silent node is remembered")
-	}
-	if _, known := l.renewed["later"]; !known {
-		t.Error("a node was forgotten early")
 	}
 }

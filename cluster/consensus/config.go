@@ -10,8 +10,10 @@ import (
 	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tmms/cluster/duties"
 	"tmms/cluster/fabric"
 	"tmms/cluster/member"
+	"tmms/cluster/state"
 )
 
 // Config of a [Node]. The zero value is one node with everything in memory.
@@ -31,13 +33,19 @@ type Config struct {
 	// ID overrides the minted id. A data folder that has another one is refused.
 	ID string
 	// Heartbeat is raft's heartbeat and election timeout: 50 ms if 0 and this
-	// node is alone, else 800 ms. A leader is found within about three of them.
+	// node is alone, else 600 ms. A leader is lost for one to two of them, and once
+	// more if two nodes stand for it at a time.
 	Heartbeat time.Duration
 	// Lease is the term of the nodes' leases, member.DefaultTerm if 0. A node
 	// that the leader has not heard of for so long loses its streams.
 	Lease time.Duration
 	// ApplyTimeout bounds the wait for a place in the leader's queue; 5 s if 0.
 	ApplyTimeout time.Duration
+	// Level is the feature level that this node knows, state.Level if nil.
+	Level *int
+	// SlowDisk is how long a write of the raft log may take until the others go on
+	// without this node; 5 s if 0.
+	SlowDisk time.Duration
 	// SnapshotThreshold is the number of log entries that are due a snapshot;
 	// 8192 if 0.
 	SnapshotThreshold uint64
@@ -59,6 +67,17 @@ type Deps struct {
 	Peers Peers
 	// Serial gives the serial number of this node's certificate; nil: not known.
 	Serial func() string
+	// Witnesses tell which origins are silent; nil: only leases say who is dead.
+	Witnesses Witnesses
+	// Busy tells how busy nodes are and how far away, by id, as far as it is known;
+	// nil: it is not.
+	Busy func() map[string]Busy
+	// Self is what this node tells the cluster of itself, its fabric's address above
+	// all, should the others not find it where it was; nil: nothing.
+	Self func() state.Node
+	// Wrap, if not nil, stands in front of the store of the raft log: for tests of
+	// disks that fail.
+	Wrap func(Store) Store
 	// Transport replaces the one over Layer; it reaches voters by their names.
 	Transport raft.Transport
 	// Registerer takes the metrics; nil means none are kept.
@@ -67,15 +86,19 @@ type Deps struct {
 	Now func() time.Time
 }
 
+// Busy is how busy a node is, and how far away.
+type Busy = duties.Busy
+
 // Defaults of Config.
 const (
 	aloneHeartbeat  = 100 * time.Millisecond
-	groupHeartbeat  = 800 * time.Millisecond
+	groupHeartbeat  = 600 * time.Millisecond
 	defaultApply    = 5 * time.Second
 	defaultSnapshot = 8192
-	// trailingLogs are kept after a snapshot for followers that lag.
+	// trailingLogs are kept after a snapshot for followers that lag, beside those
+	// since the snapshot before it.
 	trailingLogs = 1024
-	// retainedSnapshots on disk; the older is for an operator, not for us.
+	// retainedSnapshots on disk; the older is for when the newest can't be read.
 	retainedSnapshots = 2
 )
 
@@ -91,6 +114,12 @@ func (c *Config) setDefaults() {
 	}
 	if c.ApplyTimeout == 0 {
 		c.ApplyTimeout = defaultApply
+	}
+	if c.SlowDisk == 0 {
+		c.SlowDisk = slowWrite
+	}
+	if c.Level == nil {
+		c.Level = new(state.Level)
 	}
 	if c.SnapshotThreshold == 0 {
 		c.SnapshotThreshold = defaultSnapshot
@@ -109,9 +138,10 @@ func (c *Config) validate(deps Deps) error {
 	if !c.alone() {
 		faults = append(faults, c.validateGroup(deps)...)
 	}
-	if c.Heartbeat < 0 || c.ApplyTimeout < 0 || c.Lease < 0 {
-		faults = append(faults, fmt.Errorf("consensus: heartbeat %s, apply timeout %s and lease %s must not be negative",
-			c.Heartbeat, c.ApplyTimeout, c.Lease))
+	if c.Heartbeat < 0 || c.ApplyTimeout < 0 || c.Lease < 0 || c.SlowDisk < 0 {
+		faults = append(faults, fmt.Errorf(
+			"consensus: heartbeat %s, apply timeout %s, lease %s and slow disk %s must not be negative",
+			c.Heartbeat, c.ApplyTimeout, c.Lease, c.SlowDisk))
 	}
 	return errors.Join(faults...)
 }
@@ -142,10 +172,10 @@ func (n *Node) raftConfig() *raft.Config {
 	rc.ElectionTimeout = n.cfg.Heartbeat
 	rc.LeaderLeaseTimeout = n.cfg.Heartbeat // how often a leader that is alone looks at nobody
 	if !n.cfg.alone() {
-		rc.LeaderLeaseTimeout = max(n.cfg.Heartbeat/2, 5*time.Millisecond) // 5 ms is raft's minimum
+		rc.LeaderLeaseTimeout = max(n.cfg.Heartbeat*3/4, 5*time.Millisecond) // 5 ms is raft's minimum
 	}
 	rc.SnapshotThreshold = n.cfg.SnapshotThreshold
-	rc.TrailingLogs = trailingLogs
+	rc.TrailingLogs = n.cfg.SnapshotThreshold + trailingLogs
 	rc.ShutdownOnRemove = false // Run ends by its context only
 	rc.Logger = newRaftLog(n.log)
 	return rc

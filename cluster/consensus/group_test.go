@@ -20,6 +20,7 @@ import (
 type peers struct {
 	mu    sync.Mutex
 	nodes map[string]*Node // by name
+	ears  ears
 }
 
 func (p *peers) set(n *Node) {
@@ -94,6 +95,20 @@ func (p *peers) Revoke(ctx context.Context, r Revocation) (state.RevokeResult, e
 	return state.RevokeResult{}, ErrNotLeader
 }
 
+func (p *peers) Transfer(ctx context.Context, to string) (string, error) {
+	if l := p.leader(); l != nil {
+		return l.Transfer(ctx, to)
+	}
+	return "", ErrNotLeader
+}
+
+func (p *peers) Level(ctx context.Context, level int) (Levels, error) {
+	if l := p.leader(); l != nil {
+		return l.LeadLevel(ctx, level)
+	}
+	return Levels{}, ErrNotLeader
+}
+
 func (p *peers) Status(context.Context) (Status, error) {
 	if l := p.leader(); l != nil {
 		return l.LocalStatus()
@@ -120,7 +135,7 @@ func group(t *testing.T, n int, heartbeat time.Duration, log *slog.Logger) []*ru
 	p := &peers{}
 	for i := range n {
 		cfg := Config{Name: voters[i].Name, Voters: voters, Heartbeat: heartbeat}
-		r := start(t, cfg, Deps{Transport: transports[i], Peers: p, Log: log})
+		r := start(t, cfg, Deps{Transport: transports[i], Peers: p, Log: log, Witnesses: &p.ears})
 		p.set(r.Node)
 		nodes = append(nodes, r)
 	}
