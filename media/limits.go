@@ -247,6 +247,10 @@ const (
 	MaxPublishKey = 255
 	// MaxSnapshotBytes bounds a snapshot of the replicated state.
 	MaxSnapshotBytes = 1 << 30
+	// MaxBackupBytes bounds a backup that is restored: history, placements of
+	// 100,000 streams and MaxNodes nodes, with room. Packed it has to fit into
+	// MaxConfigBytes of the log; of a longer one the oldest parts are left out.
+	MaxBackupBytes = 128 << 20
 	// MaxAdminConns bounds the connections to the admin port.
 	MaxAdminConns = 256
 	// MaxAdminBody bounds the body of an admin request other than a config.

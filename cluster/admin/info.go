@@ -6,6 +6,7 @@ import (
 
 	"tmms/cluster/consensus"
 	"tmms/cluster/gossip"
+	"tmms/cluster/member"
 	"tmms/cluster/state"
 )
 
@@ -131,6 +132,15 @@ type RaftGroup interface {
 	Status(ctx context.Context) (consensus.Status, error)
 	Join(ctx context.Context, name, address string) error
 	Remove(ctx context.Context, nameOrID string) error
+	// Transfer hands the leadership over, and gives the name of who leads then.
+	Transfer(ctx context.Context, nameOrID string) (name string, err error)
+	// Snapshot writes one of this node's raft log.
+	Snapshot(ctx context.Context) (consensus.SnapshotInfo, error)
+	// Backup is the whole state; Restore takes it back.
+	Backup() ([]byte, error)
+	Restore(ctx context.Context, backup []byte, opt member.RestoreOptions) (member.Restored, error)
+	Levels(ctx context.Context) (consensus.Levels, error)
+	RaiseLevel(ctx context.Context, level int) (consensus.Levels, error)
 	// Revoke takes certificates of nodes out of use.
 	Revoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error)
 }

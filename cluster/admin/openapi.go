@@ -48,6 +48,9 @@ func operation(r route, failure object, schemas object) object {
 	if r.reply != nil {
 		ok["content"] = jsonContent(schemaOf(reflect.TypeOf(r.reply), schemas))
 	}
+	if r.bytes {
+		ok["content"] = bytesContent()
+	}
 	op := object{
 		"summary":     r.summary,
 		"operationId": strings.ToLower(r.method) + strings.NewReplacer("/", "_", ".", "_", "{", "", "}", "").Replace(r.path),
@@ -63,6 +66,9 @@ func operation(r route, failure object, schemas object) object {
 		op["requestBody"] = object{
 			"required": true, "content": jsonContent(schemaOf(reflect.TypeOf(r.request), schemas)),
 		}
+	}
+	if r.upload {
+		op["requestBody"] = object{"required": true, "content": bytesContent()}
 	}
 	if params := parameters(r); len(params) > 0 {
 		op["parameters"] = params
@@ -87,6 +93,10 @@ func parameters(r route) []object {
 		}})
 	}
 	return params
+}
+
+func bytesContent() object {
+	return object{bytesType: object{"schema": object{"type": "string", "format": "binary"}}}
 }
 
 func jsonContent(schema object) object {

@@ -52,7 +52,7 @@ func (v *verifier) operation(t *testing.T, n *node, method, path string, op map[
 	body := map[string]string{
 		"/api/v1/config": `{"dry_run":true,` + oneDomain + `}`, "/api/v1/log/level": `{"level":"info"}`,
 		"/api/v1/raft/servers": `{"name":"four","address":"192.0.2.4:7400"}`, "/api/v1/gossip/key/rotate": `{"skip_absent":false}`,
-		"/api/v1/revocations": `{"node":"four"}`,
+		"/api/v1/revocations": `{"node":"four"}`, "/api/v1/raft/transfer": `{"name":"two"}`, "/api/v1/raft/level": `{"level":2}`,
 	}[path]
 	if method == "get" {
 		body = ""
@@ -65,13 +65,37 @@ func (v *verifier) operation(t *testing.T, n *node, method, path string, op map[
 	if path == "/api/v1/why" {
 		at += "?key=live/a"
 	}
-	a := n.do(strings.ToUpper(method), at, body).want(t, 200, nil)
+	header := []string{}
+	if content, ok := contentOf(op["requestBody"]); ok && content[bytesType] != nil {
+		b, err := n.group.Backup()
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, header = string(b), append(header, "Content-Type: "+bytesType)
+	}
+	a := n.do(strings.ToUpper(method), at, body, header...).want(t, 200, nil)
+	if content, _ := contentOf(op["responses"].(map[string]any)["200"]); content[bytesType] != nil {
+		if got := a.Header.Get("Content-Type"); got != bytesType {
+			t.Errorf("Content-Type %q", got)
+		}
+		return
+	}
 	if schema := schemaIn(op["responses"].(map[string]any)["200"]); schema != nil {
 		v.value("answer", parse(t, a.body), schema)
 	}
 	for _, f := range v.faults {
 		t.Error(f)
 	}
+}
+
+// contentOf gives the media types of a body.
+func contentOf(v any) (content map[string]any, ok bool) {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return nil, false
+	}
+	content, ok = m["content"].(map[string]any)
+	return content, ok
 }
 
 func parse(t *testing.T, b []byte) (v any) {

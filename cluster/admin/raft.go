@@ -24,6 +24,7 @@ type RaftInfo struct {
 	Term       uint64       `json:"term"`
 	Committed  uint64       `json:"committed"`  // index of the last entry that is
 	LastIndex  uint64       `json:"last_index"` // of the log
+	Level      int          `json:"level"`      // the cluster's feature level
 	Servers    []RaftServer `json:"servers"`    // ordered by name
 }
 
@@ -70,7 +71,8 @@ func (s *Server) raftStatus(ctx context.Context) (consensus.Status, error) {
 func (s *Server) raftInfo(status consensus.Status) RaftInfo {
 	info := RaftInfo{
 		ClusterID: status.ClusterID, Leader: status.Leader, By: status.By, Term: status.Term,
-		Committed: status.Committed, LastIndex: status.LastIndex, Servers: []RaftServer{},
+		Committed: status.Committed, LastIndex: status.LastIndex,
+		Level: status.Level, Servers: []RaftServer{},
 	}
 	names := s.names()
 	for _, d := range status.Servers {

@@ -44,6 +44,18 @@ func (g *raftGroup) Remove(_ context.Context, nameOrID string) error {
 	return g.change("remove " + nameOrID)
 }
 
+func (g *raftGroup) Transfer(_ context.Context, to string) (string, error) {
+	return "two", g.change("transfer " + to)
+}
+
+func (g *raftGroup) Levels(context.Context) (consensus.Levels, error) {
+	return consensus.Levels{Level: 1, Nodes: []consensus.NodeLevel{{ID: "n1", Name: "one", Version: "test", Level: 2, Answers: true}}}, nil
+}
+
+func (g *raftGroup) RaiseLevel(_ context.Context, level int) (consensus.Levels, error) {
+	return consensus.Levels{Level: level, Nodes: []consensus.NodeLevel{}}, g.change("level " + strconv.Itoa(level))
+}
+
 func (g *raftGroup) Revoke(_ context.Context, r consensus.Revocation) (state.RevokeResult, error) {
 	err := g.change("revoke " + r.Node + r.Serial + " by " + r.By)
 	return state.RevokeResult{Revocation: state.Revocation{
@@ -87,7 +99,7 @@ func (g *raftGroup) Status(context.Context) (consensus.Status, error) {
 		return g.status()
 	}
 	return consensus.Status{
-		ClusterID: "c", Leader: "n1", By: "n1", Term: 3, Committed: 70, LastIndex: 71,
+		ClusterID: "c", Leader: "n1", By: "n1", Term: 3, Committed: 70, LastIndex: 71, Level: 2,
 		Servers: []consensus.Server{
 			{ID: "n2", Name: "two", Address: "192.0.2.2:7400", Voter: true, RenewedAgo: 1500 * time.Millisecond},
 			{ID: "n1", Name: "n1", Address: "192.0.2.1:7400", Voter: true, Leader: true},
@@ -99,7 +111,7 @@ func TestRaftStatus(t *testing.T) {
 	n := serve(t, Config{})
 	var info RaftInfo
 	a := n.do("GET", "/api/v1/raft", "").want(t, 200, &info)
-	want := "{c n1 one n1 3 70 71 [{n1 one 192.0.2.1:7400 true true 0} {n2 two 192.0.2.2:7400 true false 1.5}]}"
+	want := "{c n1 one n1 3 70 71 2 [{n1 one 192.0.2.1:7400 true true 0} {n2 two 192.0.2.2:7400 true false 1.5}]}"
 	if got := fmt.Sprint(info); got != want || a.Header.Get(staleHeader) != "" {
 		t.Errorf("got %s, %q\nwant %s", got, a.Header.Get(staleHeader), want)
 	}
@@ -112,7 +124,7 @@ func TestRaftStatus(t *testing.T) {
 }
 
 func TestRaftChanges(t *testing.T) {
-	const revoke = "/api/v1/revocations"
+	const revoke, transfer, level = "/api/v1/revocations", "/api/v1/raft/transfer", "/api/v1/raft/level"
 	const add, four = "/api/v1/raft/servers", `{"name":"four","address":"h4:7400"}`
 	for name, tc := range map[string]struct {
 		method, path, body string
@@ -144,6 +156,16 @@ func TestRaftChanges(t *testing.T) {
 		"revoke-quorum": {
 			method: "POST", path: revoke, body: `{"node":"o1"}`, refuse: consensus.ErrQuorum, status: 409, asked: "revoke o1 by local",
 		},
+		"transfer":         {method: "POST", path: transfer, body: `{"name":"two"}`, status: 200, asked: "transfer two", says: `"two"`},
+		"transfer-any":     {method: "POST", path: transfer, body: `{"name":""}`, status: 200, asked: "transfer "},
+		"transfer-refused": {method: "POST", path: transfer, body: `{}`, refuse: consensus.ErrTransfer, status: 503, asked: "transfer "},
+		"transfer-long":    {method: "POST", path: transfer, body: `{"name":"` + strings.Repeat("x", 300) + `"}`, status: 400},
+		"level":            {method: "PUT", path: level, body: `{"level":2}`, status: 200, asked: "level 2", says: `"level":2`},
+		"level-early": {
+			method: "PUT", path: level, body: `{"level":3}`, status: 409, asked: "level 3", says: "e1 (level 2)",
+			refuse: fmt.Errorf("%w: feature level 3 is not known to e1 (level 2)", member.ErrLevel),
+		},
+		"level-text":       {method: "PUT", path: level, body: `{"level":"2"}`, status: 422, says: "level"},
 		"revoke-unknown":   {method: "POST", path: revoke, body: `{"name":"e1"}`, status: 422, says: "name"},
 		"remove-uncertain": {method: "DELETE", path: add + "/two", refuse: member.ErrUncertain, status: 503, asked: "remove two"},
 		"remove-get":       {method: "GET", path: add + "/two", status: 405},
@@ -167,6 +189,11 @@ func TestRaftNeedsAdmin(t *testing.T) {
 		{"DELETE", "/api/v1/raft/servers/two"},
 		{"POST", "/api/v1/gossip/key/rotate"},
 		{"POST", "/api/v1/revocations"},
+		{"POST", "/api/v1/raft/transfer"},
+		{"POST", "/api/v1/raft/snapshot"},
+		{"GET", "/api/v1/raft/backup"},
+		{"POST", "/api/v1/raft/restore"},
+		{"PUT", "/api/v1/raft/level"},
 	} {
 		n.do(r[0], r[1], `{}`).want(t, 401, nil)
 		n.do(r[0], r[1], `{}`, "Authorization: Bearer "+readToken).want(t, 403, nil)

@@ -57,6 +57,10 @@ func asAPIError(err error) *apiError {
 		return refuse(http.StatusConflict, "conflict", "%s", err)
 	case errors.Is(err, consensus.ErrQuorum):
 		return refuse(http.StatusConflict, "quorum", "%s", err)
+	case errors.Is(err, member.ErrLevel):
+		return refuse(http.StatusConflict, "feature_level", "%s", err)
+	case errors.Is(err, consensus.ErrTransfer):
+		return refuse(http.StatusServiceUnavailable, "not_transferred", "%s", err)
 	case errors.Is(err, member.ErrInvalid):
 		return refuse(http.StatusBadRequest, "invalid", "%s", err)
 	case errors.Is(err, gossip.ErrRotationStopped):

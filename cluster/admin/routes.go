@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"tmms/cluster/consensus"
 	"tmms/cluster/gossip"
 )
 
@@ -21,6 +22,8 @@ type route struct {
 	query   []string // names of query parameters
 	request any      // zero value of the JSON body; nil: none
 	reply   any      // zero value of the JSON answer; nil: not JSON
+	upload  bool     // the body is bytes
+	bytes   bool     // the answer is
 	handle  func(w http.ResponseWriter, r *http.Request, by caller) error
 }
 
@@ -89,6 +92,35 @@ func (s *Server) routes() []route {
 		{
 			method: http.MethodDelete, path: "/api/v1/raft/servers/{name}", need: roleAdmin,
 			summary: "Take a member, by name or id, out of the raft group", reply: serverReply{}, handle: s.removeServer,
+		},
+		{
+			method: http.MethodPost, path: "/api/v1/raft/transfer", need: roleAdmin,
+			summary: "Hand the leadership over to a voter, by name or id, or with an empty name to any that answers; " +
+				"the answer names who leads then",
+			request: leaderBody{}, reply: leaderBody{}, handle: s.transfer,
+		},
+		{
+			method: http.MethodPost, path: "/api/v1/raft/snapshot", need: roleAdmin,
+			summary: "Write a snapshot of this node's raft log now", reply: consensus.SnapshotInfo{}, handle: s.takeSnapshot,
+		},
+		{
+			method: http.MethodGet, path: "/api/v1/raft/backup", need: roleAdmin, state: true, bytes: true,
+			summary: "The whole replicated state, with the hashes of publish keys, for /api/v1/raft/restore", handle: s.sendBackup,
+		},
+		{
+			method: http.MethodPost, path: "/api/v1/raft/restore", need: roleAdmin, upload: true,
+			summary: "Bring back what a backup has and the cluster has not; live streams go on. " +
+				"With foreign=true that of another cluster too",
+			query: []string{"foreign"}, reply: restoreReply{}, handle: s.restore,
+		},
+		{
+			method: http.MethodGet, path: "/api/v1/raft/level", need: roleRead,
+			summary: "The feature level of the cluster, and what each node knows", reply: consensus.Levels{}, handle: s.showFeatures,
+		},
+		{
+			method: http.MethodPut, path: "/api/v1/raft/level", need: roleAdmin,
+			summary: "Let the cluster use what comes with a feature level; refused unless all nodes know it",
+			request: featureBody{}, reply: consensus.Levels{}, handle: s.raiseFeatures,
 		},
 		{
 			method: http.MethodGet, path: "/api/v1/revocations", need: roleRead,

@@ -45,6 +45,9 @@ func decide(self Hello, others map[string]answer) (act action, reason string, ba
 	if !slices.ContainsFunc(self.Voters, func(v Voter) bool { return v.Name == self.Name }) {
 		return join, "this node is not among the configured voters", false
 	}
+	if self.Rejoins {
+		return join, "this node has lost its state", false
+	}
 	var missing, faults []string
 	for _, v := range self.Voters {
 		if v.Name == self.Name {
@@ -57,8 +60,8 @@ func decide(self Hello, others map[string]answer) (act action, reason string, ba
 		case a.CAFingerprint != self.CAFingerprint:
 			faults = append(faults, fmt.Sprintf("%s trusts the CA %.16s, this node %.16s",
 				v.Name, a.CAFingerprint, self.CAFingerprint))
-		case a.HasState:
-			return join, v.Name + " has state", false
+		case a.HasState, a.Rejoins:
+			return join, v.Name + " has, or had, state", false
 		case !slices.Equal(a.Voters, self.Voters):
 			faults = append(faults, fmt.Sprintf("%s is configured with the voters %s, this node with %s",
 				v.Name, voterList(a.Voters), voterList(self.Voters)))
@@ -87,6 +90,7 @@ func voterList(voters []Voter) string {
 // no state, begins the group. servers are those to begin with, none means join.
 func (n *Node) founding(ctx context.Context) (servers []raft.Server, err error) {
 	if n.cfg.alone() {
+		n.first.Store(int64(*n.cfg.Level))
 		return []raft.Server{{ID: raft.ServerID(n.ID()), Address: n.address}}, nil
 	}
 	last := ""
@@ -127,13 +131,15 @@ func (n *Node) logWaiting(reason string, bad bool) {
 
 func (n *Node) founders(others map[string]answer) []raft.Server {
 	servers := make([]raft.Server, 0, len(n.cfg.Voters))
+	level := *n.cfg.Level
 	for _, v := range n.cfg.Voters {
 		id := n.ID()
 		if v.Name != n.cfg.Name {
-			id = others[v.Name].ID
+			id, level = others[v.Name].ID, min(level, others[v.Name].Level)
 		}
 		servers = append(servers, raft.Server{ID: raft.ServerID(id), Address: raft.ServerAddress(v.Name)})
 	}
+	n.first.Store(int64(level))
 	return servers
 }
 
@@ -178,10 +184,14 @@ func (n *Node) Hello() (Hello, error) {
 	if err != nil {
 		return Hello{}, fmt.Errorf("consensus: read the raft log: %w", err)
 	}
+	trouble := ""
+	if err = n.Trouble(); err != nil {
+		trouble = err.Error()
+	}
 	return Hello{
 		ID: n.ID(), Name: n.cfg.Name, CAFingerprint: n.cfg.CAFingerprint, Voters: n.cfg.Voters,
 		HasState: has, ClusterID: n.ClusterID(), Applied: n.AppliedIndex(),
-		Serial: n.serial(),
+		Serial: n.serial(), Level: *n.cfg.Level, Rejoins: n.rejoins(), Trouble: trouble,
 	}, nil
 }
 

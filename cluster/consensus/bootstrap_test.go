@@ -33,9 +33,10 @@ func TestDecide(t *testing.T) {
 		"another list":          {"a", map[string]answer{"b": empty("b"), "c": with("c", func(h *Hello) { h.Voters = voters[:2] })}, wait, "c is configured with the voters a=1,b=2, this node with a=1,b=2,c=3", true},
 		"another address":       {"a", map[string]answer{"b": with("b", func(h *Hello) { h.Voters = []Voter{{"a", "1"}, {"b", "9"}, {"c", "3"}} }), "c": empty("c")}, wait, "b is configured", true},
 		"another CA":            {"a", map[string]answer{"b": with("b", func(h *Hello) { h.CAFingerprint = "other" }), "c": empty("c")}, wait, "b trusts the CA other", true},
-		"state":                 {"a", map[string]answer{"b": with("b", func(h *Hello) { h.HasState = true }), "c": silent}, join, "b has state", false},
-		"state, another list":   {"a", map[string]answer{"b": with("b", func(h *Hello) { h.HasState, h.Voters = true, nil })}, join, "b has state", false},
+		"state":                 {"a", map[string]answer{"b": with("b", func(h *Hello) { h.HasState = true }), "c": silent}, join, "b has, or had, state", false},
+		"state, another list":   {"a", map[string]answer{"b": with("b", func(h *Hello) { h.HasState, h.Voters = true, nil })}, join, "b has, or had, state", false},
 		"state of another CA":   {"a", map[string]answer{"b": with("b", func(h *Hello) { h.HasState, h.CAFingerprint = true, "other" })}, wait, "b trusts", true},
+		"had state":             {"a", map[string]answer{"b": with("b", func(h *Hello) { h.Rejoins = true }), "c": empty("c")}, join, "b has, or had, state", false},
 		"fault before silence":  {"a", map[string]answer{"b": silent, "c": with("c", func(h *Hello) { h.Voters = nil })}, wait, "c is configured", true},
 		"the lowest waits, too": {"a", map[string]answer{"b": silent, "c": silent}, wait, "b at 2", false},
 	} {

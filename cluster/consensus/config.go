@@ -13,6 +13,7 @@ import (
 	"tmms/cluster/duties"
 	"tmms/cluster/fabric"
 	"tmms/cluster/member"
+	"tmms/cluster/state"
 )
 
 // Config of a [Node]. The zero value is one node with everything in memory.
@@ -40,6 +41,11 @@ type Config struct {
 	Lease time.Duration
 	// ApplyTimeout bounds the wait for a place in the leader's queue; 5 s if 0.
 	ApplyTimeout time.Duration
+	// Level is the feature level that this node knows, state.Level if nil.
+	Level *int
+	// SlowDisk is how long a write of the raft log may take until the others go on
+	// without this node; 5 s if 0.
+	SlowDisk time.Duration
 	// SnapshotThreshold is the number of log entries that are due a snapshot;
 	// 8192 if 0.
 	SnapshotThreshold uint64
@@ -66,6 +72,12 @@ type Deps struct {
 	// Busy tells how busy nodes are and how far away, by id, as far as it is known;
 	// nil: it is not.
 	Busy func() map[string]Busy
+	// Self is what this node tells the cluster of itself, its fabric's address above
+	// all, should the others not find it where it was; nil: nothing.
+	Self func() state.Node
+	// Wrap, if not nil, stands in front of the store of the raft log: for tests of
+	// disks that fail.
+	Wrap func(Store) Store
 	// Transport replaces the one over Layer; it reaches voters by their names.
 	Transport raft.Transport
 	// Registerer takes the metrics; nil means none are kept.
@@ -83,9 +95,10 @@ const (
 	groupHeartbeat  = 600 * time.Millisecond
 	defaultApply    = 5 * time.Second
 	defaultSnapshot = 8192
-	// trailingLogs are kept after a snapshot for followers that lag.
+	// trailingLogs are kept after a snapshot for followers that lag, beside those
+	// since the snapshot before it.
 	trailingLogs = 1024
-	// retainedSnapshots on disk; the older is for an operator, not for us.
+	// retainedSnapshots on disk; the older is for when the newest can't be read.
 	retainedSnapshots = 2
 )
 
@@ -101,6 +114,12 @@ func (c *Config) setDefaults() {
 	}
 	if c.ApplyTimeout == 0 {
 		c.ApplyTimeout = defaultApply
+	}
+	if c.SlowDisk == 0 {
+		c.SlowDisk = slowWrite
+	}
+	if c.Level == nil {
+		c.Level = new(state.Level)
 	}
 	if c.SnapshotThreshold == 0 {
 		c.SnapshotThreshold = defaultSnapshot
@@ -119,9 +138,10 @@ func (c *Config) validate(deps Deps) error {
 	if !c.alone() {
 		faults = append(faults, c.validateGroup(deps)...)
 	}
-	if c.Heartbeat < 0 || c.ApplyTimeout < 0 || c.Lease < 0 {
-		faults = append(faults, fmt.Errorf("consensus: heartbeat %s, apply timeout %s and lease %s must not be negative",
-			c.Heartbeat, c.ApplyTimeout, c.Lease))
+	if c.Heartbeat < 0 || c.ApplyTimeout < 0 || c.Lease < 0 || c.SlowDisk < 0 {
+		faults = append(faults, fmt.Errorf(
+			"consensus: heartbeat %s, apply timeout %s, lease %s and slow disk %s must not be negative",
+			c.Heartbeat, c.ApplyTimeout, c.Lease, c.SlowDisk))
 	}
 	return errors.Join(faults...)
 }
@@ -155,7 +175,7 @@ func (n *Node) raftConfig() *raft.Config {
 		rc.LeaderLeaseTimeout = max(n.cfg.Heartbeat*3/4, 5*time.Millisecond) // 5 ms is raft's minimum
 	}
 	rc.SnapshotThreshold = n.cfg.SnapshotThreshold
-	rc.TrailingLogs = trailingLogs
+	rc.TrailingLogs = n.cfg.SnapshotThreshold + trailingLogs
 	rc.ShutdownOnRemove = false // Run ends by its context only
 	rc.Logger = newRaftLog(n.log)
 	return rc

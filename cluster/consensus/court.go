@@ -37,7 +37,7 @@ func (c *court) forget(after time.Duration, now time.Time) {
 // RenewLease notes a sign of life of a node; it is ErrNotLeader elsewhere than
 // with the leader.
 func (n *Node) RenewLease(id string) error {
-	l := n.leading.Load()
+	l := n.leads()
 	if l == nil {
 		return ErrNotLeader
 	}

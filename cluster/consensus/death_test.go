@@ -64,6 +64,9 @@ func hearing(t *testing.T) (e *ears, leader *running, others []*running) {
 		}
 	}
 	leader, others = leaderOf(t, nodes)
+	if _, err := leader.SetConfig(t.Context(), 0, doc("default"), "test"); err != nil { // orphans wait for the grace
+		t.Fatal(err)
+	}
 	e = &leader.peers.(*peers).ears
 	e.set(func(*ears) {})
 	return e, leader, others

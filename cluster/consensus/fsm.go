@@ -13,6 +13,10 @@ type fsm struct{ n *Node }
 // Apply implements raft.FSM.
 func (f fsm) Apply(l *raft.Log) any { return f.n.applyEntry(l) }
 
+// StoreConfiguration implements raft.ConfigurationStore. Raft keeps it itself; with
+// this it counts changes of the group as applied, and can snapshot right after one.
+func (f fsm) StoreConfiguration(uint64, raft.Configuration) {}
+
 // Snapshot implements raft.FSM.
 func (f fsm) Snapshot() (raft.FSMSnapshot, error) { return f.n.snapshotState() }
 
@@ -25,6 +29,7 @@ func (n *Node) applyEntry(l *raft.Log) any {
 		n.fail(err)
 		return err
 	}
+	n.noteLevel()
 	return result
 }
 
@@ -37,7 +42,7 @@ func (n *Node) fail(err error) {
 }
 
 func (n *Node) snapshotState() (raft.FSMSnapshot, error) {
-	b, err := n.copy.Snapshot()
+	b, err := n.copy.Backup()
 	return snapshot(b), err
 }
 

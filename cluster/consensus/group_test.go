@@ -95,6 +95,20 @@ func (p *peers) Revoke(ctx context.Context, r Revocation) (state.RevokeResult, e
 	return state.RevokeResult{}, ErrNotLeader
 }
 
+func (p *peers) Transfer(ctx context.Context, to string) (string, error) {
+	if l := p.leader(); l != nil {
+		return l.Transfer(ctx, to)
+	}
+	return "", ErrNotLeader
+}
+
+func (p *peers) Level(ctx context.Context, level int) (Levels, error) {
+	if l := p.leader(); l != nil {
+		return l.LeadLevel(ctx, level)
+	}
+	return Levels{}, ErrNotLeader
+}
+
 func (p *peers) Status(context.Context) (Status, error) {
 	if l := p.leader(); l != nil {
 		return l.LocalStatus()

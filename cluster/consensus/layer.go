@@ -1,10 +1,12 @@
 package consensus
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -25,6 +27,54 @@ type layer struct {
 	raft.StreamLayer
 
 	node *Node
+
+	mu   sync.Mutex
+	off  bool            // guarded by mu; see cutOff
+	open map[*cable]bool // guarded by mu
+}
+
+// cable is one of raft's streams, which can be taken away.
+type cable struct {
+	net.Conn
+
+	layer *layer
+}
+
+// Close implements net.Conn.
+func (c *cable) Close() error {
+	c.layer.mu.Lock()
+	delete(c.layer.open, c)
+	c.layer.mu.Unlock()
+	return c.Conn.Close()
+}
+
+var errCutOff = errors.New("consensus: this node's disk does not write the raft log")
+
+// take keeps a stream, or closes it while raft is cut off.
+func (l *layer) take(c net.Conn) (*cable, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.off {
+		_ = c.Close()
+		return nil, errCutOff
+	}
+	k := &cable{Conn: c, layer: l}
+	l.open[k] = true
+	return k, nil
+}
+
+// cutOff takes all streams away from raft, and any that come until it is put back.
+func (l *layer) cutOff(off bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.off = off
+	if !off {
+		return
+	}
+	for k := range l.open {
+		_ = k.Conn.Close()
+	}
+	clear(l.open)
 }
 
 // second marks the dial of the address in the config, after that in the nodes
@@ -37,7 +87,7 @@ const (
 )
 
 func newLayer(n *Node, open func(func(raft.ServerAddress) (fabric.Target, bool)) raft.StreamLayer) *layer {
-	return &layer{StreamLayer: open(n.lookup), node: n}
+	return &layer{StreamLayer: open(n.lookup), node: n, open: map[*cable]bool{}}
 }
 
 // newTransport starts raft's transport over the layer.
@@ -74,16 +124,20 @@ func (l *layer) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, 
 		_ = c.Close()
 		return nil, fmt.Errorf("consensus: raft stream to %s: %w", addr, err)
 	}
-	return c, nil
+	return l.take(c)
 }
 
 // Accept implements net.Listener.
 func (l *layer) Accept() (net.Conn, error) {
-	c, err := l.StreamLayer.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := l.StreamLayer.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if k, err := l.take(c); err == nil {
+			return &addressed{Conn: k, id: l.node.ID()}, nil
+		}
 	}
-	return &addressed{Conn: c, id: l.node.ID()}, nil
 }
 
 // lookup finds the node of a server id: first at the address that it told the

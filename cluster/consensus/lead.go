@@ -68,13 +68,13 @@ func (n *Node) settle(r *raft.Raft) bool {
 		return false
 	}
 	if n.Initialized() {
-		return true
+		return n.firstLevel(r)
 	}
 	err := n.command(r, state.Init{UnixSeconds: n.now().Unix(), ClusterID: member.NewUUID()})
 	if err != nil {
 		n.log.Warn("state was not initialized", slog.String("node", n.ID()), slog.Any("err", err))
 	}
-	return err == nil
+	return err == nil && n.firstLevel(r)
 }
 
 // command replicates a command of the leader's own.
@@ -85,6 +85,9 @@ func (n *Node) command(r *raft.Raft, c state.Command) error {
 
 // commandResult is command with its result.
 func (n *Node) commandResult(r *raft.Raft, c state.Command) (any, error) {
+	if err := n.allowed(c); err != nil {
+		return nil, err
+	}
 	b, err := state.Encode(c)
 	if err != nil {
 		return nil, err

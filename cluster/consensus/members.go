@@ -26,7 +26,7 @@ var ErrQuorum = errors.New("the rest of the group would have no quorum")
 // Status gives the raft group as the leader knows it, or as this node does
 // while there is none.
 func (n *Node) Status(ctx context.Context) (Status, error) {
-	if n.peers != nil && n.leading.Load() == nil {
+	if n.peers != nil && n.leads() == nil {
 		if s, err := n.peers.Status(ctx); err == nil {
 			return s, nil
 		}
@@ -44,8 +44,12 @@ func (n *Node) LocalStatus() (Status, error) {
 	s := Status{
 		ClusterID: n.ClusterID(), Leader: leader, By: n.ID(),
 		Term: r.CurrentTerm(), Committed: r.CommitIndex(), LastIndex: r.LastIndex(),
+		Level: n.FeatureLevel(),
 	}
-	l := n.leading.Load()
+	if err := n.Trouble(); err != nil {
+		s.Trouble = err.Error()
+	}
+	l := n.leads()
 	for _, m := range r.GetConfiguration().Configuration().Servers {
 		to, _ := n.lookup(raft.ServerAddress(m.ID))
 		d := Server{
@@ -64,7 +68,7 @@ func (n *Node) LocalStatus() (Status, error) {
 // leader gives it one when it has caught up. One that runs without raft, since
 // its own config does not have it among the voters, is refused.
 func (n *Node) Join(ctx context.Context, name, address string) error {
-	l := n.leading.Load()
+	l := n.leads()
 	if l == nil {
 		if n.peers == nil {
 			return ErrNotLeader
@@ -77,7 +81,7 @@ func (n *Node) Join(ctx context.Context, name, address string) error {
 // Remove takes a member, by name or id, out of the group. It refuses with
 // [ErrQuorum] what would leave the group unable to decide.
 func (n *Node) Remove(ctx context.Context, nameOrID string) error {
-	l := n.leading.Load()
+	l := n.leads()
 	if l == nil {
 		if n.peers == nil {
 			return ErrNotLeader
@@ -124,6 +128,9 @@ func (l *leadership) join(ctx context.Context, to fabric.Target) error {
 
 // add makes a node a member without a vote, after any former self of it.
 func (l *leadership) add(ctx context.Context, h Hello) error {
+	if at := l.node.FeatureLevel(); h.Level < at {
+		return fmt.Errorf("%w: %s knows feature level %d, the cluster is at %d", ErrLevel, h.Name, h.Level, at)
+	}
 	for _, s := range l.servers() {
 		if string(s.Address) != h.Name || string(s.ID) == h.ID {
 			continue
@@ -221,7 +228,8 @@ func (l *leadership) answers(ctx context.Context, s raft.Server) bool {
 	return ok
 }
 
-// hello asks a member; ok is false if it does not answer, or another does.
+// hello asks a member; ok is false if it does not answer, or another does, or it
+// takes no part in raft.
 func (l *leadership) hello(ctx context.Context, s raft.Server) (h Hello, ok bool) {
 	to, known := l.node.lookup(raft.ServerAddress(s.ID))
 	if !known {
@@ -230,7 +238,7 @@ func (l *leadership) hello(ctx context.Context, s raft.Server) (h Hello, ok bool
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
 	a := l.node.ask(ctx, to)
-	return a.Hello, a.err == nil && a.ID == string(s.ID)
+	return a.Hello, a.err == nil && a.ID == string(s.ID) && a.Trouble == ""
 }
 
 // promote gives a vote to members that have nearly everything.

@@ -28,6 +28,15 @@ func (n *Node) register(reg prometheus.Registerer) error {
 			return float64(n.PlacementCount())
 		}},
 	}
+	gauges = append(gauges, struct {
+		name, help string
+		value      func() float64
+	}{"tmms_cluster_disk_stuck", "1 while the raft log can't be written and this node takes no part in the group, else 0.", func() float64 {
+		if n.Trouble() != nil {
+			return 1
+		}
+		return 0
+	}})
 	for _, g := range gauges {
 		c := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, g.value)
 		if err := reg.Register(c); err != nil {

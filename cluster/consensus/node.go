@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"tmms/cluster/member"
+	"tmms/cluster/state"
 )
 
 // Node is a member of the raft group with a local copy of the state. All its
@@ -31,7 +32,9 @@ type Node struct {
 	witnesses Witnesses     // nil: there are only leases
 	busy      func() map[string]Busy
 	verdicts  *verdictMetrics
-	held      atomic.Int64 // claims that wait for a verdict
+	held      atomic.Int64      // claims that wait for a verdict
+	wrap      func(Store) Store // nil: the store as it is
+	self      func() state.Node // nil: nothing is told
 	copy      *member.Copy
 	lease     *member.Lease
 	ready     chan struct{} // closed when the node can take commands
@@ -43,6 +46,8 @@ type Node struct {
 	raft      atomic.Pointer[raft.Raft]
 	leading   atomic.Pointer[leadership] // nil unless this node leads and has begun to
 	readyOnce sync.Once
+	first     atomic.Int64 // the level that a group begins with which this node founds
+	levelOnce sync.Once    // for the log
 
 	callMu sync.Mutex
 	closed bool           // guarded by callMu: no more calls
@@ -62,7 +67,8 @@ func New(cfg Config, deps Deps) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: deps.Log, now: deps.Now, transport: deps.Transport, peers: deps.Peers,
-		ownSerial: deps.Serial, witnesses: deps.Witnesses, busy: deps.Busy, verdicts: newVerdictMetrics(),
+		ownSerial: deps.Serial, wrap: deps.Wrap, self: deps.Self,
+		witnesses: deps.Witnesses, busy: deps.Busy, verdicts: newVerdictMetrics(),
 		copy: member.NewCopy(), lease: member.NewLease(cfg.Lease),
 		ready: make(chan struct{}), done: make(chan struct{}), failed: make(chan error, 1),
 	}
@@ -105,7 +111,7 @@ func (n *Node) Ready() <-chan struct{} { return n.ready }
 // known.
 func (n *Node) Leader() (id, name string, ok bool) {
 	r := n.raft.Load()
-	if r == nil {
+	if r == nil || n.Trouble() != nil { // raft may not have heard of another leader
 		return "", "", false
 	}
 	_, server := r.LeaderWithID()
@@ -131,7 +137,7 @@ func (n *Node) nameOf(r *raft.Raft, id raft.ServerID) string {
 // IsLeader reports whether this node leads.
 func (n *Node) IsLeader() bool {
 	r := n.raft.Load()
-	return r != nil && r.State() == raft.Leader
+	return r != nil && r.State() == raft.Leader && n.Trouble() == nil
 }
 
 // whenReady waits until the node takes commands.

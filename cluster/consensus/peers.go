@@ -19,6 +19,7 @@ var (
 	ErrLeaseLapsed = member.ErrLeaseLapsed
 	ErrForbidden   = member.ErrForbidden
 	ErrInvalid     = member.ErrInvalid
+	ErrLevel       = member.ErrLevel
 )
 
 // Peers asks other nodes over their control connections. All but Hello go to
@@ -38,6 +39,11 @@ type Peers interface {
 	Remove(ctx context.Context, nameOrID string) error
 	// Revoke asks for certificates to be taken out of use.
 	Revoke(ctx context.Context, r Revocation) (state.RevokeResult, error)
+	// Transfer asks for another leader.
+	Transfer(ctx context.Context, nameOrID string) (name string, err error)
+	// Level asks for the feature levels of all nodes; if level is not 0, for the
+	// cluster to be raised to it.
+	Level(ctx context.Context, level int) (Levels, error)
 	// Status asks for the raft group.
 	Status(ctx context.Context) (Status, error)
 }
@@ -53,17 +59,26 @@ type Hello struct {
 	ClusterID     string  `json:"cluster_id,omitempty"` // "" if not known yet
 	Applied       uint64  `json:"applied"`              // index of the last command applied
 	Serial        string  `json:"serial,omitempty"`     // of its certificate
+	Level         int     `json:"level,omitempty"`      // the feature level that it knows
+	// Rejoins says that it had state and has lost it: it may be added, but does not
+	// begin a group.
+	Rejoins bool `json:"rejoins,omitempty"`
+	// Trouble says why it takes no part in raft now, though it runs.
+	Trouble string `json:"trouble,omitempty"`
 }
 
 // Status is the raft group as one of its members knows it.
 type Status struct {
 	ClusterID string   `json:"cluster_id"`
-	Leader    string   `json:"leader"`     // node id; "" if not known
-	By        string   `json:"by"`         // node id of who says this
-	Term      uint64   `json:"term"`       // raft's
-	Committed uint64   `json:"committed"`  // raft index
-	LastIndex uint64   `json:"last_index"` // raft index
+	Leader    string   `json:"leader"`          // node id; "" if not known
+	By        string   `json:"by"`              // node id of who says this
+	Term      uint64   `json:"term"`            // raft's
+	Committed uint64   `json:"committed"`       // raft index
+	LastIndex uint64   `json:"last_index"`      // raft index
+	Level     int      `json:"level,omitempty"` // the cluster's feature level
 	Servers   []Server `json:"servers"`
+	// Trouble says why the node that says this can't take part in the group now.
+	Trouble string `json:"trouble,omitempty"`
 }
 
 // Server is a member of the raft group.

@@ -11,27 +11,12 @@ import (
 	"tmms/media"
 )
 
-// Snapshot writes a snapshot now and shortens the log. Nothing to write is no
-// error.
-func (n *Node) Snapshot(ctx context.Context) error {
-	r, err := n.whenReady(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = await(ctx, n, func() (struct{}, error) { return struct{}{}, r.Snapshot().Error() })
-	if err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
-		return fmt.Errorf("consensus: snapshot: %w", err)
-	}
-	return nil
-}
-
 // attempt is a [member.Attempt]: here if this node leads, else with the leader.
 func (n *Node) attempt(ctx context.Context, c state.Command) (uint64, any, error) {
-	r, err := n.whenReady(ctx)
-	if err != nil {
+	if _, err := n.whenReady(ctx); err != nil {
 		return 0, nil, err
 	}
-	if n.peers != nil && r.State() != raft.Leader {
+	if n.peers != nil && !n.IsLeader() {
 		return n.forward(ctx, c)
 	}
 	index, result, err := n.Lead(ctx, c)
@@ -58,6 +43,12 @@ func (n *Node) Lead(ctx context.Context, c state.Command) (index uint64, result 
 	if err != nil {
 		return 0, nil, err
 	}
+	if fault := n.Trouble(); fault != nil {
+		return 0, nil, fmt.Errorf("%w: %w", ErrNotLeader, fault)
+	}
+	if err = n.allowed(c); err != nil {
+		return 0, nil, err
+	}
 	if err = n.check(c); err != nil {
 		return 0, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
@@ -82,7 +73,7 @@ func (n *Node) Lead(ctx context.Context, c state.Command) (index uint64, result 
 
 // signOfLife renews the lease of a node that claims: it is there.
 func (n *Node) signOfLife(c state.Command) {
-	l := n.leading.Load()
+	l := n.leads()
 	if l == nil {
 		return
 	}
@@ -116,6 +107,8 @@ func (n *Node) check(c state.Command) error {
 		return checkID(c.Node)
 	case state.UpsertNode:
 		return n.checkNode(c.Node)
+	case state.Restore:
+		return n.checkRestore(c)
 	case state.SetConfig:
 		if err := c.Document.Validate(); err != nil {
 			return err
@@ -132,6 +125,9 @@ func (n *Node) checkNode(d state.Node) error {
 	}
 	if len(d.Name) > media.MaxName || len(d.Roles) > maxRoles || len(d.Addresses) > maxAddresses {
 		return fmt.Errorf("node %.40q with %d roles and %d addresses is too large", d.Name, len(d.Roles), len(d.Addresses))
+	}
+	if d.Level < 0 || d.Level > maxLevel {
+		return fmt.Errorf("node %.40q has the feature level %d, the limits are 0 and %d", d.Name, d.Level, maxLevel)
 	}
 	for _, s := range []string{d.Region, d.Zone, d.Version} {
 		if len(s) > media.MaxName {

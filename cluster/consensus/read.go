@@ -33,7 +33,7 @@ func (n *Node) ReadIndex(ctx context.Context) (uint64, error) {
 }
 
 func (n *Node) readOnce(ctx context.Context) (uint64, error) {
-	if n.peers == nil || n.leading.Load() != nil {
+	if n.peers == nil || n.leads() != nil {
 		index, err := n.LeaderReadIndex(ctx)
 		if n.peers == nil || !errors.Is(err, ErrNotLeader) {
 			return index, err
@@ -46,7 +46,7 @@ func (n *Node) readOnce(ctx context.Context) (uint64, error) {
 // ErrNotLeader. A new leader has a barrier of its term behind it before it
 // answers, so its commit index is not an old one.
 func (n *Node) LeaderReadIndex(ctx context.Context) (uint64, error) {
-	l, st := n.leading.Load(), n.stores.Load()
+	l, st := n.leads(), n.stores.Load()
 	if l == nil || st == nil {
 		return 0, ErrNotLeader
 	}

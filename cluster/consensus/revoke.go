@@ -53,7 +53,7 @@ func (n *Node) Revoke(ctx context.Context, r Revocation) (state.RevokeResult, er
 		return state.RevokeResult{}, err
 	}
 	return member.Again(ctx, func(ctx context.Context) (state.RevokeResult, error) {
-		if n.leading.Load() == nil {
+		if n.leads() == nil {
 			return n.peers.Revoke(ctx, r)
 		}
 		return n.LeadRevoke(ctx, r)
@@ -63,7 +63,7 @@ func (n *Node) Revoke(ctx context.Context, r Revocation) (state.RevokeResult, er
 // LeadRevoke is Revoke on the leader; it is ErrNotLeader elsewhere, and on a
 // leader whose own certificate is meant, once it has given its place up.
 func (n *Node) LeadRevoke(ctx context.Context, r Revocation) (state.RevokeResult, error) {
-	l := n.leading.Load()
+	l := n.leads()
 	if l == nil {
 		return state.RevokeResult{}, ErrNotLeader
 	}

@@ -10,10 +10,14 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"tmms/cluster/state"
 )
 
 const (
 	readyPoll = 10 * time.Millisecond
+	// reappearPause is how long the leader has to find a node that starts.
+	reappearPause = 2 * time.Second
 	// quiesce is how long commands on their way are waited for before raft is
 	// shut down: it may not answer those that wait for the applier.
 	quiesce = time.Second
@@ -93,6 +97,7 @@ func (n *Node) supervise(end context.Context, r *raft.Raft) error {
 	defer cancel()
 	wg.Go(func() { n.awaitLeader(ctx, r) })
 	wg.Go(func() { n.lease.Run(ctx, n.renew) })
+	wg.Go(func() { n.reappear(ctx) })
 	endTerm := func() {}
 	for {
 		select {
@@ -115,7 +120,7 @@ func (n *Node) supervise(end context.Context, r *raft.Raft) error {
 // not find out by its silence that this node has stopped. It takes three election
 // timeouts at most, if nobody takes it.
 func (n *Node) handOver(ctx context.Context, r *raft.Raft) {
-	l := n.leading.Load()
+	l := n.leads()
 	if l == nil || n.peers == nil || r.State() != raft.Leader {
 		return
 	}
@@ -164,6 +169,32 @@ func (n *Node) awaitLeader(ctx context.Context, r *raft.Raft) {
 	}
 }
 
+// reappear tells the leader where this node is now, if that does not find it: it
+// looks where the node was when it last came. It is told once.
+func (n *Node) reappear(ctx context.Context) {
+	if n.self == nil || n.peers == nil || n.cfg.alone() {
+		return
+	}
+	ticker := time.NewTicker(reappearPause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.ready:
+			return
+		case <-ticker.C:
+		}
+		d := n.self()
+		d.ID, d.AtUnixMS = n.ID(), n.now().UnixMilli()
+		if _, _, err := n.peers.Propose(ctx, state.UpsertNode{Node: d}); err == nil {
+			n.log.Info("the leader was told where this node is", slog.String("node", n.ID()),
+				slog.String("addr", d.Addresses[fabricAddress]))
+			return
+		}
+	}
+}
+
 func (n *Node) follows(ctx context.Context, r *raft.Raft) bool {
 	id, _, known := n.Leader()
 	if !known || id == n.ID() || !n.Initialized() {
@@ -188,7 +219,7 @@ func (n *Node) markReady() {
 
 // renew renews this node's lease with the leader, whoever that is.
 func (n *Node) renew(ctx context.Context) error {
-	if l := n.leading.Load(); l != nil {
+	if l := n.leads(); l != nil {
 		l.renew(n.ID())
 		return nil
 	}
@@ -196,6 +227,21 @@ func (n *Node) renew(ctx context.Context) error {
 		return ErrNotLeader
 	}
 	return n.peers.Renew(ctx, n.ID())
+}
+
+// hung is closed when the disk, and so raft, does not come to an end; it is not
+// waited for then.
+func (n *Node) hung(st *stores, ended <-chan error) <-chan struct{} {
+	hung := make(chan struct{})
+	if st.disk.trouble() == nil {
+		return hung
+	}
+	time.AfterFunc(n.cfg.SlowDisk, func() {
+		if st.disk.trouble() != nil && len(ended) == 0 {
+			close(hung)
+		}
+	})
+	return hung
 }
 
 // stop lets the commands on their way come to an end, then raft, then the stores.
@@ -214,8 +260,19 @@ func (n *Node) stop(r *raft.Raft, st *stores) error {
 	case <-timer.C:
 	}
 	timer.Stop()
-	err := r.Shutdown().Error()
-	<-idle
+	st.disk.end()
+	ended := make(chan error, 1)
+	go func() {
+		err := r.Shutdown().Error()
+		<-idle
+		ended <- err
+	}()
+	var err error
+	select {
+	case err = <-ended:
+	case <-n.hung(st, ended):
+		return fmt.Errorf("consensus: shut down: %w", st.disk.trouble())
+	}
 	n.stores.Store(nil)
 	if err = errors.Join(err, st.close()); err != nil {
 		return fmt.Errorf("consensus: shut down: %w", err)

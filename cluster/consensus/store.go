@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -32,21 +30,33 @@ type stores struct {
 	logs   raft.LogStore
 	stable raft.StableStore
 	snaps  raft.SnapshotStore
+	disk   *disk // what logs and stable are
 	close  func() error
 }
 
-func memoryStores() *stores {
-	s := raft.NewInmemStore()
-	return &stores{logs: s, stable: s, snaps: raft.NewInmemSnapshotStore(), close: func() error { return nil }}
+// newStores puts the watch over the disk in front of a store.
+func (n *Node) newStores(s Store, snaps raft.SnapshotStore, end func() error) *stores {
+	if n.wrap != nil {
+		s = n.wrap(s)
+	}
+	d := newDisk(s, n.log, n.cfg.SlowDisk, n.cutOff)
+	return &stores{logs: d, stable: d, snaps: snapshots{snaps, d}, disk: d, close: end}
 }
 
-// openStores opens the data folder and refuses one whose newest snapshot this
-// node could not restore, or whose log does not reach back to it: raft itself
-// would fall back to an older state or panic.
+// cutOff takes raft off the network, or puts it back.
+func (n *Node) cutOff(off bool) {
+	if n.layer != nil {
+		n.layer.cutOff(off)
+	}
+}
+
+// openStores opens the data folder. Where its newest snapshot can't be restored it
+// takes an older one if the log reaches back to it, or refuses: raft itself would
+// go on with a gap, or panic.
 func (n *Node) openStores() (*stores, error) {
 	dir := n.cfg.DataDir
 	if dir == "" {
-		return memoryStores(), nil
+		return n.newStores(raft.NewInmemStore(), raft.NewInmemSnapshotStore(), func() error { return nil }), nil
 	}
 	path := filepath.Join(dir, raftFile)
 	db, err := raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bbolt.Options{Timeout: lockTimeout}})
@@ -58,59 +68,36 @@ func (n *Node) openStores() (*stores, error) {
 	}
 	snaps, err := raft.NewFileSnapshotStoreWithLogger(dir, retainedSnapshots, newRaftLog(n.log))
 	if err == nil {
-		err = checkSnapshots(dir, snaps, db)
+		err = errors.Join(sweep(dir), mend(dir, snaps, db, n.log))
 	}
-	if err != nil {
+	if err == nil {
+		err = checkReach(snaps, db)
+	}
+	switch {
+	case errors.Is(err, errDamaged):
+		return nil, errors.Join(n.forsake(err), db.Close())
+	case err != nil:
 		return nil, errors.Join(fmt.Errorf("consensus: data folder %s: %w", dir, err), db.Close())
 	}
-	return &stores{logs: db, stable: db, snaps: snaps, close: db.Close}, nil
+	return n.newStores(db, snaps, db.Close), nil
 }
 
-func checkSnapshots(dir string, snaps raft.SnapshotStore, logs raft.LogStore) error {
+// checkReach refuses a log that does not reach back to the newest snapshot.
+func checkReach(snaps raft.SnapshotStore, logs raft.LogStore) error {
 	list, err := snaps.List()
 	if err != nil {
-		return err
-	}
-	if err = checkListed(dir, list); err != nil {
 		return err
 	}
 	var last uint64
 	if len(list) > 0 {
 		last = list[0].Index
-		if err = checkSnapshot(snaps, list[0].ID); err != nil {
-			return fmt.Errorf("snapshot %s: %w", filepath.Join(dir, snapDir, list[0].ID), err)
-		}
 	}
 	first, err := logs.FirstIndex()
 	if err != nil {
 		return err
 	}
 	if first > last+1 {
-		return fmt.Errorf("the log starts at index %d, but the newest snapshot ends at %d", first, last)
-	}
-	return nil
-}
-
-// checkListed refuses a snapshot that raft cannot list, and so would pass over.
-func checkListed(dir string, list []*raft.SnapshotMeta) error {
-	entries, err := os.ReadDir(filepath.Join(dir, snapDir))
-	if err != nil {
-		return err
-	}
-	oldest := "" // ids are TERM-INDEX-TIME; raft lists the newest only
-	known := map[string]bool{}
-	for _, m := range list {
-		known[m.ID] = true
-		oldest = m.ID
-	}
-	for _, e := range entries {
-		name := e.Name()
-		if !e.IsDir() || strings.HasSuffix(name, ".tmp") || known[name] {
-			continue
-		}
-		if len(list) < retainedSnapshots || name > oldest {
-			return fmt.Errorf("snapshot %s: its meta.json cannot be read", filepath.Join(dir, snapDir, name))
-		}
+		return fmt.Errorf("%w: the log starts at index %d, but the newest snapshot ends at %d", errDamaged, first, last)
 	}
 	return nil
 }

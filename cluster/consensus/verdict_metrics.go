@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -18,7 +19,7 @@ type verdictMetrics struct {
 func newVerdictMetrics() *verdictMetrics {
 	m := &verdictMetrics{deaths: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "tmms_cluster_deaths_total",
-		Help: "Nodes with streams that this node, as the leader, has found dead: by silence that two have seen, or by the lease.",
+		Help: "Nodes with streams that this node, as the leader, has found dead: by silence or by the lease.",
 	}, []string{"path"})}
 	for _, p := range []verdict.Path{verdict.BySilence, verdict.ByLease} {
 		m.deaths.WithLabelValues(string(p))
@@ -36,7 +37,7 @@ func (n *Node) registerVerdicts(reg prometheus.Registerer) error {
 	standbys := func(inSync bool) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "tmms_cluster_standbys", Help: "Streams with a standby, by whether it could take over now.",
-			ConstLabels: prometheus.Labels{"in_sync": fmt.Sprint(inSync)},
+			ConstLabels: prometheus.Labels{"in_sync": strconv.FormatBool(inSync)},
 		}, func() float64 { return float64(n.standbys(inSync)) })
 	}
 	for _, c := range []prometheus.Collector{n.verdicts.deaths, held, standbys(true), standbys(false)} {

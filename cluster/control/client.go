@@ -135,6 +135,20 @@ func (c *Client) Revoke(ctx context.Context, r consensus.Revocation) (state.Revo
 	return askLeader[state.RevokeResult](ctx, c, methodRevoke, r)
 }
 
+// Transfer asks the leader to hand over to another voter, any if the name is
+// empty, and gives the name of who leads then.
+func (c *Client) Transfer(ctx context.Context, nameOrID string) (string, error) {
+	j, err := askLeader[joining](ctx, c, methodTransfer, joining{Name: nameOrID})
+	return j.Name, err
+}
+
+// Level asks the leader for the feature levels of all nodes; if level is not 0,
+// for the cluster to be raised to it. Asking twice does no harm.
+func (c *Client) Level(ctx context.Context, level int) (consensus.Levels, error) {
+	l, err := askLeader[consensus.Levels](ctx, c, methodLevel, leveling{level})
+	return l, asQuestion(err)
+}
+
 // Status asks for the raft group, the leader first.
 func (c *Client) Status(ctx context.Context) (consensus.Status, error) {
 	s, err := askLeader[consensus.Status](ctx, c, methodStatus, struct{}{})
@@ -285,7 +299,7 @@ func (c *Client) named(name string) (list []fabric.Target) {
 // waitFor is how long an answer is waited for.
 func waitFor(method string) time.Duration {
 	switch method {
-	case methodJoin, methodRemove, methodRevoke: // members are asked first
+	case methodJoin, methodRemove, methodRevoke, methodTransfer, methodLevel: // others are asked first
 		return answerTimeout
 	case methodPropose: // a claim may be held
 		return commandTimeout + media.MaxClaimHold

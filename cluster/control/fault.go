@@ -57,6 +57,8 @@ func coded() []struct {
 		{"lease_lapsed", member.ErrLeaseLapsed},
 		{"forbidden", member.ErrForbidden},
 		{"quorum", consensus.ErrQuorum},
+		{"transfer", consensus.ErrTransfer},
+		{"feature_level", member.ErrLevel},
 		{"not_initialized", state.ErrNotInitialized},
 		{"not_placed", state.ErrNotPlaced},
 		{"standby", state.ErrStandby},

@@ -37,6 +37,10 @@ func (s *Server) call(ctx context.Context, peer pki.Peer, req request) (any, err
 		return struct{}{}, s.renew(peer, req.Body)
 	case methodRevoke:
 		return s.revoke(ctx, req)
+	case methodTransfer:
+		return s.transfer(ctx, req)
+	case methodLevel:
+		return s.level(ctx, req)
 	case methodJoin, methodRemove:
 		return struct{}{}, s.changeGroup(ctx, req)
 	}
@@ -110,6 +114,27 @@ func (s *Server) revoke(ctx context.Context, req request) (state.RevokeResult, e
 		return state.RevokeResult{}, err
 	}
 	return s.deps.Group.LeadRevoke(ctx, r)
+}
+
+// transfer answers who leads then.
+func (s *Server) transfer(ctx context.Context, req request) (joining, error) {
+	j, err := decodeBody[joining](req.Body)
+	if err != nil {
+		return joining{}, err
+	}
+	if !s.deps.Group.IsLeader() {
+		return joining{}, member.ErrNotLeader
+	}
+	name, err := s.deps.Group.Transfer(ctx, j.Name)
+	return joining{Name: name}, err
+}
+
+func (s *Server) level(ctx context.Context, req request) (consensus.Levels, error) {
+	l, err := decodeBody[leveling](req.Body)
+	if err != nil {
+		return consensus.Levels{}, err
+	}
+	return s.deps.Group.LeadLevel(ctx, l.Level)
 }
 
 // query sends a list in parts.

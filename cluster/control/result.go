@@ -34,6 +34,8 @@ func decodeResult(c state.Command, p proposed) (any, error) {
 		return decodeAs[state.ExpireResult](p.Result)
 	case state.FailOver:
 		return decodeAs[state.FailOverResult](p.Result)
+	case state.Restore:
+		return decodeAs[state.RestoreResult](p.Result)
 	case state.DropOrphans:
 		return decodeAs[state.DropResult](p.Result)
 	}

@@ -23,6 +23,9 @@ const (
 	methodStatus  = "status"
 	methodQuery   = "query"
 	methodSeen    = "seen"
+
+	methodTransfer = "transfer"
+	methodLevel    = "level"
 )
 
 // Codes by which a stream is reset.
@@ -65,10 +68,16 @@ type renewal struct {
 	ID string `json:"id"`
 }
 
-// joining is the body of join; of remove, Name may be an id.
+// joining is the body of join; of remove and transfer, Name may be an id, and of
+// transfer empty.
 type joining struct {
 	Name    string `json:"name"`
 	Address string `json:"address,omitempty"`
+}
+
+// leveling is the body of level; 0 only asks.
+type leveling struct {
+	Level int `json:"level"`
 }
 
 // watching is the body of watch: what the follower has.

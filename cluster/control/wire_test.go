@@ -110,7 +110,7 @@ func TestFaults(t *testing.T) {
 	}
 	for _, want := range []error{
 		member.ErrNotLeader, member.ErrUncertain, member.ErrLeaseLapsed, member.ErrForbidden, member.ErrInvalid,
-		consensus.ErrQuorum, state.ErrNotInitialized, state.ErrNotPlaced, ErrNoLeader, ErrBusy,
+		consensus.ErrQuorum, consensus.ErrTransfer, consensus.ErrLevel, state.ErrNotInitialized, state.ErrNotPlaced, ErrNoLeader, ErrBusy,
 	} {
 		got := asFault(fmt.Errorf("why: %w", want), "").asError()
 		if !errors.Is(got, want) || got.Error() != "why: "+want.Error() {
@@ -165,6 +165,9 @@ func TestMayPropose(t *testing.T) {
 		"expire another":          {origin, state.ExpireNode{Node: "2"}, false},
 		"drop":                    {origin, state.DropOrphans{}, false},
 		"init":                    {origin, state.Init{}, false},
+		"restore":                 {origin, state.Restore{}, true},
+		"restore by an edge":      {edge, state.Restore{}, false},
+		"raise the level":         {origin, state.RaiseLevel{}, false},
 		"revoke":                  {origin, state.Revoke{Revocation: state.Revocation{Node: "e1"}}, false},
 		"drop revocations":        {origin, state.DropRevocations{}, false},
 		"a client":                {client, state.Release{}, false},
@@ -179,7 +182,7 @@ func TestMayPropose(t *testing.T) {
 			t.Errorf("%s: %v, %v, %v", m, mayCall(origin, m), mayCall(edge, m), mayCall(client, m))
 		}
 	}
-	for _, m := range []string{methodJoin, methodRemove, methodRevoke} {
+	for _, m := range []string{methodJoin, methodRemove, methodRevoke, methodTransfer, methodLevel} {
 		if mayCall(origin, m) != nil || mayCall(edge, m) == nil {
 			t.Errorf("%s: %v, %v", m, mayCall(origin, m), mayCall(edge, m))
 		}

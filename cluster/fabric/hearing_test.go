@@ -1,8 +1,11 @@
 package fabric
 
 import (
+	"context"
 	"testing"
 	"time"
+
+	"tmms/cluster/pki"
 )
 
 // TestHearing: a silence is the time in which this process listened and nothing came.
@@ -43,5 +46,57 @@ func TestHearing(t *testing.T) {
 	}
 	if silence("b") != -1 || silence("a") != 0 {
 		t.Errorf("b was not forgotten, or a was")
+	}
+}
+
+// TestKeep: origins that have nothing to say to each other hear each other, and do
+// not hear who has vanished.
+func TestKeep(t *testing.T) {
+	ca := newCA(t, time.Now())
+	serve := func(f *Fabric) { f.Handle(ALPNControl, echo) }
+	id := issue(t, ca, "b", pki.RoleOrigin)
+	a := startWith(t, issue(t, ca, "a", pki.RoleOrigin), "127.0.0.1:0", fast(), serve)
+	b := startWith(t, id, "127.0.0.1:0", fast(), serve)
+	c := startWith(t, issue(t, ca, "c", pki.RoleOrigin), "127.0.0.1:0", fast(), serve)
+	edge := startWith(t, issue(t, ca, "e", pki.RoleEdge), "127.0.0.1:0", fast(), serve)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- a.Keep(ctx, func() []Target { return []Target{a.target(), b.target(), b.target(), c.target()} })
+	}()
+	connect(t, edge, a.target(), ALPNControl)
+	last := map[string]time.Time{}
+	later := func(on *node, name string) bool {
+		at, _, ok := on.Heard(name)
+		before := last[on.Name()+name]
+		last[on.Name()+name] = at
+		return ok && !before.IsZero() && at.After(before)
+	}
+	for range 3 { // keep-alives alone, both ways
+		waitFor(t, "word of b", func() bool { return later(a, "b") })
+		waitFor(t, "word of c", func() bool { return later(a, "c") })
+		waitFor(t, "word of a", func() bool { return later(b, "a") })
+	}
+	if _, _, ok := a.Heard("e"); ok {
+		t.Error("an edge is listened to, which owns nothing")
+	}
+	if _, _, ok := b.Heard("c"); ok {
+		t.Error("b has heard c, with which it has no session")
+	}
+	addr := b.Addr().String()
+	b.kill(t)
+	waitFor(t, "silence of b, session or not", func() bool {
+		_, silent, ok := a.Heard("b")
+		return ok && silent > defaultTiming().silence+time.Second
+	})
+	fromB, _, _ := a.Heard("b")
+	if fromC, _, _ := a.Heard("c"); !fromC.After(fromB) {
+		t.Error("c is as silent as b")
+	}
+	startWith(t, id, addr, fast(), serve)
+	waitFor(t, "word of b again", func() bool { return later(a, "b") })
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -46,13 +46,6 @@ func (c *Copy) Restore(snapshot []byte) error {
 	return nil
 }
 
-// Snapshot gives the whole state as bytes, see [state.State.Snapshot].
-func (c *Copy) Snapshot() ([]byte, error) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.state.Snapshot()
-}
-
 // publishLocked shows a change to readers and wakes those who wait.
 func (c *Copy) publishLocked() {
 	old := c.current.Load()

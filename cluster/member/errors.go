@@ -16,6 +16,9 @@ var (
 	ErrLeaseLapsed = errors.New("the node's lease has lapsed")
 	// ErrForbidden refuses what a node's certificate does not allow it to ask.
 	ErrForbidden = errors.New("not allowed for this node")
+	// ErrLevel refuses what needs a higher feature level than the cluster has, or
+	// a level that not all nodes know.
+	ErrLevel = errors.New("not before all nodes know it")
 	// ErrInvalid refuses a request that breaks a rule; its text says which.
 	ErrInvalid = errors.New("invalid request")
 )

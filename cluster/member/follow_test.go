@@ -61,11 +61,11 @@ func follow(tb testing.TB, from *Copy, to *Copy) (snapshots, commands int) {
 
 func equal(tb testing.TB, a, b *Copy) {
 	tb.Helper()
-	x, err := a.Snapshot()
+	x, err := a.Backup()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	y, err := b.Snapshot()
+	y, err := b.Backup()
 	if err != nil || !bytes.Equal(x, y) {
 		tb.Errorf("the copies differ: %v", err)
 	}
@@ -101,7 +101,7 @@ func TestSince(t *testing.T) {
 	equal(t, leader, late)
 
 	restored := NewCopy()
-	b, err := leader.Snapshot()
+	b, err := leader.Backup()
 	if err != nil {
 		t.Fatal(err)
 	}

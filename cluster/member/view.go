@@ -181,6 +181,14 @@ func (v *View) Initialized() bool {
 	return v.state.Initialized()
 }
 
+// Backup gives the whole state as bytes, see [state.State.Snapshot]; they hold the
+// hashes of publish keys.
+func (v *View) Backup() ([]byte, error) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.state.Snapshot()
+}
+
 // WaitIndex returns when the copy has applied the command at index, or with an
 // error when ctx ends.
 func (v *View) WaitIndex(ctx context.Context, index uint64) error {

@@ -1,7 +1,6 @@
 package placement
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -81,7 +80,7 @@ func TestStandbysSpread(t *testing.T) {
 			t.Errorf("%s has %d", o.ID, o.Streams)
 		}
 	}
-	if a, _ := Standby(owner, all); fmt.Sprint(a) != "b1" {
+	if a, _ := Standby(owner, all); a != "b1" {
 		t.Errorf("a tie goes to %s", a)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"tmms/cluster/consensus"
 	"tmms/cluster/control"
 	"tmms/cluster/fabric"
+	"tmms/cluster/member"
 	"tmms/cluster/pki"
 	"tmms/cluster/replica"
 	"tmms/cluster/state"
@@ -109,6 +110,14 @@ type membership interface {
 	Remove(ctx context.Context, nameOrID string) error
 	WatchRevocations() (*state.Revocations, <-chan struct{})
 	Revoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error)
+	Transfer(ctx context.Context, nameOrID string) (name string, err error)
+	Snapshot(ctx context.Context) (consensus.SnapshotInfo, error)
+	Backup() ([]byte, error)
+	Restore(ctx context.Context, backup []byte, opt member.RestoreOptions) (member.Restored, error)
+	FeatureLevel() int
+	Levels(ctx context.Context) (consensus.Levels, error)
+	RaiseLevel(ctx context.Context, level int) (consensus.Levels, error)
+	SetDrain(ctx context.Context, node string, on bool, by string) error
 }
 
 var (
@@ -127,6 +136,9 @@ type options struct {
 	noFolder bool              // all in memory
 	later    time.Duration     // the certificate is issued so much later
 	slow     bool              // raft's own times, as in a real cluster
+	level    int               // feature level; 0: this release's
+	self     bool              // tells its address when it is not found
+	disk     func(consensus.Store) consensus.Store
 }
 
 // start starts a process of a node. It ends with the test, or by stop or kill.
@@ -163,6 +175,14 @@ func (c *cluster) start(name string, opt options) *process {
 		Voters: func() []fabric.Target { return control.Targets(opt.voters, p.node.Nodes()) },
 		Leader: func() (string, string, bool) { return p.node.Leader() },
 	})
+	level := &opt.level
+	if opt.level == 0 {
+		level = nil
+	}
+	var self func() state.Node
+	if opt.self {
+		self = func() state.Node { return c.describe(name, opt.roles) }
+	}
 	deps := control.ServerDeps{Log: log, Version: "test", Query: c.query, Seen: p.seen}
 	dir := filepath.Join(c.dir, name)
 	if opt.noFolder {
@@ -170,7 +190,7 @@ func (c *cluster) start(name string, opt options) *process {
 	}
 	if opt.replica {
 		r, fault := replica.New(
-			replica.Config{DataDir: dir, Name: name, CAFingerprint: id.CAFingerprint(), Lease: c.lease},
+			replica.Config{DataDir: dir, Name: name, CAFingerprint: id.CAFingerprint(), Lease: c.lease, Level: level},
 			replica.Deps{Log: log, Cluster: p.client})
 		if fault != nil {
 			c.tb.Fatal(fault)
@@ -179,13 +199,14 @@ func (c *cluster) start(name string, opt options) *process {
 	} else {
 		cfg := consensus.Config{
 			DataDir: dir, Name: name, Voters: opt.voters, CAFingerprint: id.CAFingerprint(), Lease: c.lease,
-			Heartbeat: 200 * time.Millisecond,
+			Heartbeat: 200 * time.Millisecond, Level: level, SlowDisk: time.Second,
 		}
 		if opt.slow {
-			cfg.Heartbeat = 0
+			cfg.Heartbeat, cfg.SlowDisk = 0, 0
 		}
 		n, fault := consensus.New(cfg, consensus.Deps{
-			Log: log, Layer: f.RaftLayer, Peers: p.client, Serial: id.Serial, Witnesses: witnesses{f, p.client},
+			Log: log, Layer: f.RaftLayer, Peers: p.client, Serial: id.Serial, Wrap: opt.disk, Self: self,
+			Witnesses: witnesses{f, p.client},
 		})
 		if fault != nil {
 			c.tb.Fatal(fault)
@@ -210,6 +231,11 @@ func (c *cluster) start(name string, opt options) *process {
 	p.endNode = running(p.node.Run, p.done)
 	c.tb.Cleanup(p.kill)
 	return p
+}
+
+// describe is what a node tells of itself.
+func (c *cluster) describe(name string, roles []string) state.Node {
+	return state.Node{Name: name, Roles: roles, Addresses: map[string]string{"fabric": c.addr(name)}}
 }
 
 // running runs until the function that it gives is called.

@@ -53,6 +53,9 @@ func origins(t *testing.T, lease time.Duration) (c *cluster, list []*process) {
 		p.waitReady()
 		c.tell(p, c.voters[i].Name, fmt.Sprint("z", i))
 	}
+	if _, err := list[0].SetConfig(t.Context(), 0, doc(time.Minute), "test"); err != nil {
+		t.Fatal(err)
+	}
 	for _, p := range list {
 		for _, v := range c.voters {
 			eventually(t, "all hear each other", func() bool {
@@ -105,6 +108,9 @@ func own(t *testing.T, p *process, stream string) state.Placement {
 func TestOwnerDies(t *testing.T) {
 	for _, leads := range []bool{false, true} {
 		t.Run(fmt.Sprint("leader=", leads), func(t *testing.T) {
+			if *deaths == 1 { // nobody looks at the times
+				t.Parallel()
+			}
 			var times, elections []time.Duration
 			for range *deaths {
 				moved, elected := killOwner(t, leads)
@@ -211,6 +217,7 @@ func takeBack(ctx context.Context, p *process, lone state.PlacedStream) error {
 //
 // Case: partition (asymmetric).
 func TestMediaVeto(t *testing.T) {
+	t.Parallel()
 	c, list := origins(t, time.Minute)
 	defer c.dump()
 	leader, others := leaderOf(t, list)

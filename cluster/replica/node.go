@@ -29,6 +29,8 @@ type Config struct {
 	Name string
 	// CAFingerprint is that of the cluster's CA.
 	CAFingerprint string
+	// Level is the feature level that this node knows, state.Level if nil.
+	Level *int
 	// Lease is the term of the node's lease, member.DefaultTerm if 0: the voters'.
 	Lease time.Duration
 }
@@ -42,6 +44,8 @@ type Cluster interface {
 	Join(ctx context.Context, name, address string) error
 	Remove(ctx context.Context, nameOrID string) error
 	Revoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error)
+	Transfer(ctx context.Context, nameOrID string) (name string, err error)
+	Level(ctx context.Context, level int) (consensus.Levels, error)
 	Status(ctx context.Context) (consensus.Status, error)
 }
 
@@ -73,6 +77,7 @@ type Node struct {
 	leader    atomic.Pointer[control.Mark] // the last mark
 	following atomic.Bool
 	readyOnce sync.Once
+	levelOnce sync.Once // for the log
 }
 
 // How a watch is tried again: after a pause that doubles, with jitter.
@@ -90,6 +95,9 @@ func New(cfg Config, deps Deps) (*Node, error) {
 	}
 	if cfg.Lease == 0 {
 		cfg.Lease = member.DefaultTerm
+	}
+	if cfg.Level == nil {
+		cfg.Level = new(state.Level)
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
@@ -173,6 +181,12 @@ func (f *follower) Mark(m control.Mark) error {
 	f.marked = true
 	n.following.Store(true)
 	n.leader.Store(&m)
+	if at := n.FeatureLevel(); at > *n.cfg.Level {
+		n.levelOnce.Do(func() {
+			n.log.Error("this release is too old for the cluster: it will stop at the first command that it does not know",
+				slog.String("node", n.ID()), slog.Int("level", at), slog.Int("known", *n.cfg.Level))
+		})
+	}
 	if !n.Initialized() {
 		return nil
 	}
@@ -208,6 +222,7 @@ func (n *Node) IsLeader() bool { return false }
 func (n *Node) Hello() consensus.Hello {
 	return consensus.Hello{
 		ID: n.ID(), Name: n.cfg.Name, CAFingerprint: n.cfg.CAFingerprint, ClusterID: n.ClusterID(), Applied: n.AppliedIndex(),
+		Level: *n.cfg.Level,
 	}
 }
 
@@ -253,6 +268,27 @@ func (n *Node) Join(ctx context.Context, name, address string) error {
 // Remove takes a member, by name or id, out of the raft group.
 func (n *Node) Remove(ctx context.Context, nameOrID string) error {
 	return n.cluster.Remove(ctx, nameOrID)
+}
+
+// Transfer hands the leadership over, see consensus.Node.Transfer.
+func (n *Node) Transfer(ctx context.Context, nameOrID string) (name string, err error) {
+	return n.cluster.Transfer(ctx, nameOrID)
+}
+
+// Levels gives the feature levels of the cluster and its nodes.
+func (n *Node) Levels(ctx context.Context) (consensus.Levels, error) { return n.cluster.Level(ctx, 0) }
+
+// RaiseLevel raises the cluster's feature level, see consensus.Node.RaiseLevel.
+func (n *Node) RaiseLevel(ctx context.Context, level int) (consensus.Levels, error) {
+	if level <= 0 {
+		return consensus.Levels{}, fmt.Errorf("%w: feature level %d", member.ErrInvalid, level)
+	}
+	return n.cluster.Level(ctx, level)
+}
+
+// Snapshot is refused: there is no raft log here.
+func (n *Node) Snapshot(context.Context) (consensus.SnapshotInfo, error) {
+	return consensus.SnapshotInfo{}, fmt.Errorf("%w: this node has no raft log; ask one that votes", member.ErrInvalid)
 }
 
 // Revoke takes certificates out of use on all nodes.

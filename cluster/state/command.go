@@ -26,7 +26,7 @@ type envelope struct {
 
 // Command is a change that raft replicates: [Init], [SetConfig], [Claim],
 // [Release], [Resume], [UpsertNode], [RemoveNode], [ExpireNode], [DropOrphans],
-// [SetStandby], [Move], [FailOver], [SetDrain], [RaiseLevel], [Revoke] or
+// [SetStandby], [Move], [FailOver], [SetDrain], [RaiseLevel], [Restore], [Revoke] or
 // [DropRevocations].
 type Command interface {
 	commandType() string
@@ -138,6 +138,8 @@ func decodeCommand(b []byte) (Command, error) {
 		return decodeData[SetDrain](e)
 	case "raise_level":
 		return decodeData[RaiseLevel](e)
+	case "restore":
+		return decodeData[Restore](e)
 	case "revoke":
 		return decodeData[Revoke](e)
 	case "drop_revocations":

@@ -23,6 +23,7 @@ func TestCommandsAreReadBack(t *testing.T) {
 		FailOver{Node: "n", MaxEpoch: 9, Except: []string{"m"}, AtUnixMS: 10},
 		SetDrain{Node: "n", On: true, AtUnixMS: 10, By: "ops"},
 		RaiseLevel{Level: 1},
+		Restore{AtUnixMS: 10, By: "ops", Backup: []byte{1, 2}},
 		Revoke{Revocation{Node: "n", AtUnixMS: 10, UntilUnixMS: 11, By: "ops"}},
 		Revoke{Revocation{Serial: "5f", AtUnixMS: 10, UntilUnixMS: 11}},
 		DropRevocations{AtUnixMS: 12},
@@ -58,6 +59,7 @@ func FuzzApply(f *testing.F) {
 	} {
 		f.Add(mustEncode(f, c))
 	}
+	f.Add(mustEncode(f, backup(f, full(f))))
 	f.Add([]byte(`{"v":1,"type":"claim","data":null}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := initialized(t)

@@ -32,6 +32,24 @@ func (e *LevelError) Error() string {
 // Unwrap gives [ErrLevel].
 func (e *LevelError) Unwrap() error { return ErrLevel }
 
+// Needs is the feature level from which on a command may be proposed: an earlier
+// release stops at a command that it does not know, and at a field of one. So what
+// comes with a level, commands and fields alike, is listed here, and is left out
+// until the cluster has been raised to it. What is said outside of the log, in
+// requests between nodes, may come at any time: there fields that are not known are
+// passed over. Commands of level 0 every release knows.
+func Needs(c Command) int {
+	switch c := c.(type) {
+	case SetStandby, Move, FailOver, SetDrain, Restore:
+		return 1
+	case UpsertNode:
+		if c.Node.Level > 0 {
+			return 1
+		}
+	}
+	return 0
+}
+
 func (RaiseLevel) commandType() string { return "raise_level" }
 
 func (c RaiseLevel) apply(s *State) (any, error) {

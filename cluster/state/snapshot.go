@@ -104,13 +104,9 @@ func sealSnapshot(version uint32, body []byte) []byte {
 // Restore replaces the state by a snapshot, or leaves it unchanged and returns
 // an error that wraps [ErrSnapshot].
 func (s *State) Restore(b []byte) error {
-	body, err := checkSnapshot(b)
+	im, err := readSnapshot(b)
 	if err != nil {
 		return err
-	}
-	var im image
-	if err = strictJSON(body, &im); err != nil {
-		return fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}
 	restored, err := im.state()
 	if err != nil {
@@ -118,6 +114,17 @@ func (s *State) Restore(b []byte) error {
 	}
 	*s = *restored
 	return nil
+}
+
+func readSnapshot(b []byte) (im image, err error) {
+	body, err := checkSnapshot(b)
+	if err != nil {
+		return im, err
+	}
+	if err = strictJSON(body, &im); err != nil {
+		return im, fmt.Errorf("%w: %w", ErrSnapshot, err)
+	}
+	return im, nil
 }
 
 func checkSnapshot(b []byte) (body []byte, err error) {

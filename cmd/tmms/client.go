@@ -83,22 +83,42 @@ func newClient(c console, api string) (*client, error) {
 	}, nil
 }
 
-// call sends in, if it is not nil, as JSON and gives the body of the answer.
+// message is a request; limit bounds the answer, in bytes.
+type message struct {
+	method, path, contentType string
+	body                      []byte // nil: none
+	limit                     int
+}
+
+// call sends in, if it is not nil, as JSON or as the bytes that it is, and gives
+// the body of the answer.
 func (cl *client) call(ctx context.Context, method, path string, in any) ([]byte, error) {
-	var body io.Reader
-	if in != nil {
+	m := message{method: method, path: path, limit: maxReply}
+	switch in := in.(type) {
+	case nil:
+	case []byte:
+		m.body, m.contentType = in, bytesType
+	default:
 		b, err := json.Marshal(in)
 		if err != nil {
 			return nil, err
 		}
-		body = bytes.NewReader(b)
+		m.body, m.contentType = b, "application/json"
 	}
-	req, err := http.NewRequestWithContext(ctx, method, cl.base+path, body)
+	return cl.exchange(ctx, m)
+}
+
+func (cl *client) exchange(ctx context.Context, m message) ([]byte, error) {
+	var body io.Reader
+	if m.body != nil {
+		body = bytes.NewReader(m.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, m.method, cl.base+m.path, body)
 	if err != nil {
 		return nil, err
 	}
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if m.body != nil {
+		req.Header.Set("Content-Type", m.contentType)
 	}
 	if cl.token != "" {
 		req.Header.Set("Authorization", "Bearer "+cl.token)
@@ -111,12 +131,12 @@ func (cl *client) call(ctx context.Context, method, path string, in any) ([]byte
 		return nil, fmt.Errorf("can't reach %s: %w (is tmms running? --api names another address)", cl.base, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, int64(m.limit)+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the answer of %s: %w", cl.base, err)
 	}
-	if len(b) > maxReply {
-		return nil, fmt.Errorf("the answer of %s has more than %d bytes", cl.base, maxReply)
+	if len(b) > m.limit {
+		return nil, fmt.Errorf("the answer of %s has more than %d bytes", cl.base, m.limit)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, refusal(resp, b)
@@ -163,4 +183,16 @@ func get[T any](ctx context.Context, cl *client, path string) (v T, raw []byte, 
 		return v, nil, fmt.Errorf("the answer of %s is not understood: %w", cl.base, err)
 	}
 	return v, raw, nil
+}
+
+// ask is call with the answer decoded.
+func ask[T any](ctx context.Context, cl *client, method, path string, in any) (v T, err error) {
+	raw, err := cl.call(ctx, method, path, in)
+	if err != nil {
+		return v, err
+	}
+	if err = json.Unmarshal(raw, &v); err != nil {
+		return v, fmt.Errorf("the answer of %s is not understood: %w", cl.base, err)
+	}
+	return v, nil
 }

@@ -116,7 +116,7 @@ func (n *Node) newVoter(server *control.ServerDeps) error {
 		CAFingerprint: n.backbone.identity.CAFingerprint(), Lease: n.cfg.Cluster.Lease,
 	}, consensus.Deps{
 		Log: n.opt.Log, Layer: n.backbone.fabric.RaftLayer, Peers: n.backbone.control,
-		Serial: n.backbone.identity.Serial, Registerer: n.registry,
+		Serial: n.backbone.identity.Serial, Self: n.describe, Registerer: n.registry,
 		Witnesses: witnesses{n.backbone.fabric, n.backbone.control}, Busy: n.busy,
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"tmms/cluster/consensus"
+	"tmms/cluster/member"
 	"tmms/cluster/state"
 	"tmms/media"
 )
@@ -30,6 +31,13 @@ type group interface {
 	Status(ctx context.Context) (consensus.Status, error)
 	Join(ctx context.Context, name, address string) error
 	Remove(ctx context.Context, nameOrID string) error
+	Transfer(ctx context.Context, nameOrID string) (name string, err error)
+	Snapshot(ctx context.Context) (consensus.SnapshotInfo, error)
+	Backup() ([]byte, error)
+	Restore(ctx context.Context, backup []byte, opt member.RestoreOptions) (member.Restored, error)
+	FeatureLevel() int
+	Levels(ctx context.Context) (consensus.Levels, error)
+	RaiseLevel(ctx context.Context, level int) (consensus.Levels, error)
 	Revoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error)
 
 	Claim(ctx context.Context, key media.StreamKey) (state.Placement, error)

@@ -114,7 +114,7 @@ func (n *Node) newAdmin(ctx context.Context) (err error) {
 		admin.Deps{
 			Log: n.opt.Log, Level: n.opt.Level, Gatherer: n.registry, Version: n.opt.Version,
 			Streams: view{n}, Viewers: view{n}, Why: view{n}, Nodes: view{n},
-			Configs: n.group, Placements: n.group, Ready: n.readiness,
+			Configs: n.group, Placements: n.group, Ready: n.health,
 			Peers: n.peers(), Group: n.operator(), Keys: n.operator(), Revocations: n.group,
 		})
 	if err != nil {
@@ -134,6 +134,15 @@ func (n *Node) readiness() error {
 	default:
 		return errStarting
 	}
+}
+
+// health is what the admin port says of the node: readiness, and what ails a
+// voter meanwhile; its streams go on.
+func (n *Node) health() error {
+	if v, votes := n.group.(interface{ Trouble() error }); votes && v.Trouble() != nil {
+		return v.Trouble()
+	}
+	return n.readiness()
 }
 
 // Ready is closed once the raft group is ready and viewers and publishers are served.
@@ -188,8 +197,10 @@ func (n *Node) socketParts() []Part {
 
 func (n *Node) fabricParts() []Part {
 	return []Part{
-		{"fabric", n.backbone.fabric.Run}, {"certificate", n.followIdentity}, {"revocations", n.followRevocations},
+		{"fabric", n.backbone.fabric.Run},
 		{"sessions", n.keepOrigins},
+		{"certificate", n.followIdentity},
+		{"revocations", n.followRevocations},
 	}
 }
 

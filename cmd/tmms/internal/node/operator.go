@@ -36,6 +36,14 @@ func (o operator) Join(ctx context.Context, name, address string) error {
 	return o.group.Join(ctx, name, address)
 }
 
+// Transfer hands the leadership over.
+func (o operator) Transfer(ctx context.Context, nameOrID string) (string, error) {
+	if o.n.alone() {
+		return "", errAlone
+	}
+	return o.group.Transfer(ctx, nameOrID)
+}
+
 // Remove takes a node out of the raft group.
 func (o operator) Remove(ctx context.Context, nameOrID string) error {
 	if o.n.alone() {

@@ -67,8 +67,12 @@ func (n *Node) describe() state.Node {
 	for i, r := range n.cfg.Node.Roles {
 		roles[i] = string(r)
 	}
-	return state.Node{
+	d := state.Node{
 		Name: n.cfg.Node.Name, Roles: roles, Region: n.cfg.Node.Region, Zone: n.cfg.Node.Zone,
 		Addresses: n.advertised(), Version: n.opt.Version,
 	}
+	if n.group.FeatureLevel() >= 1 { // see state.Needs
+		d.Level = state.Level
+	}
+	return d
 }

@@ -1,0 +1,105 @@
+package consensus
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func flip(t *testing.T, path string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newest(t *testing.T, dir string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, snapDir, "*"))
+	if err != nil || len(found) == 0 {
+		t.Fatalf("no snapshot: %v", err)
+	}
+	return found[len(found)-1]
+}
+
+func damages() map[string]func(t *testing.T, dir string) {
+	return map[string]func(t *testing.T, dir string){
+		"state": func(t *testing.T, dir string) {
+			t.Helper()
+			flip(t, filepath.Join(newest(t, dir), "state.bin"))
+		},
+		"meta": func(t *testing.T, dir string) {
+			t.Helper()
+			if err := os.WriteFile(filepath.Join(newest(t, dir), "meta.json"), []byte("{"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+}
+
+// Case: corrupt-snapshot. Requirement: C5 (the log, from the older snapshot on, has
+// everything: nothing is lost, and the damaged snapshot is out of the way).
+func TestDamagedSnapshotFallsBack(t *testing.T) {
+	for name, damage := range damages() {
+		for _, older := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, " older ", older), func(t *testing.T) {
+				dir := t.TempDir()
+				n := start(t, Config{DataDir: dir}, Deps{}).waitReady(t)
+				for i := range 3 {
+					if _, err := n.Claim(t.Context(), key(fmt.Sprint("s", i))); err != nil {
+						t.Fatal(err)
+					}
+					if i == 1 || older && i == 0 {
+						if _, err := n.Snapshot(t.Context()); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				want := n.Placements()
+				n.end(t)
+				damage(t, dir)
+				if err := os.Mkdir(filepath.Join(dir, snapDir, "9-9-9.tmp"), 0o700); err != nil { // left by a full disk
+					t.Fatal(err)
+				}
+				again := start(t, Config{DataDir: dir}, Deps{}).waitReady(t)
+				if got := again.Placements(); fmt.Sprint(got) != fmt.Sprint(want) || again.ID() != n.ID() {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+				aside, err := os.ReadDir(filepath.Join(dir, damagedDir))
+				if err != nil || len(aside) != 1 {
+					t.Errorf("set aside: %v, %v", aside, err)
+				}
+				if left, _ := filepath.Glob(filepath.Join(dir, snapDir, "*.tmp")); len(left) != 0 {
+					t.Errorf("left over: %v", left)
+				}
+				again.end(t)
+			})
+		}
+	}
+}
+
+// Case: corrupt-snapshot (the log does not make up for it, and nobody else has it).
+func TestDamagedSnapshotIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	n := start(t, Config{DataDir: dir}, Deps{}).waitReady(t)
+	if _, err := n.Claim(t.Context(), key("x")); err != nil {
+		t.Fatal(err)
+	}
+	n.end(t)
+	reseal(t, dir)
+	for range 2 { // nothing was changed by the first
+		bad := start(t, Config{DataDir: dir}, Deps{})
+		<-bad.done
+		err := bad.stop()
+		if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, snapDir)) || !strings.Contains(err.Error(), "restore a backup") {
+			t.Fatalf("the error does not say which snapshot, and what to do: %v", err)
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package consensus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/hashicorp/raft"
+)
+
+// ErrTransfer says that the leadership stays where it is.
+var ErrTransfer = errors.New("the leadership was not handed over")
+
+// Transfer hands the leadership over to the voter that is called so, by name or
+// id, or to whichever answers first if that is empty, and gives the name of who
+// leads then. It takes three election timeouts at most. The error wraps
+// [ErrTransfer], or [ErrInvalid] for who has no vote.
+func (n *Node) Transfer(ctx context.Context, nameOrID string) (name string, err error) {
+	l := n.leads()
+	if l == nil {
+		if n.peers == nil {
+			return "", ErrNotLeader
+		}
+		return n.peers.Transfer(ctx, nameOrID)
+	}
+	to, err := l.heir(ctx, nameOrID)
+	if err != nil {
+		return "", err
+	}
+	if string(to.ID) == n.ID() {
+		return string(to.Address), nil
+	}
+	_, err = await(ctx, n, func() (struct{}, error) {
+		return struct{}{}, l.raft.LeadershipTransferToServer(to.ID, to.Address).Error()
+	})
+	switch {
+	case errors.Is(err, raft.ErrNotLeader):
+		return "", translate(err)
+	case err != nil:
+		return "", fmt.Errorf("%w to %s: %w", ErrTransfer, to.Address, err)
+	}
+	n.log.Info("leadership was given up", slog.String("node", n.ID()), slog.String("name", string(to.Address)))
+	return string(to.Address), nil
+}
+
+// heir finds who is to lead.
+func (l *leadership) heir(ctx context.Context, nameOrID string) (raft.Server, error) {
+	if nameOrID == "" {
+		to, ok := l.successor(ctx)
+		if !ok {
+			return to, fmt.Errorf("%w: no other voter answers", ErrTransfer)
+		}
+		return to, nil
+	}
+	for _, s := range l.servers() {
+		if string(s.ID) != nameOrID && string(s.Address) != nameOrID {
+			continue
+		}
+		if s.Suffrage != raft.Voter {
+			return s, fmt.Errorf("%w: %s has no vote yet", ErrInvalid, s.Address)
+		}
+		return s, nil
+	}
+	return raft.Server{}, fmt.Errorf("%w: no member of the group is called %.64q", ErrInvalid, nameOrID)
+}
