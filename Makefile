@@ -57,6 +57,11 @@ siege: ## attacks between nodes, 15 s each: what they cost, and what becomes of 
 	go test ./cluster/relay -count=1 -timeout 20m -v -run '^Test(HostileSubscriber|HostileOwner|DatagramFlood)$$' -siege 15s
 	go test ./cluster/fabric -count=1 -run '^$$' -bench Stranger -benchtime 20000x
 
+SEEDS ?= 10000
+.PHONY: sim
+sim: ## SEEDS clusters in virtual time under faults, two minutes a thousand; SEED=N shows one, FIRST=N begins there
+	go test ./cluster/sim -count=1 -timeout 4h -v -run '^TestSeeds$$' -seeds $(SEEDS) $(if $(FIRST),-first $(FIRST)) $(if $(SEED),-seed $(SEED))
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME, a table, findings in .cache/fuzz; FUZZ=PATTERN chooses
 	@.ci/fuzz $(FUZZTIME) $(FUZZ)

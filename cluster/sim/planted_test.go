@@ -1,0 +1,171 @@
+package sim
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"tmms/cluster/state"
+	"tmms/cluster/verdict"
+)
+
+// broken is a state machine with a mistake: what it is told to do, it does as rewrite
+// says.
+type broken struct {
+	*state.State
+
+	rewrite func(s *state.State, c state.Command) []state.Command
+}
+
+// Apply implements [Machine]: all commands come into force at the index, the result is
+// that of the last.
+func (b broken) Apply(index uint64, command []byte) (result any, err error) {
+	c, err := state.Decode(command)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range b.rewrite(b.State, c) {
+		bytes, err := state.Encode(c)
+		if err != nil {
+			return nil, err
+		}
+		if result, err = b.State.Apply(index, bytes); err != nil {
+			return nil, err
+		}
+	}
+	return result, nil
+}
+
+func machine(rewrite func(s *state.State, c state.Command) []state.Command) func() Machine {
+	return func() Machine { return broken{state.New(), rewrite} }
+}
+
+// inSync says before a command that standbys have everything, whether they have or not.
+func inSync(s *state.State, c state.Command) []state.Command {
+	var list []state.Command
+	if f, ok := c.(state.FailOver); ok {
+		for _, p := range s.Placements() {
+			if p.Owner == f.Node && p.Standby != "" {
+				list = append(list, state.SetStandby{
+					Key: state.Key(p.Key), Epoch: p.Epoch, From: p.Standby, To: p.Standby, InSync: true,
+				})
+			}
+		}
+	}
+	return append(list, c)
+}
+
+// snatch lets a claim take the stream of another node.
+func snatch(s *state.State, c state.Command) []state.Command {
+	if claim, ok := c.(state.Claim); ok {
+		for _, p := range s.Placements() {
+			if state.Key(p.Key) == claim.Key && p.Owner != claim.Node {
+				return []state.Command{state.ExpireNode{Node: p.Owner, MaxEpoch: p.Epoch, AtUnixMS: claim.AtUnixMS}, c}
+			}
+		}
+	}
+	return []state.Command{c}
+}
+
+// forget lets a stream begin anew where it should go on: it is released before a
+// claim.
+func forget(s *state.State, c state.Command) []state.Command {
+	if claim, ok := c.(state.Claim); ok {
+		for _, p := range s.Placements() {
+			if state.Key(p.Key) == claim.Key && p.Orphan() {
+				return []state.Command{state.Release{Key: claim.Key, Epoch: p.Epoch}, c}
+			}
+		}
+	}
+	return []state.Command{c}
+}
+
+// forgetful is a court that gives nobody a lease at its beginning.
+type forgetful struct {
+	*verdict.Court
+
+	known map[string]bool
+}
+
+func (f forgetful) Renewed(id string, now time.Duration) bool {
+	f.known[id] = true
+	return f.Court.Renewed(id, now)
+}
+
+func (f forgetful) Verdict(id string, now time.Duration) verdict.Path {
+	if !f.known[id] {
+		return verdict.ByLease
+	}
+	return f.Court.Verdict(id, now)
+}
+
+// hasty is a court that is content with its own silence, and with a short one.
+type hasty struct{ *verdict.Court }
+
+func (h hasty) Verdict(id string, now time.Duration) verdict.Path {
+	if h.Silent(id, now) > verdict.Silence/2 {
+		return verdict.BySilence
+	}
+	return h.Court.Verdict(id, now)
+}
+
+// patient is a court that never finds anybody dead.
+type patient struct{ *verdict.Court }
+
+func (patient) Verdict(string, time.Duration) verdict.Path { return verdict.Alive }
+
+// Mistakes that were planted are found, most of them by the rule that they break.
+func TestPlantedMistakes(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		rules Rules
+		seeds uint64
+		found []string // one of these
+	}{
+		{"fail-over-to-any-standby", Rules{Machine: machine(inSync)}, 4000, []string{"in sync: false", "had"}},
+		{"claim-without-compare", Rules{Machine: machine(snatch)}, 400, []string{"claimed by"}},
+		{"time-begins-anew", Rules{Machine: machine(forget)}, 400, []string{"time 0 goes"}},
+		{"no-lease-for-all", Rules{Court: func(cfg verdict.Config, now time.Duration) Court {
+			return forgetful{verdict.New(cfg, now), map[string]bool{cfg.Self: true}}
+		}}, 400, []string{"without having been in any trouble"}},
+		{"one-witness", Rules{Court: func(cfg verdict.Config, now time.Duration) Court {
+			return hasty{verdict.New(cfg, now)}
+		}}, 4000, []string{"without having been in any trouble"}},
+		{"nobody-dies", Rules{Court: func(cfg verdict.Config, now time.Duration) Court {
+			return patient{verdict.New(cfg, now)}
+		}}, 400, []string{"no other owner", "after all faults"}},
+		{"minority-decides", Rules{Majority: func(int) int { return 1 }}, 400, []string{
+			"another command", "is lost", "another result", "cannot apply", "is the last that was committed",
+		}},
+		{"replicas-differ", Rules{Machine: differing()}, 400, []string{"differ", "another result"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := runSeeds(0, tc.seeds, tc.rules)
+			if got.found == nil {
+				t.Fatalf("not found in %d seeds", got.runs)
+			}
+			for _, text := range tc.found {
+				if strings.Contains(got.found.Failure, text) {
+					t.Logf("after %d seeds: %s", got.runs, got.found.Failure)
+					return
+				}
+			}
+			t.Errorf("found as something else: %s", got.found)
+		})
+	}
+}
+
+// differing gives state machines of which each reads its own clock.
+func differing() func() Machine {
+	return func() Machine {
+		ms := int64(0)
+		return broken{state.New(), func(_ *state.State, c state.Command) []state.Command {
+			if n, ok := c.(state.UpsertNode); ok {
+				ms++
+				n.Node.AtUnixMS += ms // of its life, not of the command
+				return []state.Command{n}
+			}
+			return []state.Command{c}
+		}}
+	}
+}

@@ -1,0 +1,119 @@
+package sim
+
+import (
+	"time"
+
+	"tmms/cluster/state"
+)
+
+// Times of a command, as packages control and member have them.
+const (
+	commandTimeout = 3 * time.Second
+	proposeFor     = 15 * time.Second
+	retryFirst     = 50 * time.Millisecond
+	retryMost      = 500 * time.Millisecond
+)
+
+// proposal is a command that a node wants to come into force.
+type proposal struct {
+	n       *node
+	command state.Command
+	bytes   []byte
+	until   time.Duration
+	pause   time.Duration
+	done    func(result any, ok bool)
+}
+
+// outcome is what a leader answers.
+type outcome struct {
+	result any
+	index  uint64
+	ok     bool
+	hint   *node
+}
+
+// propose asks the leader for a command until one has taken it or the time is
+// over; done may be nil.
+func (n *node) propose(c state.Command, done func(result any, ok bool)) {
+	b, err := state.Encode(c)
+	n.w.must(err)
+	if done == nil {
+		done = func(any, bool) {}
+	}
+	p := &proposal{n: n, command: c, bytes: b, until: n.w.now + proposeFor, pause: retryFirst, done: done}
+	p.attempt()
+}
+
+func (p *proposal) attempt() {
+	n := p.n
+	to := n.leader()
+	switch to {
+	case nil:
+		p.again(nil)
+	case n:
+		n.takeProposal(p.bytes, p.answered)
+	default:
+		ask(n, to, commandTimeout, func(answer func(outcome)) {
+			to.takeProposal(p.bytes, answer)
+		}, func(o outcome, came bool) {
+			if !came {
+				o = outcome{}
+			}
+			p.answered(o)
+		})
+	}
+}
+
+func (p *proposal) answered(o outcome) {
+	if o.ok {
+		p.n.w.check.acknowledged(o.index, p.bytes)
+		p.done(o.result, true)
+		return
+	}
+	p.again(o.hint)
+}
+
+// again tries the next voter, or whom the last one said to lead.
+func (p *proposal) again(hint *node) {
+	n := p.n
+	if n.w.now+p.pause > p.until {
+		p.done(nil, false)
+		return
+	}
+	if hint == nil {
+		hint = n.w.voters[n.w.rng.IntN(len(n.w.voters))]
+	}
+	if n.log == nil {
+		n.hint = hint
+	}
+	n.after(p.pause/2+n.w.within(p.pause), p.attempt)
+	p.pause = min(2*p.pause, retryMost)
+}
+
+// takeProposal is the leader's end.
+func (n *node) takeProposal(command []byte, answer func(outcome)) {
+	l := n.log
+	if l == nil || l.role != leader || n.lead == nil {
+		o := outcome{}
+		if l != nil {
+			o.hint = l.leads
+		}
+		answer(o)
+		return
+	}
+	n.signOfLife(command)
+	index := uint64(len(l.entries)) + 1
+	l.append(command, func(result any, ok bool) { answer(outcome{result: result, index: index, ok: ok}) })
+}
+
+// signOfLife renews the lease of a node that claims.
+func (n *node) signOfLife(command []byte) {
+	c, err := state.Decode(command)
+	n.w.must(err)
+	switch c := c.(type) {
+	case state.Claim:
+		n.lead.renewedBy(c.Node)
+	case state.Resume:
+		n.lead.renewedBy(c.Node)
+	}
+}

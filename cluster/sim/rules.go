@@ -1,0 +1,64 @@
+package sim
+
+import (
+	"time"
+
+	"tmms/cluster/state"
+	"tmms/cluster/verdict"
+	"tmms/media"
+)
+
+// Machine is what a node has of the replicated state: a *state.State.
+type Machine interface {
+	Apply(index uint64, command []byte) (any, error)
+	Snapshot() ([]byte, error)
+	Restore(snapshot []byte) error
+	Index() uint64
+	Initialized() bool
+	Epoch() uint64
+	Placement(key media.StreamKey) (state.Placement, bool)
+	Placements() []state.PlacedStream
+	Owners() []string
+	Orphans() []state.PlacedStream
+	Nodes() []state.Node
+	Config() *state.Config
+	Draining(node string) bool
+	FeatureLevel() int
+}
+
+// Court is what the leader judges with: a *verdict.Court.
+type Court interface {
+	Tick(now time.Duration) (stood bool)
+	Renewed(id string, now time.Duration) bool
+	Heard(id string, at time.Duration)
+	Report(from, about string, r verdict.Report, now time.Duration)
+	Doubts(now time.Duration) []string
+	Verdict(id string, now time.Duration) verdict.Path
+	Silent(id string, now time.Duration) time.Duration
+	Age(id string, now time.Duration) time.Duration
+	Suspect(id string, now time.Duration) bool
+}
+
+// Rules are the parts that a test may replace by broken ones, to see that the
+// simulation finds them out. The zero value has the real ones.
+type Rules struct {
+	Machine func() Machine
+	Court   func(cfg verdict.Config, now time.Duration) Court
+	// Majority is how many voters have to have an entry that is to be committed.
+	Majority func(voters int) int
+	// Story keeps what happens, for [Result.Trace].
+	Story bool
+}
+
+func (r Rules) withDefaults() Rules {
+	if r.Machine == nil {
+		r.Machine = func() Machine { return state.New() }
+	}
+	if r.Court == nil {
+		r.Court = func(cfg verdict.Config, now time.Duration) Court { return verdict.New(cfg, now) }
+	}
+	if r.Majority == nil {
+		r.Majority = func(voters int) int { return voters/2 + 1 }
+	}
+	return r
+}
