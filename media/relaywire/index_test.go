@@ -241,6 +241,42 @@ func TestIndexesOfAStream(t *testing.T) {
 	}
 }
 
+// TestIndexCut: only a standby is told where the open segment begins, and then it
+// stays known while only parts come.
+func TestIndexCut(t *testing.T) {
+	x := lowLatency(3)
+	x.Cut = 123_456
+	more := *x
+	more.Version++
+	more.Open = testOpen(x.Open.MSN, 5)
+	for _, standby := range []bool{false, true} {
+		in, out := Indexes{Standby: standby}, Indexes{}
+		for _, x := range []*hls.Index{x, &more} {
+			want := *x
+			if !standby {
+				want.Cut = 0
+			}
+			b, err := in.Append(nil, x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, n, err := out.Parse(b)
+			if err != nil || n != len(b) || !reflect.DeepEqual(got, &want) {
+				t.Errorf("standby %t: cut %d, want %d, %d of %d bytes, %v", standby, got.Cut, want.Cut, n, len(b), err)
+			}
+		}
+	}
+	x.Cut = maxDTS + 1
+	in := Indexes{Standby: true}
+	b, err := in.Append(nil, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x, _, err := parseIndex(b); !errors.Is(err, ErrMalformed) {
+		t.Errorf("a cut over the limit: %+v, %v", x, err)
+	}
+}
+
 // TestAnIndexTooLarge: what can't be parsed is not sent.
 func TestAnIndexTooLarge(t *testing.T) {
 	inits := func(n, size int) (list []*hls.Init) {
