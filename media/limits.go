@@ -138,6 +138,9 @@ const (
 	// MaxHLSParts bounds the parts of one segment: one of a minute in parts of 0.2 s
 	// has 300.
 	MaxHLSParts = 512
+	// MaxHLSResume bounds what an index has for the next owner of its stream, in bytes:
+	// some 60 numbers.
+	MaxHLSResume = 640
 	// MaxHLSInit bounds an initialization section, in bytes: the configurations of
 	// a video and an audio track, and the boxes around them.
 	MaxHLSInit = 2*MaxCodecConfig + 16<<10

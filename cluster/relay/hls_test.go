@@ -28,6 +28,7 @@ type lister struct {
 	open     *hls.Segment // nil: it has no part yet
 	inits    []*hls.Init
 	cut      media.Timestamp // where the open segment begins; 0: not known
+	resume   []byte
 }
 
 func newLister(w *Writer, epoch, msn uint64) *lister {
@@ -143,7 +144,7 @@ func (l *lister) show(ended bool) *hls.Index {
 			VideoCodec: "avc1.64001f", AudioCodec: "mp4a.40.2", Width: 1280, Height: 720, FrameRate: 30000.0 / 1001,
 			PeakBPS: 2_000_000, AverageBPS: 1_900_000,
 		},
-		Open: l.open, Inits: l.inits, Cut: l.cut,
+		Open: l.open, Inits: l.inits, Cut: l.cut, Resume: l.resume,
 	}
 	if l.low {
 		x.PartTarget = 200 * time.Millisecond

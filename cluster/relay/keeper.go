@@ -13,8 +13,9 @@ import (
 type KeeperView interface {
 	// WatchPlacements is closed at the next change of any placement.
 	WatchPlacements() <-chan struct{}
-	// Placements lists all of them.
-	Placements() []state.PlacedStream
+	Placement(key media.StreamKey) (state.Placement, bool)
+	// StandbyOf lists the streams that a node is the standby of, in any order.
+	StandbyOf(node string) []state.PlacedStream
 }
 
 // Keeper is the standby's end: it makes the node's [Puller] hold each stream whose
@@ -41,7 +42,7 @@ type kept struct {
 }
 
 // keepPause is the least time between two looks at all placements.
-const keepPause = 50 * time.Millisecond
+const keepPause = 100 * time.Millisecond
 
 // NewKeeper returns a keeper for the node with the id self, which has a [Puller]. It
 // works while Run does.
@@ -78,16 +79,19 @@ func (k *Keeper) Run(ctx context.Context) error {
 // look compares what is held with the placements; more: it has to look again even if
 // they don't change.
 func (k *Keeper) look(now time.Time) (more bool) {
-	stays := make(map[media.StreamKey]struct{}, len(k.held))
-	for _, p := range k.view.Placements() {
-		if !k.wanted(p, now) {
-			continue
+	for _, p := range k.view.StandbyOf(k.self) {
+		if k.held[p.Key] == nil {
+			k.begin(p.Key)
 		}
-		more = more || p.Owner == k.self
-		stays[p.Key] = struct{}{}
 	}
 	for key, h := range k.held {
-		if _, ok := stays[key]; !ok {
+		p, _ := k.view.Placement(key)
+		switch {
+		case p.Standby == k.self:
+			h.since = time.Time{}
+		case p.Owner == k.self && k.waits(key, h, now):
+			more = true
+		default:
 			h.feed.unkeep()
 			delete(k.held, key)
 		}
@@ -95,37 +99,25 @@ func (k *Keeper) look(now time.Time) (more bool) {
 	return more
 }
 
-// wanted tells whether a stream is to be held, and begins with that.
-func (k *Keeper) wanted(p state.PlacedStream, now time.Time) bool {
-	h := k.held[p.Key]
-	switch {
-	case p.Standby == k.self && p.Owner != k.self:
-		if h == nil {
-			return k.begin(p.Key)
-		}
-		h.since = time.Time{}
-		return true
-	case h == nil || p.Owner != k.self:
-		return false
-	case h.since.IsZero():
+// waits tells that a stream which this node owns by now waits for its session, which
+// takes the pulled life over.
+func (k *Keeper) waits(key media.StreamKey, h *kept, now time.Time) bool {
+	if h.since.IsZero() {
 		h.since = now
 	}
-	// It waits for its session, which takes the pulled life over.
-	return k.hub.local(p.Key) == nil && now.Sub(h.since) < media.StandbyAdopt
+	return k.hub.local(key) == nil && now.Sub(h.since) < media.StandbyAdopt
 }
 
 // begin holds a stream, if there is room for it: else its owner finds that nobody
 // acknowledges.
-func (k *Keeper) begin(key media.StreamKey) bool {
+func (k *Keeper) begin(key media.StreamKey) {
 	f, err := k.hub.keep(key)
 	if err != nil && !k.full {
 		k.log.Warn("stream is not held as its standby", slog.String("stream", key.String()), slog.Any("err", err))
 	}
-	if k.full = err != nil; k.full {
-		return false
+	if k.full = err != nil; !k.full {
+		k.held[key] = &kept{feed: f}
 	}
-	k.held[key] = &kept{feed: f}
-	return true
 }
 
 func (k *Keeper) letAllGo() {

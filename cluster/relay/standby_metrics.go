@@ -54,6 +54,18 @@ func (m *standbyMetrics) lost(why lostReason) prometheus.Counter {
 	return m.losts.WithLabelValues(string(why))
 }
 
+// gated lists the lives that have, or had, a standby.
+func (h *Hub) gated() (list []*Live) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, f := range h.feeds.All() {
+		if l := f.live.Load(); l != nil && l.gate.Load() != nil {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
 // Describe implements prometheus.Collector.
 func (m *standbyMetrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.streams
@@ -66,7 +78,7 @@ func (m *standbyMetrics) Describe(ch chan<- *prometheus.Desc) {
 func (m *standbyMetrics) Collect(ch chan<- prometheus.Metric) {
 	count := map[string]int{standbyInSync: 0, standbyBehind: 0, standbyKept: m.hub.kept()}
 	var most float64
-	for _, l := range m.hub.Lives() {
+	for _, l := range m.hub.gated() {
 		node, inSync, behind := l.StandbyState()
 		switch {
 		case node == "":

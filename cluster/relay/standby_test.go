@@ -18,12 +18,14 @@ import (
 	"tmms/media/relaywire"
 )
 
-// Placements implements KeeperView.
-func (m *member) Placements() (list []state.PlacedStream) {
+// StandbyOf implements KeeperView.
+func (m *member) StandbyOf(node string) (list []state.PlacedStream) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for k, p := range m.placements {
-		list = append(list, state.PlacedStream{Key: k, Placement: p})
+		if p.Standby == node {
+			list = append(list, state.PlacedStream{Key: k, Placement: p})
+		}
 	}
 	return list
 }
@@ -115,7 +117,7 @@ func TestStandbyHoldsAll(t *testing.T) {
 			h := &hearing{}
 			f.standbyOf(owner, standby, h)
 			for range 5 {
-				l.cut = f.dts()
+				l.cut, l.resume = f.dts(), []byte(fmt.Sprint("at ", f.dts()))
 				f.frames(25)
 				if low {
 					l.part(20_000)
@@ -132,8 +134,8 @@ func TestStandbyHoldsAll(t *testing.T) {
 			eventually(t, "the last index is seen", func() bool { return f.w.Live().Index() == want })
 			x := live.Index()
 			sameHLS(t, x, want)
-			if x.Cut != want.Cut {
-				t.Errorf("the open segment begins at %d ms, want %d", x.Cut, want.Cut)
+			if x.Cut != want.Cut || string(x.Resume) != string(want.Resume) {
+				t.Errorf("the open segment begins at %d ms, with %q, want %d, %q", x.Cut, x.Resume, want.Cut, want.Resume)
 			}
 			f.w.End()
 		})

@@ -50,6 +50,9 @@ type Index struct {
 	// Cut is the decoding time of the first frame behind Segments, with which the open
 	// segment begins; 0: it is not known. Only a standby is told.
 	Cut media.Timestamp
+	// Resume is what the next owner of the stream needs to close the segment behind
+	// Segments from the packets, and to go on; only its standby has it. nil: it begins anew.
+	Resume []byte
 	// Held says that the stream has another owner by now, whose index this node can't
 	// show yet: what is made of this one must not be kept. It is not sent between nodes.
 	Held bool

@@ -100,7 +100,7 @@ func FuzzIndexes(f *testing.F) {
 	small := lowLatency(1)
 	small.Segments = []*hls.Segment{testParts(1, 2), testSegment(2)}
 	small.Inits = []*hls.Init{{Epoch: 5, Version: 1, Data: []byte{1, 2}}, {Epoch: 6, Version: 1, Data: []byte{3}}}
-	small.Open, small.Cut = testOpen(3, 2), 1<<40
+	small.Open, small.Cut, small.Resume = testOpen(3, 2), 1<<40, []byte("resume")
 	cases := indexCases()
 	cases["small"] = small
 	for _, x := range cases {

@@ -1,6 +1,7 @@
 package relaywire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 type Indexes struct {
 	last *hls.Index
 
-	// Standby makes [Indexes.Append] say where the open segment begins, for a
+	// Standby makes [Indexes.Append] say how the open segment begins, for a
 	// subscriber that has said to be the stream's standby: no other may understand it.
 	Standby bool
 }
@@ -31,7 +32,7 @@ var ErrTooLarge = errors.New("relaywire: index too large")
 const (
 	recordWhole byte = iota
 	recordParts
-	recordCut // recordWhole, and where the open segment begins
+	recordCut // recordWhole, and how the open segment begins
 )
 
 const (
@@ -52,7 +53,7 @@ const maxDurationUS = 24 * 3600 * 1e6
 //	video codec | audio codec | width | height | frame rate (8) | peak bit/s | average bit/s |
 //	listed | count | segments | count | inits | [open segment]
 //	length | 1 | version | flags (1) | [open segment]
-//	length | 2 | cut | as 0, from the version on
+//	length | 2 | cut | resume | as 0, from the version on
 //
 //	segment: epoch | MSN | duration, ns | program time, unix ns | flags (1) | [TS size] |
 //	         [init | part count | size, if there are none | parts]
@@ -70,8 +71,9 @@ func (r *Indexes) Append(b []byte, x *hls.Index) ([]byte, error) {
 	switch {
 	case r.last != nil && sameListing(r.last, x):
 		record = appendParts(nil, x)
-	case r.Standby && x.Cut > 0:
-		record = r.appendWhole(binary.AppendUvarint([]byte{recordCut}, uint64(x.Cut)), x)
+	case r.Standby && (x.Cut > 0 || len(x.Resume) > 0):
+		record = binary.AppendUvarint([]byte{recordCut}, uint64(x.Cut))
+		record = r.appendWhole(appendBytes(record, x.Resume), x)
 	default:
 		record = r.appendWhole([]byte{recordWhole}, x)
 	}
@@ -103,6 +105,7 @@ func fits(x *hls.Index) error {
 		{"segments", len(x.Segments), media.MaxRelaySegments},
 		{"parts of a segment", parts, media.MaxHLSParts},
 		{"initialization sections", len(x.Inits), media.MaxRelayInits},
+		{"bytes to resume with", len(x.Resume), media.MaxHLSResume},
 		{"bytes of an initialization section", largest, media.MaxHLSInit},
 		{"bytes of initialization sections", total, media.MaxRelayIndex},
 	} {
@@ -117,7 +120,7 @@ func fits(x *hls.Index) error {
 func sameListing(a, b *hls.Index) bool {
 	return a.Listing == b.Listing && a.Epoch == b.Epoch && a.Target == b.Target && a.PartTarget == b.PartTarget &&
 		a.DiscontinuitySequence == b.DiscontinuitySequence && a.Independent == b.Independent && a.Ended == b.Ended &&
-		a.Cut == b.Cut && a.Variant == b.Variant && a.Listed == b.Listed && slices.Equal(a.Segments, b.Segments) &&
+		a.Cut == b.Cut && bytes.Equal(a.Resume, b.Resume) && a.Variant == b.Variant && a.Listed == b.Listed && slices.Equal(a.Segments, b.Segments) &&
 		slices.Equal(a.Inits, b.Inits)
 }
 
@@ -221,10 +224,7 @@ func (r *Indexes) parse(c *cursor) *hls.Index {
 	case kind == recordWhole:
 		return r.whole(c)
 	case kind == recordCut:
-		cut := media.Timestamp(c.upTo("cut", maxDTS))
-		x := r.whole(c)
-		x.Cut = cut
-		return x
+		return r.beginning(c)
 	case kind == recordParts && r.last != nil:
 		x := *r.last
 		x.Version = c.uvarint()
@@ -234,6 +234,17 @@ func (r *Indexes) parse(c *cursor) *hls.Index {
 		c.badf("index record of the kind %d", kind)
 	}
 	return nil
+}
+
+// beginning reads how the open segment begins, then the index.
+func (r *Indexes) beginning(c *cursor) *hls.Index {
+	cut := media.Timestamp(c.upTo("cut", maxDTS))
+	resume := c.bytes("resume", media.MaxHLSResume)
+	x := r.whole(c)
+	if x.Cut = cut; len(resume) > 0 {
+		x.Resume = bytes.Clone(resume)
+	}
+	return x
 }
 
 func (r *Indexes) whole(c *cursor) *hls.Index {

@@ -245,7 +245,7 @@ func TestIndexesOfAStream(t *testing.T) {
 // stays known while only parts come.
 func TestIndexCut(t *testing.T) {
 	x := lowLatency(3)
-	x.Cut = 123_456
+	x.Cut, x.Resume = 123_456, make([]byte, media.MaxHLSResume)
 	more := *x
 	more.Version++
 	more.Open = testOpen(x.Open.MSN, 5)
@@ -254,7 +254,7 @@ func TestIndexCut(t *testing.T) {
 		for _, x := range []*hls.Index{x, &more} {
 			want := *x
 			if !standby {
-				want.Cut = 0
+				want.Cut, want.Resume = 0, nil
 			}
 			b, err := in.Append(nil, x)
 			if err != nil {
@@ -266,8 +266,12 @@ func TestIndexCut(t *testing.T) {
 			}
 		}
 	}
-	x.Cut = maxDTS + 1
 	in := Indexes{Standby: true}
+	x.Resume = append(x.Resume, 1)
+	if _, err := in.Append(nil, x); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("too much to resume with: %v", err)
+	}
+	x.Cut, x.Resume = maxDTS+1, nil
 	b, err := in.Append(nil, x)
 	if err != nil {
 		t.Fatal(err)
