@@ -354,7 +354,7 @@ func randomGate(t *testing.T, rng *rand.Rand) {
 	g := newGateTest(t)
 	g.inSync()
 	gate := g.w.live.gate.Load()
-	var acked, seen uint64
+	acked, seen := uint64(1), uint64(1)
 	for range 200 {
 		wasInSync := gate.inSync
 		switch n := rng.IntN(12); {

@@ -132,7 +132,9 @@ func TestStandbyHoldsAll(t *testing.T) {
 			same(t, live, f.w.Live())
 			want := l.history[len(l.history)-1]
 			eventually(t, "the last index is seen", func() bool { return f.w.Live().Index() == want })
-			x := live.Index()
+			feed := standby.open(k)
+			defer feed.Close()
+			x := shows(t, feed, want)
 			sameHLS(t, x, want)
 			if x.Cut != want.Cut || string(x.Resume) != string(want.Resume) {
 				t.Errorf("the open segment begins at %d ms, with %q, want %d, %q", x.Cut, x.Resume, want.Cut, want.Resume)
@@ -205,11 +207,8 @@ func TestAcksOfOthers(t *testing.T) {
 	if f.w.Live().Index() != x {
 		t.Error("what waited is not seen")
 	}
-	var lost time.Duration
-	for _, m := range []*member{owner} {
-		if n := gauge(t, m.registry, "tmms_relay_standby_lost_total"); n != 1 {
-			t.Errorf("lost %.0f times, want once, after %v", n, lost)
-		}
+	if n := gauge(t, owner.registry, "tmms_relay_standby_lost_total"); n != 1 {
+		t.Errorf("lost %.0f times, want once", n)
 	}
 }
 
@@ -262,24 +261,26 @@ func TestStandbyIsLost(t *testing.T) {
 // TestStandbySharesThePull: the readers of the standby's node have the stream by the
 // same subscription, and one that came over a shield moves to the owner.
 func TestStandbySharesThePull(t *testing.T) {
-	w, owner, edges, f := threeEdges(t)
-	_ = w
-	standby := edges[2]
-	feed := standby.open(f.w.live.Key())
-	defer feed.Close()
-	standby.from(f.w.live.Key(), edges[0])
+	k := key("a")
+	w := newWorld(t).regions().patient()
+	owner, standby := w.start("owner", "origin"), w.edge("b", "r", "origin", "edge")
+	shield := w.edge(firstFor(k, standby), "r")
+	f := owner.publish(k, 7)
+	f.frames(30)
+	feed, live := f.watch(standby, shield)
 	standby.keep()
 	f.standbyOf(owner, standby, &hearing{})
 	f.live("in sync", func() bool {
 		_, inSync, _ := f.w.live.StandbyState()
 		return inSync
 	})
-	if from := why(t, standby, f.w.live.Key()); from.Source != owner.id || from.Shield {
-		t.Errorf("from %q (shield: %t), want from the owner: %s", from.Source, from.Shield, from.Reason)
+	standby.from(k, owner)
+	if f.caughtUp(feed) != live {
+		t.Error("another life for the node's viewers")
 	}
-	f.caughtUp(feed)
+	same(t, live, f.w.Live())
 	var subs []string
-	for _, s := range owner.server.Subscriptions(f.w.live.Key()) {
+	for _, s := range owner.server.Subscriptions(k) {
 		if s.Standby {
 			subs = append(subs, s.Node)
 		}
@@ -507,7 +508,7 @@ func killedAtAnyMoment(t *testing.T, rng *rand.Rand) {
 func TestStandbyKeepsTheOpenSegment(t *testing.T) {
 	f := publish(t, NewHub(), LiveOptions{Keep: time.Second})
 	f.frames(200) // 8 s
-	if first := entries(f.w.Live())[0].DTS; first < 4000 {
+	if first := entries(f.w.Live())[0].DTS; first < 3000 {
 		t.Fatalf("the log begins at %d ms although no more than a second is kept", first)
 	}
 	f.w.keepFrom(7000)
@@ -517,7 +518,7 @@ func TestStandbyKeepsTheOpenSegment(t *testing.T) {
 	}
 	f.w.keepFrom(0)
 	f.frames(100)
-	if first := entries(f.w.Live())[0].DTS; first < 16_000 {
+	if first := entries(f.w.Live())[0].DTS; first < 15_000 {
 		t.Errorf("the log begins at %d ms", first)
 	}
 	bounded := publish(t, NewHub(), LiveOptions{Keep: time.Second, MaxBytes: 100_000})
