@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -438,7 +439,7 @@ func numbersKeep(t *testing.T, shown []*hls.Index) {
 // edge has shown by then, or shows later, the standby has, byte for byte.
 func TestNothingIsSeenThatTheStandbyLacks(t *testing.T) {
 	for seed := range uint64(6) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { killedAtAnyMoment(t, rand.New(rand.NewPCG(seed, 9))) })
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { killedAtAnyMoment(t, rand.New(rand.NewPCG(seed, 9))) })
 	}
 }
 
