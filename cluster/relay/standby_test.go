@@ -593,3 +593,43 @@ func TestAnOriginIsNoShield(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// BenchmarkPartWithStandby is the time that a part waits for the standby before the
+// owner's readers see it.
+func BenchmarkPartWithStandby(b *testing.B) {
+	w := newWorld(b)
+	owner, standby := w.join("a", PullConfig{}), w.join("b", PullConfig{}).keep()
+	f := owner.publish(key("a"), 7)
+	f.frames(10)
+	l := newLowLister(f.w, 7, 100)
+	l.add(1000)
+	f.standbyOf(owner, standby, &hearing{})
+	f.inSync()
+	shown := make(chan struct{}, 1)
+	live := f.w.Live()
+	defer live.watch(func() {
+		select {
+		case shown <- struct{}{}:
+		default:
+		}
+	})()
+	var times []time.Duration
+	for i := 0; b.Loop(); i++ {
+		l.grow(50_000)
+		start := time.Now()
+		x := l.show(false)
+		if i%10 == 9 {
+			x = l.add(1000)
+		}
+		for live.Index() != x {
+			<-shown
+		}
+		times = append(times, time.Since(start))
+	}
+	slices.Sort(times)
+	b.ReportMetric(float64(times[len(times)/2].Microseconds()), "p50-us")
+	b.ReportMetric(float64(times[len(times)*99/100].Microseconds()), "p99-us")
+	if _, inSync, _ := live.StandbyState(); !inSync {
+		b.Error("the standby was lost")
+	}
+}
