@@ -240,7 +240,7 @@ func (g *gate) attach(s *subscription, node string) {
 	if x := g.made.Load(); x != nil && len(g.unacked) == 0 {
 		g.enter(madeIndex{index: x})
 	}
-	if a := s.lastAck.Load(); a != nil && g.possible(a) == nil {
+	if a := s.lastAck.Load(); a != nil && !g.foreign(a) && g.possible(a) == nil {
 		g.take(a, now)
 	}
 	s.pokeSegments()
@@ -318,7 +318,7 @@ func (g *gate) ack(s *subscription, a *relaywire.Ack) error {
 	g.mu.Lock()
 	defer g.deliver()
 	defer g.mu.Unlock()
-	if g.sub != s {
+	if g.sub != s || g.foreign(a) {
 		return nil
 	}
 	if err := g.possible(a); err != nil {
@@ -330,12 +330,15 @@ func (g *gate) ack(s *subscription, a *relaywire.Ack) error {
 	return nil
 }
 
-// possible tells whether there is what is acknowledged. mu is held.
+// foreign tells that an acknowledgement is of a later owner's packets or indexes: the
+// stream has moved, as this node is about to hear. mu is held.
+func (g *gate) foreign(a *relaywire.Ack) bool {
+	epoch := g.live.Epoch()
+	return a.ID.Epoch > epoch || a.IndexEpoch > epoch
+}
+
+// possible tells whether there is the index that is acknowledged. mu is held.
 func (g *gate) possible(a *relaywire.Ack) error {
-	if last := g.live.LastDTS(); a.DTS > last || a.ID.Epoch > g.live.Epoch() {
-		return fmt.Errorf("%w: packet %v at %d ms, the last one of epoch %d is at %d ms", errFuture, a.ID, a.DTS,
-			g.live.Epoch(), last)
-	}
 	x := g.made.Load()
 	if x != nil && compareIndex(a.IndexEpoch, a.IndexVersion, x) > 0 { // nil: it was taken back, and nothing waits
 		return fmt.Errorf("%w: index %d of epoch %d, the last one is %d of %d", errFuture, a.IndexVersion, a.IndexEpoch,
@@ -352,7 +355,8 @@ func compareIndex(epoch, version uint64, x *hls.Index) int {
 // take notes what the standby has and shows what waited for that. mu is held.
 func (g *gate) take(a *relaywire.Ack, now time.Time) {
 	if a.ID.Compare(g.acked.ID) >= 0 {
-		g.acked.ID, g.acked.DTS = a.ID, max(a.DTS, g.acked.DTS)
+		// It may have more of an owner before than this one goes on from.
+		g.acked.ID, g.acked.DTS = a.ID, max(min(a.DTS, g.live.LastDTS()), g.acked.DTS)
 	}
 	if g.first == (groupPosition{}) {
 		g.first = groupPosition{a.ID.Epoch, a.ID.Group}
