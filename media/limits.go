@@ -138,6 +138,9 @@ const (
 	// MaxHLSParts bounds the parts of one segment: one of a minute in parts of 0.2 s
 	// has 300.
 	MaxHLSParts = 512
+	// MaxHLSResume bounds what an index has for the next owner of its stream, in bytes:
+	// some 60 numbers.
+	MaxHLSResume = 640
 	// MaxHLSInit bounds an initialization section, in bytes: the configurations of
 	// a video and an audio track, and the boxes around them.
 	MaxHLSInit = 2*MaxCodecConfig + 16<<10
@@ -487,6 +490,10 @@ const (
 	// ResumeHold is how long a new owner holds a stream's first publisher for
 	// other nodes to say how far they have got in the stream.
 	ResumeHold = 500 * time.Millisecond
+	// RehomeTimeout bounds how long a publisher waits whose stream has another owner,
+	// until it is published there; RehomeRetry is the pause between two tries.
+	RehomeTimeout = 2 * time.Second
+	RehomeRetry   = 100 * time.Millisecond
 	// ClaimRetry is the pause between two claims of the hold.
 	ClaimRetry = 500 * time.Millisecond
 )
