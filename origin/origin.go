@@ -37,8 +37,8 @@ type Deps struct {
 	// Started is closed once the cluster knows that no stream is this node's of an
 	// earlier process; nil: so it is.
 	Started <-chan struct{}
-	Forward    ingest.Forwarder   // nil: a stream that another node owns is refused
-	Sockets    ingest.Sockets     // nil: a goroutine reads for each publisher; it must outlive Run
+	Forward ingest.Forwarder // nil: a stream that another node owns is refused
+	Sockets ingest.Sockets   // nil: a goroutine reads for each publisher; it must outlive Run
 	// PlayAt names an address, HOST:PORT, of a node that plays, for players that
 	// come here; nil or "": none is known.
 	PlayAt func() string

@@ -26,7 +26,7 @@ type downstream struct {
 // not pull. It needs one [downstream.close].
 func (h *Hub) openDownstream(r *relaywire.Subscribe) (d *downstream, ok bool, err error) {
 	h.mu.Lock()
-	pulls := h.demand != nil
+	pulls := h.demand != nil && h.demand.shield
 	h.mu.Unlock()
 	if !pulls {
 		return nil, false, nil

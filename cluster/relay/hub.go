@@ -54,6 +54,7 @@ type Feed struct {
 	writer *Writer // nil: nobody publishes
 	left   bool    // the writer waits for a pull
 	pulled bool    // a pull holds the feed
+	keeps  int     // readers that hold the stream as its standby
 
 	downstreams map[*downstream]struct{} // those of the readers that are other nodes
 }

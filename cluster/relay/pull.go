@@ -10,6 +10,7 @@ import (
 
 	"tmms/cluster/state"
 	"tmms/media"
+	"tmms/media/hls"
 	"tmms/media/relaywire"
 )
 
@@ -32,6 +33,7 @@ type pull struct {
 	seen    relaywire.Position
 	shelf   shelf
 	hls     bool    // readers want segments
+	standby bool    // this node is the stream's standby
 	source  *intake // whose word on the publisher counts
 	lag     time.Duration
 	told    told // for operators
@@ -46,6 +48,7 @@ type pull struct {
 	goneAt   time.Time // zero: the stream is placed at another node
 	retryAt  time.Time
 	failures int
+	failedAt uint64 // the epoch of the last one
 }
 
 // phases of a pull, for metrics.
@@ -126,11 +129,12 @@ func (p *pull) step(ctx context.Context, now time.Time) (wait time.Duration, ok 
 		return 0, false
 	}
 	p.reap(now)
+	p.want(readers)
 	if !p.follow(ctx, now, readers) {
 		return 0, false
 	}
 	p.second(ctx, now, readers)
-	p.tellHLS(readers.hls)
+	p.update()
 	p.note()
 	return p.wait(now), true
 }
@@ -191,6 +195,7 @@ func (p *pull) failed(in *intake, err error, now time.Time) {
 		p.failures = 0
 	}
 	p.failures++
+	p.failedAt = in.epoch
 	pause, spare := p.pause()
 	if in.shield && p.blame(in, err, now) && spare {
 		pause = 0
@@ -258,9 +263,10 @@ func (p *pull) follow(ctx context.Context, now time.Time, readers want) bool {
 	placement, placed := p.puller.cluster.Placement(p.feed.key)
 	here := placed && placement.Owner == p.puller.cluster.ID()
 	if !placed || here {
-		return p.adrift(here, now)
+		return here && readers.standby || p.adrift(here, now)
 	}
 	p.goneAt = time.Time{}
+	p.holdIndex(placement.Epoch)
 	switch {
 	case placement.Orphan():
 		if p.intake == nil {
@@ -277,12 +283,12 @@ func (p *pull) follow(ctx context.Context, now time.Time, readers want) bool {
 	case p.intake != nil:
 		p.replace(now)
 	}
-	if now.Before(p.retryAt) {
+	if now.Before(p.retryAt) && placement.Epoch == p.failedAt {
 		return true
 	}
 	p.intake = p.begin(ctx, p.pick(placement, readers, now), placement, trialNone)
 	if p.intake == nil {
-		p.retryAt = now.Add(p.puller.cfg.RetryMax)
+		p.retryAt, p.failedAt = now.Add(p.puller.cfg.RetryMax), placement.Epoch
 	}
 	return true
 }
@@ -353,22 +359,46 @@ func (p *pull) setGrace() {
 	}
 }
 
-// tellHLS passes on whether readers want segments.
-func (p *pull) tellHLS(on bool) {
+// want notes what readers want.
+func (p *pull) want(w want) {
 	p.mu.Lock()
-	if !on && p.hls {
+	defer p.mu.Unlock()
+	if !w.hls && p.hls {
 		p.shelf.clear()
 		if p.writer != nil {
 			p.writer.PublishIndex(nil)
 		}
 	}
-	p.hls = on
-	have := p.shelf.have()
-	p.mu.Unlock()
+	if p.standby && !w.standby && p.writer != nil {
+		p.writer.keepFrom(0)
+	}
+	p.hls, p.standby = w.hls, w.standby
+}
+
+// update passes on what readers want.
+func (p *pull) update() {
 	for _, in := range []*intake{p.intake, p.next} {
 		if in != nil {
-			in.update(on, have)
+			in.update()
 		}
+	}
+}
+
+// holdIndex notes that the stream has a later epoch than the index that readers see.
+func (p *pull) holdIndex(epoch uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if x := p.shelf.hold(epoch); x != nil && p.writer != nil {
+		p.writer.PublishIndex(x)
+	}
+}
+
+// show makes an index the one that readers see. A standby keeps the packets that the
+// open segment is made of, so that it can close that. p.mu is held.
+func (p *pull) show(x *hls.Index) {
+	p.writer.PublishIndex(x)
+	if p.standby {
+		p.writer.keepFrom(x.Cut)
 	}
 }
 
@@ -377,7 +407,7 @@ func (p *pull) trim() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if x := p.shelf.trim(); x != nil && p.writer != nil {
-		p.writer.PublishIndex(x)
+		p.show(x)
 	}
 }
 

@@ -53,6 +53,9 @@ type Index struct {
 	// Resume is what the next owner of the stream needs to close the segment behind
 	// Segments from the packets, and to go on; only its standby has it. nil: it begins anew.
 	Resume []byte
+	// Held says that the stream has another owner by now, whose index this node can't
+	// show yet: what is made of this one must not be kept. It is not sent between nodes.
+	Held bool
 }
 
 // Segment is one media segment. It has the same media in one format or in both.

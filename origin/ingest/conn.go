@@ -45,7 +45,7 @@ type conn struct {
 
 	moved   atomic.Pointer[session.Moved] // the stream has another owner; the goroutine is to go there
 	cause   atomic.Pointer[error]         // why somebody else closed it
-	asked   chan struct{}         // closed when the peer is to leave
+	asked   chan struct{}                 // closed when the peer is to leave
 	asking  sync.Once
 	pending *list.Element // guarded by srv.mu
 

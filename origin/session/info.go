@@ -16,9 +16,9 @@ type Info struct {
 
 	Publisher *PublisherStats // nil unless live
 	Tracks    Tracks
-	Packets   int64 // of all runs
-	Dropped   int64 // packets that did not enter the stream
-	Rebases   int64 // discontinuities within a run that were corrected
+	Packets   int64  // of all runs
+	Dropped   int64  // packets that did not enter the stream
+	Rebases   int64  // discontinuities within a run that were corrected
 	Standby   string // node id; "": none
 	InSync    bool   // the standby is, as the cluster knows
 	// Exposed says that the cluster counts on the standby although readers do not wait

@@ -22,6 +22,7 @@ type group interface {
 	Placement(key media.StreamKey) (state.Placement, bool)
 	Placements() []state.PlacedStream
 	PlacedAt(node string) []state.PlacedStream
+	StandbyOf(node string) []state.PlacedStream
 	WatchPlacements() <-chan struct{}
 	Nodes() []state.Node
 	Node(id string) (state.Node, bool)

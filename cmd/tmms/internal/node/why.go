@@ -64,9 +64,6 @@ func (v view) owned(key media.StreamKey, why *admin.NodeWhy) {
 // pull is how this node gets the stream; nil: it does not.
 func (v view) pull(key media.StreamKey) *admin.PullWhy {
 	p := v.n.backbone.puller
-	if p == nil {
-		return nil
-	}
 	info, ok := p.Why(key)
 	if !ok {
 		return nil
