@@ -142,13 +142,13 @@ func (p *Pipeline) behindParts(end media.Timestamp) media.Timestamp {
 // cut ends the open segment, if there is one, at the time end and begins the
 // next with f; discontinuity: there is a hole in between.
 func (p *Pipeline) cut(f *frame, end media.Timestamp, discontinuity bool) {
-	next := opening{frame: f, start: f.DTS, discontinuity: discontinuity}
+	next := opening{frame: f, start: max(f.DTS, p.floor), discontinuity: discontinuity}
 	if p.open != nil {
 		end = p.behindParts(end)
 		next.start = max(next.start, end)
 		p.close(end, &next)
 	} else {
-		p.firstDTS = f.DTS
+		p.firstDTS = next.start
 		p.list.begins(p.point(&next))
 	}
 	p.begin(next.start, discontinuity)

@@ -58,6 +58,9 @@ func (p *Pipeline) inherit(x *hls.Index, at *point) {
 	p.parts.target = ms(x.PartTarget)
 	p.firstDTS = media.Timestamp(at.firstDTS)
 	p.clock.restore(at)
+	if at.known == 0 {
+		p.floor = media.Timestamp(at.start)
+	}
 	p.run = run{begun: at.runBegun != 0, first: media.Timestamp(at.runFirst)}
 	p.probe.done = true
 }
@@ -188,7 +191,8 @@ func (h *Heir) Take() (*Pipeline, error) {
 		return nil, err
 	}
 	if p.open != nil && p.open.frames() > 0 {
-		p.close(p.mediaEnd(), nil)
+		p.floor = p.mediaEnd()
+		p.close(p.floor, nil)
 	} else {
 		p.list.begins(p.point(nil))
 	}

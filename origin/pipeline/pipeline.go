@@ -72,6 +72,7 @@ type Pipeline struct {
 	msn          uint64  // of the open segment
 	limit        media.Timestamp
 	firstDTS     media.Timestamp // of the first segment
+	floor        media.Timestamp // where the owner before has ended its last segment
 	probe        probe
 	run          run
 	scratch      []byte  // TS packets on their way to the segment

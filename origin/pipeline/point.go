@@ -25,7 +25,7 @@ type point struct {
 	known         int64 // a segment begins here; 0: it is to end here
 	first         place // its first frame
 	cut           int64 // the time of that
-	start         int64
+	start         int64 // not known: that it may not begin before
 	program       int64 // unix nanoseconds
 	discontinuity int64
 	firstMSN      int64
@@ -163,6 +163,7 @@ func (p *Pipeline) point(next *opening) point {
 		pt.mp4 = p.mux.mp4.State()
 	}
 	if next == nil {
+		pt.start = int64(p.floor)
 		return pt
 	}
 	pt.known, pt.first, pt.cut, pt.start = 1, placeOf(next.frame.id), int64(next.frame.DTS), int64(next.start)

@@ -12,8 +12,7 @@ import (
 // given is what a registry remembers of streams that are not its own, to tell those
 // that the cluster has given to this node from those that it has just left.
 type given struct {
-	insync map[media.StreamKey]uint64 // those whose standby in sync this node is: their epochs
-	past   map[media.StreamKey]uint64 // those that were released: the epochs in which they were this node's
+	past map[media.StreamKey]uint64 // those that were released: the epochs in which they were this node's
 }
 
 // mostPast is how many streams that were released are remembered before those are
@@ -48,8 +47,9 @@ func (g *given) forget(p Placements, node string) {
 type ownedStream struct {
 	state.Placement
 
-	given bool // by the cluster, not by a claim
-	heir  bool // it was the standby in sync of the owner before
+	// given says that the cluster has, and not by a claim: to the standby in sync of the
+	// owner before.
+	given bool
 }
 
 // has tells whether the cluster has given a stream to this node, by its placement in
@@ -60,8 +60,7 @@ func (r *Registry) has(now state.Placement, key media.StreamKey) (own ownedStrea
 	if r.deps.Node == "" || now.Owner != r.deps.Node || now.Epoch <= r.given.past[key] || !r.hasStarted() {
 		return ownedStream{}, false
 	}
-	before, insync := r.given.insync[key]
-	return ownedStream{Placement: now, given: true, heir: insync && before < now.Epoch}, true
+	return ownedStream{Placement: now, given: true}, true
 }
 
 // hasStarted tells that placements of an earlier process of this node are none of
@@ -84,33 +83,15 @@ func (r *Registry) adopt(p Placements) (unsettled bool) {
 	if r.isClosed() {
 		return false
 	}
-	insync := map[media.StreamKey]uint64{}
 	for _, placed := range p.PlacedAt(r.deps.Node) {
-		own, given := r.has(placed.Placement, placed.Key)
-		switch {
-		case given:
-			if !r.adoptOne(placed.Key, own) {
-				unsettled = true
-				r.keepInSync(insync, placed.Key)
-			}
-		case placed.Owner != r.deps.Node && placed.InSync:
-			insync[placed.Key] = placed.Epoch
+		if own, ok := r.has(placed.Placement, placed.Key); ok && !r.adoptOne(placed.Key, own) {
+			unsettled = true
 		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.given.insync = insync
 	r.given.forget(p, r.deps.Node)
 	return unsettled
-}
-
-// keepInSync lets another look know of the stream too.
-func (r *Registry) keepInSync(insync map[media.StreamKey]uint64, key media.StreamKey) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if epoch, ok := r.given.insync[key]; ok {
-		insync[key] = epoch
-	}
 }
 
 // adoptOne takes over a stream, unless it is this node's in that epoch already; false:
@@ -195,7 +176,7 @@ func (s *stream) take(ctx context.Context) (ownedStream, error) {
 		if heir {
 			moved, err := r.deps.Claims.Move(ctx, s.key, now.Epoch, r.deps.Node)
 			if err == nil || !refusal(err) {
-				return ownedStream{Placement: moved, given: true, heir: true}, err
+				return ownedStream{Placement: moved, given: true}, err
 			}
 		}
 	}

@@ -91,7 +91,7 @@ func (s *stream) claim(ctx context.Context, app *state.App, pub PublisherInfo) (
 func (s *stream) open(own ownedStream, app *state.App) error {
 	seq, err := newSequencer(s.reg, s.key, own.Placement, app)
 	if err == nil {
-		if own.heir {
+		if own.given {
 			seq.inherit(app, s.reg.deps.Now())
 		}
 		if seq.resumed && s.reg.deps.Placements != nil {
