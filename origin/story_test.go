@@ -68,6 +68,13 @@ func TestStories(t *testing.T) {
 			s := &story{t: t, group: newGroup(t), nodes: map[string]*clusterNode{}, epochs: map[uint64]string{}}
 			s.group.ahead = time.Hour
 			defer s.close()
+			defer func() {
+				for _, n := range s.names {
+					if t.Failed() {
+						t.Log("log of", n, s.nodes[n].log.String())
+					}
+				}
+			}()
 			for line := range strings.Lines(script) {
 				if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
 					s.step(line)
@@ -78,10 +85,7 @@ func TestStories(t *testing.T) {
 				if err := os.WriteFile(file, []byte(script+"----\n"+s.out.String()), 0o600); err != nil {
 					t.Fatal(err)
 				}
-			} else if got := s.out.String(); got != want || os.Getenv("STORYLOG") != "" {
-				for _, n := range s.names {
-					t.Log(n, s.nodes[n].log.String())
-				}
+			} else if got := s.out.String(); got != want {
 				t.Errorf("the trace is\n%s\nwant\n%s", got, want)
 			}
 		})

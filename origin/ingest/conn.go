@@ -231,15 +231,24 @@ func (c *conn) consume(b []byte) (rest []byte, ev rtmp.Event, err error) {
 			return b, ev, nil
 		case c.pub == nil: // on its way when the peer unpublished
 		default:
-			if err = c.pub.Write(ev.Message, c.last); err != nil && c.moving(ev.Message) {
-				err = errMoving
-			}
-			if err != nil {
+			if err = c.pass(ev.Message); err != nil {
 				return b, rtmp.Event{}, err
 			}
 		}
 	}
 	return nil, rtmp.Event{}, nil
+}
+
+// pass gives a message to the stream. [errMoving] keeps it for the stream's new owner.
+func (c *conn) pass(m rtmp.Message) error {
+	if c.moving(m) {
+		return errMoving
+	}
+	err := c.pub.Write(m, c.last)
+	if err != nil && c.moving(m) {
+		return errMoving
+	}
+	return err
 }
 
 func (c *conn) handle(ctx context.Context, ev rtmp.Event) error {

@@ -31,8 +31,7 @@ func (c *conn) pushClosed(reason error) {
 	c.close(reason)
 }
 
-// moving keeps the message that could not be written, if that is because the stream
-// has another owner.
+// moving keeps a message that is not to be written, if the stream has another owner.
 func (c *conn) moving(m rtmp.Message) bool {
 	if c.moved.Load() == nil {
 		return false
