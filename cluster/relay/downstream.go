@@ -83,7 +83,7 @@ func (d *downstream) fresh(now time.Time, within time.Duration) bool {
 	if in := d.feed.upstream.Load(); in != nil {
 		return now.UnixNano()-in.heard.Load() < int64(within)
 	}
-	return d.feed.hub.local(d.feed.key) != nil
+	return d.feed.hub.Local(d.feed.key) != nil
 }
 
 // given counts the nodes that have the stream from this one as their shield.

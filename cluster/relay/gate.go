@@ -70,6 +70,9 @@ func (g *gate) publish(x *hls.Index) {
 	}
 	if !waits {
 		g.live.setIndex(x)
+		for i := range g.unacked { // nothing older is shown behind it
+			g.unacked[i].waits = false
+		}
 	}
 	g.arm(now)
 	if g.sub != nil {

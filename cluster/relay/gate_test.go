@@ -354,9 +354,9 @@ func randomGate(t *testing.T, rng *rand.Rand) {
 	g := newGateTest(t)
 	g.inSync()
 	gate := g.w.live.gate.Load()
-	var acked, seen uint64
+	acked, seen := uint64(1), uint64(1)
 	for range 200 {
-		wasInSync := gate.inSync
+		_, wasInSync, _ := g.w.live.StandbyState()
 		switch n := rng.IntN(12); {
 		case n < 4:
 			g.publish()
@@ -380,7 +380,7 @@ func randomGate(t *testing.T, rng *rand.Rand) {
 			t.Fatalf("index %d after %d", shown, seen)
 		}
 		now := time.Now()
-		if wasInSync && gate.inSync && shown > max(acked, seen) {
+		if _, is, _ := g.w.live.StandbyState(); wasInSync && is && shown > max(acked, seen) {
 			t.Fatalf("index %d is seen, %d was acknowledged", shown, acked)
 		}
 		for v := shown + 1; v <= g.index.Version; v++ {

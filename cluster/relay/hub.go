@@ -218,9 +218,9 @@ func (f *Feed) leave(w *Writer) {
 	f.drop()
 }
 
-// local is the present life of a stream that is published on this node, nil if
+// Local is the present life of a stream that is published on this node, nil if
 // there is none; one that is pulled from elsewhere does not count.
-func (h *Hub) local(key media.StreamKey) *Live {
+func (h *Hub) Local(key media.StreamKey) *Live {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f := h.feeds.Get(key)

@@ -44,6 +44,9 @@ type kept struct {
 // keepPause is the least time between two looks at all placements.
 const keepPause = 100 * time.Millisecond
 
+// adoptPause is how often a stream is looked at that waits for its session.
+const adoptPause = time.Second
+
 // NewKeeper returns a keeper for the node with the id self, which has a [Puller]. It
 // works while Run does.
 func NewKeeper(hub *Hub, view KeeperView, self string, deps Deps) *Keeper {
@@ -59,7 +62,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		changed := k.view.WatchPlacements()
 		var again <-chan time.Time
 		if k.look(time.Now()) {
-			again = time.After(media.StandbyAdopt)
+			again = time.After(adoptPause)
 		}
 		select {
 		case <-changed:
@@ -105,7 +108,7 @@ func (k *Keeper) waits(key media.StreamKey, h *kept, now time.Time) bool {
 	if h.since.IsZero() {
 		h.since = now
 	}
-	return k.hub.local(key) == nil && now.Sub(h.since) < media.StandbyAdopt
+	return k.hub.Local(key) == nil && now.Sub(h.since) < media.StandbyAdopt
 }
 
 // begin holds a stream, if there is room for it: else its owner finds that nobody

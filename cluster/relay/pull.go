@@ -10,7 +10,6 @@ import (
 
 	"tmms/cluster/state"
 	"tmms/media"
-	"tmms/media/hls"
 	"tmms/media/relaywire"
 )
 
@@ -263,7 +262,7 @@ func (p *pull) follow(ctx context.Context, now time.Time, readers want) bool {
 	placement, placed := p.puller.cluster.Placement(p.feed.key)
 	here := placed && placement.Owner == p.puller.cluster.ID()
 	if !placed || here {
-		return here && readers.standby || p.adrift(here, now)
+		return p.adrift(here, readers, now)
 	}
 	p.goneAt = time.Time{}
 	p.holdIndex(placement.Epoch)
@@ -283,14 +282,19 @@ func (p *pull) follow(ctx context.Context, now time.Time, readers want) bool {
 	case p.intake != nil:
 		p.replace(now)
 	}
-	if now.Before(p.retryAt) && placement.Epoch == p.failedAt {
-		return true
-	}
-	p.intake = p.begin(ctx, p.pick(placement, readers, now), placement, trialNone)
-	if p.intake == nil {
-		p.retryAt, p.failedAt = now.Add(p.puller.cfg.RetryMax), placement.Epoch
-	}
+	p.try(ctx, placement, readers, now)
 	return true
+}
+
+// try subscribes, unless it has to wait after a failure in that epoch.
+func (p *pull) try(ctx context.Context, at state.Placement, readers want, now time.Time) {
+	if now.Before(p.retryAt) && at.Epoch == p.failedAt {
+		return
+	}
+	p.intake = p.begin(ctx, p.pick(at, readers, now), at, trialNone)
+	if p.intake == nil {
+		p.retryAt, p.failedAt = now.Add(p.puller.cfg.RetryMax), at.Epoch
+	}
 }
 
 // outdone tells that a node which this one is the shield of has got further than the
@@ -337,8 +341,12 @@ func (p *pull) begin(ctx context.Context, from source, placement state.Placement
 
 // adrift waits a little when the stream is placed nowhere, or here, before the
 // pull is over: its owner may still tell the end, a publisher of this node may
-// take over.
-func (p *pull) adrift(here bool, now time.Time) bool {
+// take over. A standby that has become the owner waits for its session, for as long
+// as the keeper does.
+func (p *pull) adrift(here bool, readers want, now time.Time) bool {
+	if here && readers.standby {
+		return true
+	}
 	if p.goneAt.IsZero() {
 		p.goneAt = now.Add(p.puller.cfg.Gone)
 		if here {
@@ -356,58 +364,6 @@ func (p *pull) setGrace() {
 	defer p.mu.Unlock()
 	if p.writer != nil {
 		p.writer.SetState(StateGrace)
-	}
-}
-
-// want notes what readers want.
-func (p *pull) want(w want) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !w.hls && p.hls {
-		p.shelf.clear()
-		if p.writer != nil {
-			p.writer.PublishIndex(nil)
-		}
-	}
-	if p.standby && !w.standby && p.writer != nil {
-		p.writer.keepFrom(0)
-	}
-	p.hls, p.standby = w.hls, w.standby
-}
-
-// update passes on what readers want.
-func (p *pull) update() {
-	for _, in := range []*intake{p.intake, p.next} {
-		if in != nil {
-			in.update()
-		}
-	}
-}
-
-// holdIndex notes that the stream has a later epoch than the index that readers see.
-func (p *pull) holdIndex(epoch uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if x := p.shelf.hold(epoch); x != nil && p.writer != nil {
-		p.writer.PublishIndex(x)
-	}
-}
-
-// show makes an index the one that readers see. A standby keeps the packets that the
-// open segment is made of, so that it can close that. p.mu is held.
-func (p *pull) show(x *hls.Index) {
-	p.writer.PublishIndex(x)
-	if p.standby {
-		p.writer.keepFrom(x.Cut)
-	}
-}
-
-// trim drops the segments that the node has no room for.
-func (p *pull) trim() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if x := p.shelf.trim(); x != nil && p.writer != nil {
-		p.show(x)
 	}
 }
 

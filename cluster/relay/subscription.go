@@ -153,7 +153,7 @@ func (s *subscription) admit() (relaywire.Refuse, bool) {
 // whoever thought of it as a shield before.
 func (s *subscription) loops(self string) bool {
 	passed := slices.Contains(s.request.Hops, self) || s.request.Shield && len(s.request.Hops) > 1
-	return passed && s.server.hub.local(s.request.Key) == nil
+	return passed && s.server.hub.Local(s.request.Key) == nil
 }
 
 func (s *subscription) leave() {
@@ -361,7 +361,7 @@ func (s *subscription) await(ctx context.Context) (*Live, error) {
 // look finds the life to send; ok = false: there is no point in waiting for one.
 func (s *subscription) look() (live *Live, refusal relaywire.Refuse, ok bool) {
 	self := s.server.cluster.ID()
-	live = s.server.hub.local(s.request.Key)
+	live = s.server.hub.Local(s.request.Key)
 	p, placed := s.server.cluster.Placement(s.request.Key)
 	elsewhere := placed && p.Owner != "" && p.Owner != self
 	if s.down != nil && live == nil {

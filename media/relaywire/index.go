@@ -120,8 +120,8 @@ func fits(x *hls.Index) error {
 func sameListing(a, b *hls.Index) bool {
 	return a.Listing == b.Listing && a.Epoch == b.Epoch && a.Target == b.Target && a.PartTarget == b.PartTarget &&
 		a.DiscontinuitySequence == b.DiscontinuitySequence && a.Independent == b.Independent && a.Ended == b.Ended &&
-		a.Cut == b.Cut && bytes.Equal(a.Resume, b.Resume) && a.Variant == b.Variant && a.Listed == b.Listed && slices.Equal(a.Segments, b.Segments) &&
-		slices.Equal(a.Inits, b.Inits)
+		a.Variant == b.Variant && a.Listed == b.Listed && slices.Equal(a.Segments, b.Segments) &&
+		slices.Equal(a.Inits, b.Inits) && a.Cut == b.Cut && bytes.Equal(a.Resume, b.Resume)
 }
 
 func appendParts(b []byte, x *hls.Index) []byte {

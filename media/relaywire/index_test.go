@@ -90,7 +90,7 @@ func indexCases() map[string]*hls.Index {
 // appendIndex appends the first index of a stream.
 func appendIndex(x *hls.Index) []byte {
 	var r Indexes
-	return appendBytes(nil, r.appendWhole(nil, x)) // as a source that does not look what fits
+	return appendBytes(nil, r.appendWhole([]byte{recordWhole}, x)) // as a source that does not look what fits
 }
 
 func parseIndex(b []byte) (*hls.Index, int, error) { return new(Indexes).Parse(b) }
@@ -322,7 +322,7 @@ func TestAnIndexTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := &hls.Index{Inits: append(inits(1, media.MaxHLSInit), x.Inits...)}
-	if _, _, err = in.Parse(appendBytes(nil, r.appendWhole(nil, next))); !errors.Is(err, ErrMalformed) {
+	if _, _, err = in.Parse(appendBytes(nil, r.appendWhole([]byte{recordWhole}, next))); !errors.Is(err, ErrMalformed) {
 		t.Error(err)
 	}
 }
