@@ -219,12 +219,12 @@ func (p *pipes) dial() net.Conn {
 	return a
 }
 
-// waitFor polls until ok or 10 s have passed.
+// waitFor polls until ok or 30 s have passed.
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); {
+	for deadline := time.Now().Add(30 * time.Second); !ok(); {
 		if time.Now().After(deadline) {
 			t.Fatal("timeout: ", what)
 		}

@@ -90,17 +90,6 @@ func (c *clusterNode) kill(g *group) {
 	c.wire.setCut(true)
 }
 
-// standby makes a node the standby of a stream and waits until it is in sync.
-func (g *group) standby(key media.StreamKey, c *clusterNode) {
-	g.t.Helper()
-	now, _ := member{group: g}.Placement(key)
-	g.apply(state.SetStandby{Key: state.Key(key), Epoch: now.Epoch, From: now.Standby, To: c.id})
-	waitFor(g.t, "the standby in sync", func() bool {
-		now, _ := member{group: g}.Placement(key)
-		return now.Standby == c.id && now.InSync
-	})
-}
-
 // lapse takes a node's streams from it, which may take them back.
 func (g *group) lapse(id string) {
 	g.apply(state.ExpireNode{Node: id, MaxEpoch: 1 << 62, AtUnixMS: time.Now().UnixMilli()})

@@ -32,6 +32,7 @@ type story struct {
 	names   []string
 	viewers []*storyViewer
 	client  *client
+	standby *clusterNode
 	at      uint32 // raw time of the publisher
 	moved   bool   // its stream has: it goes on with the next keyframe
 	epochs  map[uint64]string
@@ -117,10 +118,13 @@ func (s *story) step(line string) {
 	case "leave":
 		s.client.quit()
 		waitFor(s.t, "grace", func() bool { return s.owner().live("test").State() == relay.StateGrace })
+		s.settle()
 	case "standby":
-		s.group.standby(s.key, s.nodes[words[1]])
+		s.standby = s.nodes[words[1]]
+		s.inSync()
 		s.settle()
 	case "kill":
+		s.inSync()
 		s.nodes[words[1]].kill(s.group)
 		s.client.quit()
 		return
@@ -128,6 +132,7 @@ func (s *story) step(line string) {
 		s.group.fail(s.nodes[words[1]].id)
 		s.adopted()
 	case "handover":
+		s.inSync()
 		if left := s.nodes[words[1]].HandOver(s.t.Context()); left != 0 {
 			s.t.Fatalf("%d streams are left", left)
 		}
@@ -143,6 +148,19 @@ func (s *story) step(line string) {
 		s.t.Fatalf("no such step: %s", line)
 	}
 	s.tell()
+}
+
+// inSync waits until the standby is; a machine under load may be too slow for it for
+// a while.
+func (s *story) inSync() {
+	s.t.Helper()
+	waitFor(s.t, "the standby in sync", func() bool {
+		now := s.placement()
+		if now.Standby == "" {
+			s.group.apply(state.SetStandby{Key: state.Key(s.key), Epoch: now.Epoch, To: s.standby.id})
+		}
+		return now.InSync
+	})
 }
 
 func (s *story) placement() state.Placement {

@@ -162,7 +162,7 @@ func (c *conn) serve(ctx context.Context, req *rtmp.Request, unread []byte) erro
 		if err := c.lend(ctx); err != nil {
 			return err
 		}
-		n, err := c.read()
+		n, err := c.read(ctx)
 		if err == nil {
 			err = c.feed(ctx, c.buffer()[:n])
 		}
@@ -357,7 +357,7 @@ func (c *conn) detach(cause error) {
 
 // read waits for bytes. It pings a publisher that is silent for half of its
 // idle timeout, since answers count as bytes.
-func (c *conn) read() (int, error) {
+func (c *conn) read(ctx context.Context) (int, error) {
 	for {
 		until, cause := c.patience()
 		if err := c.nc.SetReadDeadline(until); err != nil {
@@ -365,6 +365,12 @@ func (c *conn) read() (int, error) {
 		}
 		if err := c.depart(); err != nil {
 			return 0, err
+		}
+		if c.pub != nil && c.moved.Load() != nil {
+			if err := c.rehome(ctx); err != nil {
+				return 0, err
+			}
+			continue
 		}
 		n, err := c.nc.Read(c.buffer())
 		switch {
@@ -374,7 +380,7 @@ func (c *conn) read() (int, error) {
 			return 0, errPeer
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return 0, fmt.Errorf("ingest: read: %w", err)
-		case c.toDepart():
+		case c.toDepart(), c.moved.Load() != nil:
 			continue
 		case cause != nil:
 			return 0, cause

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"tmms/cluster/relay"
 	"tmms/media"
@@ -18,8 +19,16 @@ import (
 var errMoving = errors.New("the stream is to be published at another owner")
 
 // move notes that the stream has another owner. It may be called from any goroutine,
-// and does not block; the next message finds out.
-func (c *conn) move(m session.Moved) { c.moved.CompareAndSwap(nil, &m) }
+// and does not block. The connection's goroutine, which may be reading, looks at
+// once; a lent socket is given back with the next message.
+func (c *conn) move(m session.Moved) {
+	c.moved.CompareAndSwap(nil, &m)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.nc != nil {
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // a socket that has failed is found out by reading
+	}
+}
 
 // pushClosed is told why the owner has ended a push.
 func (c *conn) pushClosed(reason error) {

@@ -97,6 +97,20 @@ func (c *cluster) SetStandby(_ context.Context, s state.SetStandby) (state.Place
 	return p, nil
 }
 
+// setMute sets what SetStandby and Move answer.
+func (c *cluster) setMute(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mute = err
+}
+
+// proposed counts the proposals on standbys.
+func (c *cluster) proposed() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.proposals)
+}
+
 func (c *cluster) Move(_ context.Context, key media.StreamKey, epoch uint64, to string) (state.Placement, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -232,7 +232,7 @@ func TestStandby(t *testing.T) {
 			time.Sleep(time.Second)
 			synctest.Wait()
 			now, _ := g.cluster.Placement(testKey())
-			if n := len(g.cluster.proposals); n != proposals || now.Standby != standby || now.InSync != inSync || g.Exposed() != exposed {
+			if n := g.cluster.proposed(); n != proposals || now.Standby != standby || now.InSync != inSync || g.Exposed() != exposed {
 				t.Fatalf("%s: %d proposals, placement %+v, %d exposed; want %d, %q %t, %d",
 					what, n, now, g.Exposed(), proposals, standby, inSync, exposed)
 			}
@@ -247,11 +247,11 @@ func TestStandby(t *testing.T) {
 			t.Errorf("info %+v", i)
 		}
 
-		g.cluster.mute = errors.New("no leader")
+		g.cluster.setMute(errors.New("no leader"))
 		say("b", false)
 		synctest.Wait()
 		time.Sleep(2 * time.Second)
-		if n := len(g.cluster.proposals); n < 3 || g.Exposed() != 1 {
+		if n := g.cluster.proposed(); n < 3 || g.Exposed() != 1 {
 			t.Errorf("%d proposals, %d exposed without a leader; want tries, and 1", n, g.Exposed())
 		}
 		p.publish(t, 1000, 1000) // it goes on
