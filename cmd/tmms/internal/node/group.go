@@ -24,6 +24,8 @@ type group interface {
 	WatchPlacements() <-chan struct{}
 	Nodes() []state.Node
 	Node(id string) (state.Node, bool)
+	Draining(id string) bool
+	Drains() []state.Drain
 	Leader() (id, name string, ok bool)
 	ReadIndex(ctx context.Context) (uint64, error)
 	Status(ctx context.Context) (consensus.Status, error)
@@ -36,6 +38,7 @@ type group interface {
 	Resume(ctx context.Context, key media.StreamKey, epoch uint64) (state.Placement, error)
 	SetConfig(ctx context.Context, base uint64, doc *state.Document, by string) (uint64, error)
 	UpsertNode(ctx context.Context, node state.Node) error
+	SetDrain(ctx context.Context, node string, on bool, by string) error
 	Disown(ctx context.Context) error
 	Leave(ctx context.Context) error
 }
