@@ -110,7 +110,7 @@ func TestDrainRefused(t *testing.T) {
 		{"nobody", "DELETE", "/api/v1/nodes/two/drain", "", nil, 404},
 		{"nobody", "GET", "/api/v1/nodes/two/drain", "", nil, 404},
 		{"no body", "POST", "/api/v1/nodes/one/drain", "", nil, 415},
-		{"what is not known", "POST", "/api/v1/nodes/one/drain", `{"wait":1}`, nil, 400},
+		{"what is not known", "POST", "/api/v1/nodes/one/drain", `{"wait":1}`, nil, 422},
 		{"an edge", "POST", "/api/v1/nodes/one/drain", `{}`, fmt.Errorf("drain: %w", member.ErrForbidden), 403},
 		{"not in the state", "POST", "/api/v1/nodes/one/drain", `{}`, fmt.Errorf("drain: %w", state.ErrUnknownNode), 404},
 		{"no leader", "POST", "/api/v1/nodes/one/drain", `{}`, fmt.Errorf("drain: %w", member.ErrNotLeader), 503},

@@ -95,8 +95,7 @@ func (c *ServerConn) Reconnect(address, description string) bool {
 // one without [CapsReconnect] is not asked, and one that came over TLS is asked to
 // come by the name that it knows.
 func (c *ServerConn) CanMove() bool {
-	const elsewhere = "h"
-	return !c.closed && c.Caps()&CapsReconnect != 0 && replaceHost(c.session.info.TcURL, elsewhere) != c.session.info.TcURL
+	return !c.closed && c.Caps()&CapsReconnect != 0 && isPlain(c.session.info.TcURL)
 }
 
 // codeReconnect is the code of a request to reconnect.
