@@ -328,6 +328,9 @@ const (
 	MaxFabricPathPackets = 4096
 	// MaxFabricPathMemory bounds what is kept for all peers together.
 	MaxFabricPathMemory = 128 << 20
+	// MaxFabricKept bounds the nodes with which a session is kept though nobody needs
+	// one: the origins, each of which costs five packets a second.
+	MaxFabricKept = 64
 	// MaxRaftConns bounds the raft connections that wait to be accepted.
 	MaxRaftConns = 64
 )
@@ -339,6 +342,10 @@ const (
 	FabricHandshakeTimeout = 5 * time.Second
 	// FabricKeepAlive is the pause after which an idle session says that it lives.
 	FabricKeepAlive = 750 * time.Millisecond
+	// FabricKeepAliveClose is that of an origin's sessions that carry no media: what
+	// is dead is found by a silence of a second and a half, in which one from it can
+	// be lost and another still come.
+	FabricKeepAliveClose = 400 * time.Millisecond
 	// FabricSilence is how long nothing may come on a session until it is given up: a
 	// keep-alive, which is sent again while it is lost, and a second for its answer.
 	FabricSilence = 1750 * time.Millisecond
@@ -462,6 +469,22 @@ const (
 	MaxControlReply = 16 << 20
 	// MaxWatchers bounds the nodes that follow the state from one voter.
 	MaxWatchers = MaxNodes
+	// MaxSeen bounds the nodes that are asked about in one request: those that fall
+	// silent at a time. With more of them it is not they who are dead.
+	MaxSeen = 64
+	// MaxWitnesses bounds the nodes that are asked about a silent one, and the
+	// reports that are kept of one; MaxWitnessEdges those among them that are edges,
+	// to which a session has to be made first.
+	MaxWitnesses    = 64
+	MaxWitnessEdges = 32
+	// MaxStandbyChoices bounds the standbys that the leader chooses at a time, twenty
+	// times a lease: 128 streams a second, which then all send what they have.
+	MaxStandbyChoices = 64
+	// MaxHeldClaims bounds the claims that wait for a verdict on the stream's owner:
+	// each is a request of another node, of about 80 KiB. MaxClaimHold is how long
+	// one waits: as long as the verdict takes, a new leader's election before it too.
+	MaxHeldClaims = 1024
+	MaxClaimHold  = 4 * time.Second
 )
 
 // Bounds of a publisher's way over another node to the owner of its stream.

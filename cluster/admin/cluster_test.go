@@ -48,11 +48,12 @@ func (f *far) Viewers(key string, limit int) (list []ViewerInfo, total int) {
 
 // fleet is this node, the first, among others.
 type fleet struct {
-	nodes  []*far
-	placed *state.Placement // of every stream; nil: none
-	cfg    *state.Config    // nil: that of a node which has just begun
-	dead   string           // name of a node that gossip calls dead
-	asked  atomic.Int32
+	nodes   []*far
+	placed  *state.Placement // of every stream; nil: none
+	drained string           // id of a node
+	cfg     *state.Config    // nil: that of a node which has just begun
+	dead    string           // name of a node that gossip calls dead
+	asked   atomic.Int32
 }
 
 func (f *fleet) Peers() (list []Peer) {
@@ -95,6 +96,8 @@ func (f *fleet) Placement(media.StreamKey) (state.Placement, bool) {
 	}
 	return *f.placed, true
 }
+
+func (f *fleet) Draining(node string) bool { return node == f.drained }
 
 // configured is a node with the fleet's config.
 type configured struct {

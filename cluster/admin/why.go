@@ -39,6 +39,8 @@ type PlacementInfo struct {
 	OwnerName  string    `json:"owner_name,omitempty"`
 	OwnerState string    `json:"owner_state,omitempty"` // as in the list of nodes
 	Standby    string    `json:"standby,omitempty"`     // name of a node
+	InSync     bool      `json:"in_sync,omitempty"`     // the standby could take over now
+	Draining   []string  `json:"draining,omitempty"`    // names of the owner and the standby, if they are
 	Since      time.Time `json:"since"`                 // of the claim
 	LostBy     string    `json:"lost_by,omitempty"`     // name of the last owner
 	LostAt     time.Time `json:"lost_at,omitzero"`
@@ -224,11 +226,17 @@ func matched(d *state.Domain, host string) string {
 // Placements is the node's copy of who owns which stream.
 type Placements interface {
 	Placement(key media.StreamKey) (state.Placement, bool)
+	Draining(node string) bool
 }
 
 func (s *Server) placementInfo(p *state.Placement) *PlacementInfo {
-	info := &PlacementInfo{Epoch: p.Epoch, Owner: p.Owner, Since: time.UnixMilli(p.ClaimedAtMS).UTC()}
+	info := &PlacementInfo{
+		Epoch: p.Epoch, Owner: p.Owner, InSync: p.InSync, Since: time.UnixMilli(p.ClaimedAtMS).UTC(),
+	}
 	for _, n := range s.deps.Nodes.Nodes() {
+		if (n.ID == p.Owner || n.ID == p.Standby) && s.deps.Placements.Draining(n.ID) {
+			info.Draining = append(info.Draining, n.Name)
+		}
 		switch n.ID {
 		case p.Owner:
 			info.OwnerName, info.OwnerState = n.Name, n.State

@@ -95,7 +95,11 @@ func whyCases() map[string]struct {
 		key    string
 		change func(f *fleet)
 	}{
-		"playing":      {"cdn.example.net/live/one", func(*fleet) {}},
+		"playing": {"cdn.example.net/live/one", func(*fleet) {}},
+		"standby": {"tv.example.com/live/one", func(f *fleet) { f.placed.Standby = "id-o2" }},
+		"standby in sync": {"tv.example.com/live/one", func(f *fleet) {
+			f.placed.Standby, f.placed.InSync, f.drained = "id-o2", true, "id-o1"
+		}},
 		"no placement": {"www.example.org/live/one", nothing},
 		"unknown app":  {"tv.example.com/nothing/one", nothing},
 		"viewers wait": {"tv.example.com/live/one", func(f *fleet) {

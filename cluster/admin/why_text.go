@@ -69,7 +69,10 @@ func (t *whyText) placement() {
 	default:
 		standby := "no standby"
 		if p.Standby != "" {
-			standby = "standby " + p.Standby
+			standby = "standby " + p.Standby + ", not in sync yet"
+			if p.InSync {
+				standby = "standby " + p.Standby + " in sync"
+			}
 		}
 		name := p.OwnerName
 		if name == "" {
@@ -77,6 +80,9 @@ func (t *whyText) placement() {
 		}
 		t.say("placement: owner %s (%s), epoch %d, since %s (%s), %s", name, orUnknown(p.OwnerState), p.Epoch,
 			stamp(p.Since), since(t.w.At, p.Since), standby)
+		if len(p.Draining) > 0 {
+			t.say("  being drained: %s", strings.Join(p.Draining, ", "))
+		}
 	}
 }
 

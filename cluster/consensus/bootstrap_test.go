@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestDecide(t *testing.T) {
@@ -45,31 +44,5 @@ func TestDecide(t *testing.T) {
 		if act != c.want || !strings.Contains(reason, c.reason) || bad != c.bad {
 			t.Errorf("%s: %d, %q, %v", name, act, reason, bad)
 		}
-	}
-}
-
-func TestLeases(t *testing.T) {
-	at := func(s float64) time.Time { return time.Unix(0, int64(s*1e9)) }
-	l := newLeases(10*time.Second, at(100))
-	if l.lapsed("n", at(110)) {
-		t.Error("a new leader does not give a full term")
-	}
-	if !l.lapsed("n", at(110.1)) {
-		t.Error("an unheard node keeps its lease")
-	}
-	if !l.renew("n", at(105)) || l.lapsed("n", at(115)) || !l.lapsed("n", at(115.1)) {
-		t.Error("a renewal does not give a term")
-	}
-	l.grantAll(at(120)) // the leader stood still
-	if l.lapsed("n", at(130)) || !l.lapsed("n", at(130.1)) {
-		t.Error("after a standstill there is no full term")
-	}
-	l.renew("later", at(125))
-	l.forget(time.Minute, at(184))
-	if _, known := l.renewed["n"]; known {
-		t.Error("a silent node is remembered")
-	}
-	if _, known := l.renewed["later"]; !known {
-		t.Error("a node was forgotten early")
 	}
 }

@@ -31,7 +31,8 @@ type Config struct {
 	// ID overrides the minted id. A data folder that has another one is refused.
 	ID string
 	// Heartbeat is raft's heartbeat and election timeout: 50 ms if 0 and this
-	// node is alone, else 800 ms. A leader is found within about three of them.
+	// node is alone, else 600 ms. A leader is lost for one to two of them, and once
+	// more if two nodes stand for it at a time.
 	Heartbeat time.Duration
 	// Lease is the term of the nodes' leases, member.DefaultTerm if 0. A node
 	// that the leader has not heard of for so long loses its streams.
@@ -59,6 +60,11 @@ type Deps struct {
 	Peers Peers
 	// Serial gives the serial number of this node's certificate; nil: not known.
 	Serial func() string
+	// Witnesses tell which origins are silent; nil: only leases say who is dead.
+	Witnesses Witnesses
+	// Busy tells how busy nodes are and how far away, by id, as far as it is known;
+	// nil: it is not.
+	Busy func() map[string]Busy
 	// Transport replaces the one over Layer; it reaches voters by their names.
 	Transport raft.Transport
 	// Registerer takes the metrics; nil means none are kept.
@@ -67,10 +73,16 @@ type Deps struct {
 	Now func() time.Time
 }
 
+// Busy is how busy a node is, and how far away.
+type Busy struct {
+	Load uint8         // 0 idle to 255 full
+	RTT  time.Duration // 0: not known
+}
+
 // Defaults of Config.
 const (
 	aloneHeartbeat  = 100 * time.Millisecond
-	groupHeartbeat  = 800 * time.Millisecond
+	groupHeartbeat  = 600 * time.Millisecond
 	defaultApply    = 5 * time.Second
 	defaultSnapshot = 8192
 	// trailingLogs are kept after a snapshot for followers that lag.
@@ -142,7 +154,7 @@ func (n *Node) raftConfig() *raft.Config {
 	rc.ElectionTimeout = n.cfg.Heartbeat
 	rc.LeaderLeaseTimeout = n.cfg.Heartbeat // how often a leader that is alone looks at nobody
 	if !n.cfg.alone() {
-		rc.LeaderLeaseTimeout = max(n.cfg.Heartbeat/2, 5*time.Millisecond) // 5 ms is raft's minimum
+		rc.LeaderLeaseTimeout = max(n.cfg.Heartbeat*3/4, 5*time.Millisecond) // 5 ms is raft's minimum
 	}
 	rc.SnapshotThreshold = n.cfg.SnapshotThreshold
 	rc.TrailingLogs = trailingLogs

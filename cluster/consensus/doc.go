@@ -25,9 +25,13 @@
 //
 // Every node tells the leader that it lives, three times a term. The leader
 // keeps the times in memory, by its monotonic clock; a new leader, and one that
-// has stood still itself, gives everybody a full term. When a lease lapses the
-// leader proposes to take the node's streams from it: they become orphans, wait
-// for a claim during their app's grace, and are released after it. This is
-// evidence of death, not safety: that comes from epochs alone. A node whose
-// renewals fail for a term refuses new claims and goes on with its streams.
+// has stood still itself, gives everybody a full term. A node is dead when its
+// lease has lapsed, or within seconds when the leader and another node hear
+// nothing from it over the fabric; package verdict has the rules. Then the leader
+// takes the node's streams from it: those with a standby in sync move to it, the
+// others become orphans, wait for a claim during their app's grace, and are
+// released after it. A claim against a node that may be found dead waits for the
+// verdict. This is evidence of death, not safety: that comes from epochs alone. A
+// node whose renewals fail for a term refuses new claims and goes on with its
+// streams.
 package consensus

@@ -20,6 +20,7 @@ import (
 type peers struct {
 	mu    sync.Mutex
 	nodes map[string]*Node // by name
+	ears  ears
 }
 
 func (p *peers) set(n *Node) {
@@ -120,7 +121,7 @@ func group(t *testing.T, n int, heartbeat time.Duration, log *slog.Logger) []*ru
 	p := &peers{}
 	for i := range n {
 		cfg := Config{Name: voters[i].Name, Voters: voters, Heartbeat: heartbeat}
-		r := start(t, cfg, Deps{Transport: transports[i], Peers: p, Log: log})
+		r := start(t, cfg, Deps{Transport: transports[i], Peers: p, Log: log, Witnesses: &p.ears})
 		p.set(r.Node)
 		nodes = append(nodes, r)
 	}

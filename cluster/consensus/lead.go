@@ -3,7 +3,6 @@ package consensus
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -17,13 +16,10 @@ import (
 )
 
 const (
-	// leaseTicks is how often in a term the leader looks for lapsed leases.
+	// leaseTicks is how often in a term the leader looks at what has no hurry.
 	leaseTicks = 20
 	// settlePause is the time between two attempts to begin.
 	settlePause = 100 * time.Millisecond
-	// forgetAfter is how long a node that is no voter is remembered without a
-	// sign of life.
-	forgetAfter = time.Hour
 )
 
 // leadership is what a node keeps while it leads.
@@ -31,22 +27,16 @@ type leadership struct {
 	node *Node
 	raft *raft.Raft
 
-	mu     sync.Mutex
-	leases *leases // guarded by mu
+	court  *court
+	deaths chan struct{} // holds one: somebody may be dead
 
 	// Owned by the goroutine of run.
-	tick    time.Time                      // the last one
-	orphans map[media.StreamKey]orphanSeen // since when, by this leader's clock
-}
-
-type orphanSeen struct {
-	epoch uint64
-	since time.Time
+	orphans  map[media.StreamKey]orphanSeen // since when, by this leader's clock
+	standbys map[media.StreamKey]chosen     // what this leader has chosen
 }
 
 // lead does the duties of a leader until ctx ends: first it applies what is
-// committed and sets up a new state, then it watches leases, orphans and
-// members.
+// committed and sets up a new state, then it watches nodes, streams and members.
 func (n *Node) lead(ctx context.Context, r *raft.Raft) {
 	for !n.settle(r) {
 		select {
@@ -55,9 +45,9 @@ func (n *Node) lead(ctx context.Context, r *raft.Raft) {
 		case <-time.After(settlePause):
 		}
 	}
-	now := time.Now()
 	l := &leadership{
-		node: n, raft: r, leases: newLeases(n.cfg.Lease, now), tick: now, orphans: map[media.StreamKey]orphanSeen{},
+		node: n, raft: r, court: newCourt(n.ID(), n.cfg.Lease), deaths: make(chan struct{}, 1),
+		orphans: map[media.StreamKey]orphanSeen{}, standbys: map[media.StreamKey]chosen{},
 	}
 	n.leading.Store(l)
 	defer n.leading.CompareAndSwap(l, nil)
@@ -67,6 +57,7 @@ func (n *Node) lead(ctx context.Context, r *raft.Raft) {
 	if n.peers != nil {
 		wg.Go(func() { l.watchMembers(ctx) })
 	}
+	wg.Go(func() { l.watchNodes(ctx) })
 	l.run(ctx)
 }
 
@@ -109,24 +100,22 @@ func (n *Node) commandResult(r *raft.Raft, c state.Command) (any, error) {
 	return f.Response(), nil
 }
 
-// run looks for what time has brought until ctx ends.
+// run does what the deaths of nodes and time have brought, until ctx ends. Commands
+// wait for disks, so nobody is judged here.
 func (l *leadership) run(ctx context.Context) {
-	every := l.node.cfg.Lease / leaseTicks
-	ticker := time.NewTicker(every)
+	ticker := time.NewTicker(l.node.cfg.Lease / leaseTicks)
 	defer ticker.Stop()
 	for {
+		duties := []func(time.Time) error{l.bury}
 		select {
 		case <-ctx.Done():
 			return
+		case <-l.deaths:
 		case <-ticker.C:
+			duties = append(duties, l.revive, l.dropOrphans, l.chooseStandbys, l.tidy, l.dropRevocations)
 		}
 		now := time.Now()
-		l.renew(l.node.ID())
-		if now.Sub(l.tick) > l.node.cfg.Lease/4+every {
-			l.stalled(now) // this process stood still and heard nobody
-		}
-		l.tick = now
-		for _, act := range []func(time.Time) error{l.expire, l.dropOrphans, l.tidy, l.dropRevocations} {
+		for _, act := range duties {
 			if err := act(now); err != nil {
 				l.logFault(ctx, err)
 				break
@@ -140,133 +129,6 @@ func (l *leadership) logFault(ctx context.Context, err error) {
 		return // the next leader goes on
 	}
 	l.node.log.Warn("a duty of the leader failed", slog.String("node", l.node.ID()), slog.Any("err", err))
-}
-
-// RenewLease notes a sign of life of a node; it is ErrNotLeader elsewhere than
-// with the leader.
-func (n *Node) RenewLease(id string) error {
-	l := n.leading.Load()
-	if l == nil {
-		return ErrNotLeader
-	}
-	if err := checkID(id); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	if !l.renew(id) {
-		return fmt.Errorf("%w: %d nodes hold a lease, the limit", ErrInvalid, media.MaxNodes)
-	}
-	return nil
-}
-
-// renew notes a sign of life of a node.
-func (l *leadership) renew(id string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.leases.renew(id, time.Now())
-}
-
-func (l *leadership) stalled(now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.leases.grantAll(now)
-}
-
-func (l *leadership) age(id string, now time.Time) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.leases.age(id, now)
-}
-
-// alive reports whether a node's lease holds.
-func (l *leadership) alive(id string, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return !l.leases.lapsed(id, now)
-}
-
-// expire takes the streams of nodes whose lease has lapsed.
-func (l *leadership) expire(now time.Time) error {
-	epoch := l.node.Epoch() // claims from here on are signs of life
-	for _, id := range l.node.Owners() {
-		if l.alive(id, now) {
-			continue
-		}
-		c := state.ExpireNode{Node: id, MaxEpoch: epoch, AtUnixMS: l.node.now().UnixMilli()}
-		if err := l.node.command(l.raft, c); err != nil {
-			return err
-		}
-		l.node.log.Warn("a node's lease has lapsed, its streams wait for another owner",
-			slog.String("node", id), slog.Duration("silent", l.age(id, now)))
-	}
-	return nil
-}
-
-// dropOrphans releases streams whose publisher did not come back to any node
-// within the app's grace. The grace is counted by this leader's own clock.
-func (l *leadership) dropOrphans(now time.Time) error {
-	seen := map[media.StreamKey]orphanSeen{}
-	var due []state.Orphan
-	for _, p := range l.node.Orphans() {
-		o, known := l.orphans[p.Key]
-		if !known || o.epoch != p.Epoch {
-			o = orphanSeen{epoch: p.Epoch, since: now}
-		}
-		seen[p.Key] = o
-		if now.Sub(o.since) >= l.grace(p.Key) && len(due) < state.MaxDrop {
-			due = append(due, state.Orphan{Key: state.Key(p.Key), Epoch: p.Epoch})
-		}
-	}
-	l.orphans = seen
-	if len(due) == 0 {
-		return nil
-	}
-	if err := l.node.command(l.raft, state.DropOrphans{Orphans: due}); err != nil {
-		return err
-	}
-	l.node.log.Info("streams without an owner were released", slog.Int("streams", len(due)))
-	return nil
-}
-
-// grace is how long an orphan waits; not at all if its app is gone.
-func (l *leadership) grace(key media.StreamKey) time.Duration {
-	d, err := l.node.Config().Domain(key.Domain)
-	if err != nil {
-		return 0
-	}
-	app, err := d.App(key.App)
-	if err != nil {
-		return 0
-	}
-	return app.Grace
-}
-
-// tidy forgets nodes that are no members of the group and have not been heard
-// of for long, or whose name a later node has taken over.
-func (l *leadership) tidy(now time.Time) error {
-	l.mu.Lock()
-	l.leases.forget(forgetAfter, now)
-	l.mu.Unlock()
-	members := l.members()
-	latest := map[string]state.Node{}
-	nodes := l.node.Nodes()
-	for _, d := range nodes {
-		if old, ok := latest[d.Name]; !ok || d.AtUnixMS > old.AtUnixMS {
-			latest[d.Name] = d
-		}
-	}
-	for _, d := range nodes {
-		age := l.age(d.ID, now)
-		replaced := latest[d.Name].ID != d.ID && !l.alive(d.ID, now)
-		if members[d.ID] || (age <= forgetAfter && !replaced) {
-			continue
-		}
-		if err := l.node.command(l.raft, state.RemoveNode{Node: d.ID, AtUnixMS: l.node.now().UnixMilli()}); err != nil {
-			return err
-		}
-		l.node.log.Info("a node was forgotten", slog.String("node", d.ID), slog.String("name", d.Name),
-			slog.Duration("silent", age))
-	}
-	return nil
 }
 
 // successor is the voter that answers first, if any of the others does.

@@ -34,5 +34,5 @@ func (n *Node) register(reg prometheus.Registerer) error {
 			return fmt.Errorf("consensus: register %s: %w", g.name, err)
 		}
 	}
-	return nil
+	return n.registerVerdicts(reg)
 }

@@ -28,6 +28,10 @@ type Node struct {
 	address raft.ServerAddress
 
 	ownSerial func() string // nil: not known
+	witnesses Witnesses     // nil: there are only leases
+	busy      func() map[string]Busy
+	verdicts  *verdictMetrics
+	held      atomic.Int64 // claims that wait for a verdict
 	copy      *member.Copy
 	lease     *member.Lease
 	ready     chan struct{} // closed when the node can take commands
@@ -58,8 +62,8 @@ func New(cfg Config, deps Deps) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: deps.Log, now: deps.Now, transport: deps.Transport, peers: deps.Peers,
-		ownSerial: deps.Serial,
-		copy:      member.NewCopy(), lease: member.NewLease(cfg.Lease),
+		ownSerial: deps.Serial, witnesses: deps.Witnesses, busy: deps.Busy, verdicts: newVerdictMetrics(),
+		copy: member.NewCopy(), lease: member.NewLease(cfg.Lease),
 		ready: make(chan struct{}), done: make(chan struct{}), failed: make(chan error, 1),
 	}
 	if n.now == nil {

@@ -69,6 +69,7 @@ func (n *Node) Lead(ctx context.Context, c state.Command) (index uint64, result 
 		return 0, nil, fmt.Errorf("%w: %d bytes, the limit is %d", ErrInvalid, len(b), media.MaxConfigBytes)
 	}
 	n.signOfLife(c)
+	n.hold(ctx, c)
 	f, err := await(ctx, n, func() (raft.ApplyFuture, error) {
 		f := r.Apply(b, n.cfg.ApplyTimeout)
 		return f, f.Error()

@@ -287,8 +287,12 @@ func waitFor(method string) time.Duration {
 	switch method {
 	case methodJoin, methodRemove, methodRevoke: // members are asked first
 		return answerTimeout
-	case methodPropose, methodQuery:
+	case methodPropose: // a claim may be held
+		return commandTimeout + media.MaxClaimHold
+	case methodQuery:
 		return commandTimeout
+	case methodSeen:
+		return seenTimeout
 	}
 	return replyTimeout
 }

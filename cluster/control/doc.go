@@ -25,6 +25,10 @@
 // A mark follows when everything up to its index was sent, and every two
 // seconds from then on.
 //
+// What a node has heard of others (seen) is asked by the leader before it finds one
+// dead: {"about":["ID"]} is answered with {"seen":[{"about":"ID","known":true,
+// "silent_ms":1600,"media_ms":300}]}, see package verdict.
+//
 // A node may ask what the roles of its certificate allow: only origins claim
 // streams and change configs, every node speaks for itself alone.
 package control

@@ -18,6 +18,9 @@ func (s *Server) call(ctx context.Context, peer pki.Peer, req request) (any, err
 	if req.Method == methodHello {
 		return s.hello()
 	}
+	if req.Method == methodSeen {
+		return s.seen(peer, req.Body)
+	}
 	g := s.deps.Group
 	if g == nil {
 		return nil, fmt.Errorf("%w: this node has no vote", member.ErrNotLeader)

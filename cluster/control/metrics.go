@@ -37,7 +37,7 @@ func (m *metrics) served(method string, err error) {
 	}
 	known := []string{
 		methodHello, methodPropose, methodRead, methodRenew, methodWatch, methodJoin, methodRemove, methodStatus, methodQuery,
-		methodRevoke,
+		methodRevoke, methodSeen,
 	}
 	if !slices.Contains(known, method) {
 		method = "other"

@@ -18,6 +18,7 @@ import (
 	"tmms/cluster/member"
 	"tmms/cluster/pki"
 	"tmms/cluster/state"
+	"tmms/cluster/verdict"
 	"tmms/media"
 )
 
@@ -43,7 +44,7 @@ type Group interface {
 type ServerDeps struct {
 	Log *slog.Logger // required
 	// Group is the voter here; nil on a node without a vote, which answers
-	// hello and query only.
+	// hello, query and seen only.
 	Group Group
 	// Self is what hello answers on a node without a vote.
 	Self func() consensus.Hello
@@ -51,6 +52,8 @@ type ServerDeps struct {
 	Version string
 	// Query answers for the lists of this node; nil means there are none.
 	Query func(ctx context.Context, from pki.Peer, q Query) (json.RawMessage, error)
+	// Seen says what this node has heard of another, by its id; nil: nothing is known.
+	Seen func(id string) verdict.Report
 	// Registerer takes the metrics; nil means none are kept.
 	Registerer prometheus.Registerer
 }

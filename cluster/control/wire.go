@@ -22,6 +22,7 @@ const (
 	methodRevoke  = "revoke"
 	methodStatus  = "status"
 	methodQuery   = "query"
+	methodSeen    = "seen"
 )
 
 // Codes by which a stream is reset.

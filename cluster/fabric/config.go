@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/quic-go/quic-go"
 
+	"tmms/cluster/pki"
 	"tmms/media"
 )
 
@@ -96,10 +98,13 @@ func defaultTiming() timing {
 }
 
 // dialConfig is for sessions that this node dials: requests go out, and what is
-// asked for comes in.
-func (t timing) dialConfig() *quic.Config {
-	c := t.quicConfig()
+// asked for comes in. The plain ones between origins tell their ends who is dead.
+func (f *Fabric) dialConfig(alpn ALPN) *quic.Config {
+	c := f.timing.quicConfig()
 	c.MaxIncomingStreams = -1 // none
+	if alpn != ALPNRelay && slices.Contains(f.id.Roles(), pki.RoleOrigin) {
+		c.KeepAlivePeriod = min(f.timing.keepAlive, media.FabricKeepAliveClose)
+	}
 	return c
 }
 

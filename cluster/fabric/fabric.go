@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/quic-go/quic-go"
 
@@ -34,6 +35,7 @@ type Fabric struct {
 	gate      *gate
 	metrics   *metrics
 	refusals  quiet
+	hearing   hearing
 	running   chan struct{} // closed when sessions can be dialed
 	stopping  chan struct{} // closed when Run ends, or by Close
 
@@ -80,6 +82,7 @@ func newFabric(cfg Config, id *pki.Identity, deps Deps, t timing) (*Fabric, erro
 		running: make(chan struct{}), stopping: make(chan struct{}),
 		handlers: make(map[ALPN]Handler), links: make(map[linkKey]*link),
 		accepted: make(map[peerKey]map[*Session]bool), peers: make(map[string]*peer),
+		hearing: hearing{at: make(map[string]time.Time)},
 	}
 	if f.metrics, err = newMetrics(f, deps.Registerer); err != nil {
 		return nil, err
@@ -150,6 +153,7 @@ func (f *Fabric) Run(ctx context.Context) error {
 		tasks.Go(func() { f.watchPeers(taskCtx) })
 		close(f.running)
 		tasks.Go(func() { f.watchSilence(taskCtx) })
+		tasks.Go(func() { f.hear(taskCtx) })
 		tasks.Go(func() { f.conduit.run(taskCtx) })
 		err = f.accept(ctx, listener)
 	}

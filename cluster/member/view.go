@@ -73,6 +73,14 @@ func (v *View) Placements() []state.PlacedStream {
 	return v.state.Placements()
 }
 
+// RangePlacements gives each placement to do, in no order, until that is false. do
+// holds up all changes of the copy and must not call it.
+func (v *View) RangePlacements(do func(key media.StreamKey, p state.Placement) bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	v.state.Range(do)
+}
+
 // PlacementCount is the number of placements.
 func (v *View) PlacementCount() int {
 	v.mu.RLock()

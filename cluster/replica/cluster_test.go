@@ -9,6 +9,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,6 +78,7 @@ type process struct {
 	endNode         func() error
 	endFabric       func() error
 	done            chan struct{}
+	media           atomic.Pointer[func(id string) time.Duration] // what came from a node; nil: nothing ever did
 }
 
 // membership is what both kinds of nodes have.
@@ -124,6 +126,7 @@ type options struct {
 	replica  bool              // without a vote
 	noFolder bool              // all in memory
 	later    time.Duration     // the certificate is issued so much later
+	slow     bool              // raft's own times, as in a real cluster
 }
 
 // start starts a process of a node. It ends with the test, or by stop or kill.
@@ -160,7 +163,7 @@ func (c *cluster) start(name string, opt options) *process {
 		Voters: func() []fabric.Target { return control.Targets(opt.voters, p.node.Nodes()) },
 		Leader: func() (string, string, bool) { return p.node.Leader() },
 	})
-	deps := control.ServerDeps{Log: log, Version: "test", Query: c.query}
+	deps := control.ServerDeps{Log: log, Version: "test", Query: c.query, Seen: p.seen}
 	dir := filepath.Join(c.dir, name)
 	if opt.noFolder {
 		dir = ""
@@ -174,10 +177,16 @@ func (c *cluster) start(name string, opt options) *process {
 		}
 		p.node, deps.Self = r, r.Hello
 	} else {
-		n, fault := consensus.New(consensus.Config{
+		cfg := consensus.Config{
 			DataDir: dir, Name: name, Voters: opt.voters, CAFingerprint: id.CAFingerprint(), Lease: c.lease,
 			Heartbeat: 200 * time.Millisecond,
-		}, consensus.Deps{Log: log, Layer: f.RaftLayer, Peers: p.client, Serial: id.Serial})
+		}
+		if opt.slow {
+			cfg.Heartbeat = 0
+		}
+		n, fault := consensus.New(cfg, consensus.Deps{
+			Log: log, Layer: f.RaftLayer, Peers: p.client, Serial: id.Serial, Witnesses: witnesses{f, p.client},
+		})
 		if fault != nil {
 			c.tb.Fatal(fault)
 		}
@@ -194,7 +203,10 @@ func (c *cluster) start(name string, opt options) *process {
 		f.FollowRevocations(ctx, p.node, nil)
 		return nil
 	}, nil)
-	p.endFabric = func() error { return errors.Join(follow(), endFabric()) }
+	keep := running(func(ctx context.Context) error {
+		return f.Keep(ctx, func() []fabric.Target { return control.Targets(opt.voters, p.node.Nodes()) })
+	}, nil)
+	p.endFabric = func() error { return errors.Join(follow(), keep(), endFabric()) }
 	p.endNode = running(p.node.Run, p.done)
 	c.tb.Cleanup(p.kill)
 	return p

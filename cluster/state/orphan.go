@@ -118,6 +118,16 @@ func (s *State) Orphans() []PlacedStream {
 	return list
 }
 
+// Range gives each placement to do, in no order, until that is false. do must not
+// change the state.
+func (s *State) Range(do func(key media.StreamKey, p Placement) bool) {
+	for k, p := range s.placements {
+		if !do(k, p) {
+			return
+		}
+	}
+}
+
 // Owners lists the nodes that own a stream, in no order.
 func (s *State) Owners() []string {
 	seen := map[string]bool{}

@@ -4,6 +4,6 @@
 //	cmd -> origin, edge -> cluster -> media -> std
 //
 // origin and edge never import each other, bench is a stranger that speaks only
-// media, and what is pure (media, cluster/state, cluster/placement,
+// media, and what is pure (media, cluster/state, cluster/placement, cluster/verdict,
 // edge/timewheel) has no I/O, lock, log, clock or goroutine.
 package layout

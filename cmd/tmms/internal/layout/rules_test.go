@@ -43,7 +43,7 @@ func mayTest(from, to string) bool {
 
 // pure reports whether a package must have no I/O, lock, log, clock or goroutine.
 func pure(path string) bool {
-	for _, dir := range []string{"media", "cluster/state", "cluster/placement", "cluster/fabric/path", "edge/timewheel"} {
+	for _, dir := range []string{"media", "cluster/state", "cluster/placement", "cluster/verdict", "cluster/fabric/path", "edge/timewheel"} {
 		if within(path, dir) {
 			return true
 		}

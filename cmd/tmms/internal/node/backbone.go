@@ -55,7 +55,9 @@ func (n *Node) newGroup(context.Context) (err error) {
 	}
 	n.bound.Fabric = addr(b.fabric.Addr())
 	b.control = control.NewClient(b.fabric, control.ClientConfig{Self: n.cfg.Node.Name, Voters: n.voters})
-	server := control.ServerDeps{Log: n.opt.Log, Version: n.opt.Version, Query: n.answer, Registerer: n.registry}
+	server := control.ServerDeps{
+		Log: n.opt.Log, Version: n.opt.Version, Query: n.answer, Seen: n.witness, Registerer: n.registry,
+	}
 	if _, ok := n.cfg.Cluster.Voter(n.cfg.Node.Name); ok || n.alone() {
 		err = n.newVoter(&server)
 	} else {
@@ -115,6 +117,7 @@ func (n *Node) newVoter(server *control.ServerDeps) error {
 	}, consensus.Deps{
 		Log: n.opt.Log, Layer: n.backbone.fabric.RaftLayer, Peers: n.backbone.control,
 		Serial: n.backbone.identity.Serial, Registerer: n.registry,
+		Witnesses: witnesses{n.backbone.fabric, n.backbone.control}, Busy: n.busy,
 	})
 	if err != nil {
 		return err

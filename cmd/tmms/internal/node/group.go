@@ -22,6 +22,7 @@ type group interface {
 	Placement(key media.StreamKey) (state.Placement, bool)
 	Placements() []state.PlacedStream
 	WatchPlacements() <-chan struct{}
+	Draining(id string) bool
 	Nodes() []state.Node
 	Node(id string) (state.Node, bool)
 	Draining(id string) bool

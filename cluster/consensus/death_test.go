@@ -1,0 +1,244 @@
+package consensus
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"tmms/cluster/fabric"
+	"tmms/cluster/pki"
+	"tmms/cluster/state"
+	"tmms/cluster/verdict"
+)
+
+// ears are what all nodes of a test hear: everybody all the time, but those that are
+// mute. The others say of these what said has.
+type ears struct {
+	mu   sync.Mutex
+	on   bool
+	mute map[string]time.Time      // by name: since when
+	said map[string]verdict.Report // by id
+}
+
+func (e *ears) Heard(name string) (at time.Time, silent time.Duration, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	if at, ok = e.mute[name]; ok {
+		return at, now.Sub(at), true
+	}
+	return now, 0, e.on
+}
+
+func (e *ears) Seen(_ context.Context, _ fabric.Target, about []string) (map[string]verdict.Report, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := map[string]verdict.Report{}
+	for _, id := range about {
+		if r, ok := e.said[id]; ok {
+			all[id] = r
+		}
+	}
+	return all, nil
+}
+
+func (e *ears) set(change func(*ears)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.mute == nil {
+		e.on, e.mute, e.said = true, map[string]time.Time{}, map[string]verdict.Report{}
+	}
+	change(e)
+}
+
+// hearing is a group of three origins that hear each other, and know of standbys.
+func hearing(t *testing.T) (e *ears, leader *running, others []*running) {
+	t.Helper()
+	nodes := group(t, 3, 200*time.Millisecond, nil)
+	for i, r := range nodes {
+		d := state.Node{Name: r.cfg.Name, Zone: string(rune('a' + i)), Roles: []string{pki.RoleOrigin}}
+		if err := r.UpsertNode(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leader, others = leaderOf(t, nodes)
+	e = &leader.peers.(*peers).ears
+	e.set(func(*ears) {})
+	return e, leader, others
+}
+
+// silence lets a node say nothing any more; what the other one says of it is given.
+func (e *ears) silence(n *running, r verdict.Report) {
+	e.set(func(e *ears) { e.mute[n.cfg.Name], e.said[n.ID()] = time.Now(), r })
+}
+
+func claimed(t *testing.T, n *running, stream string) state.Placement {
+	t.Helper()
+	p, err := n.Claim(t.Context(), key(stream))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestHeldClaim: a claim against a suspect owner is neither refused nor granted before
+// it is known whether that is dead.
+func TestHeldClaim(t *testing.T) {
+	e, leader, others := hearing(t)
+	owner, other := others[0], others[1]
+	first := claimed(t, owner, "s")
+	claim := func() <-chan error {
+		done := make(chan error, 1)
+		go func() {
+			_, err := other.Claim(t.Context(), key("s"))
+			done <- err
+		}()
+		return done
+	}
+	suspect := func(r verdict.Report) {
+		e.silence(owner, r)
+		eventually(t, "it is suspect", func() bool {
+			l := leader.leading.Load()
+			return l != nil && l.suspect(owner.ID(), time.Now())
+		})
+	}
+	var owned *state.OwnedError
+
+	suspect(verdict.Report{Known: true, Media: 0}) // it lives, says the other one
+	done := claim()
+	eventually(t, "the claim waits", func() bool { return leader.held.Load() == 1 })
+	e.set(func(e *ears) { delete(e.mute, owner.cfg.Name) })
+	if err := <-done; !errors.As(err, &owned) || owned.Placement.Epoch != first.Epoch {
+		t.Fatalf("the owner was heard again: %v", err)
+	}
+
+	suspect(verdict.Report{Known: true, Silent: verdict.Silence, Media: verdict.Never})
+	if err := <-claim(); err != nil {
+		t.Fatalf("the owner is dead: %v", err)
+	}
+	if p, _ := leader.Placement(key("s")); p.Owner != other.ID() || p.T0MS != first.T0MS || leader.held.Load() != 0 {
+		t.Errorf("%+v after %+v, %d are held", p, first, leader.held.Load())
+	}
+}
+
+// TestHeldClaimsEnd: a claim waits no longer than it may, whatever becomes of the owner.
+func TestHeldClaimsEnd(t *testing.T) {
+	e, _, others := hearing(t)
+	claimed(t, others[0], "s")
+	e.silence(others[0], verdict.Report{Known: true, Media: 0})
+	var owned *state.OwnedError
+	if _, err := others[1].Claim(t.Context(), key("s")); !errors.As(err, &owned) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestStandbys: each stream gets a standby, another one when that dies or is drained,
+// and none at once when its owner took it out.
+func TestStandbys(t *testing.T) {
+	e, leader, others := hearing(t)
+	raise(t, leader)
+	owner := others[0]
+	claimed(t, owner, "s")
+	standby := func(what string, ok func(p state.Placement) bool) (found state.Placement) {
+		eventually(t, what, func() bool {
+			found, _ = leader.Placement(key("s"))
+			return ok(found)
+		})
+		return found
+	}
+	first := standby("a standby", func(p state.Placement) bool { return p.Standby != "" })
+	if first.Standby == owner.ID() || first.InSync {
+		t.Fatalf("%+v", first)
+	}
+	if err := leader.SetDrain(t.Context(), first.Standby, true, "test"); err != nil {
+		t.Fatal(err)
+	}
+	second := standby("another standby", func(p state.Placement) bool { return p.Standby != "" && p.Standby != first.Standby })
+	if err := leader.SetDrain(t.Context(), first.Standby, false, "test"); err != nil {
+		t.Fatal(err)
+	}
+	dead := others[1]
+	if dead.ID() != second.Standby { // the leader itself does not die
+		c := state.SetStandby{Key: state.Key(key("s")), Epoch: second.Epoch, From: second.Standby, To: dead.ID()}
+		if _, err := owner.SetStandby(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.silence(dead, verdict.Report{Known: true, Silent: verdict.Silence, Media: verdict.Never})
+	third := standby("one that lives", func(p state.Placement) bool { return p.Standby == leader.ID() })
+	if third.Epoch != first.Epoch || third.Owner != owner.ID() {
+		t.Errorf("the owner has changed: %+v, %+v", first, third)
+	}
+}
+
+// TestFailOver: a dead owner's streams go to standbys in sync, the others wait for a
+// claim, or for their standby to be there again.
+func TestFailOver(t *testing.T) {
+	e, leader, others := hearing(t)
+	raise(t, leader)
+	owner := others[0]
+	inSync := func(stream string, is bool) {
+		claimed(t, owner, stream)
+		eventually(t, stream, func() bool {
+			p, _ := leader.Placement(key(stream))
+			c := state.SetStandby{Key: state.Key(key(stream)), Epoch: p.Epoch, From: p.Standby, To: leader.ID(), InSync: is}
+			p, err := owner.SetStandby(t.Context(), c)
+			return err == nil && p.InSync == is && p.Standby == leader.ID()
+		})
+	}
+	inSync("moves", true)
+	inSync("waits", false)
+	e.silence(owner, verdict.Report{Known: true, Silent: verdict.Silence, Media: verdict.Never})
+	eventually(t, "the stream at its standby", func() bool {
+		p, _ := leader.Placement(key("moves"))
+		return p.Owner == leader.ID()
+	})
+	if p, _ := leader.Placement(key("waits")); !p.Orphan() || p.LostBy != owner.ID() {
+		t.Errorf("%+v", p)
+	}
+	// Who is dead at the time gets nothing.
+	l := leader.leading.Load()
+	if l == nil {
+		t.Fatal("the leader has changed")
+	}
+	dead := []death{{id: "a"}, {id: "b"}, {id: "c"}}
+	if c, ok := l.burial(dead[1], dead, 7).(state.FailOver); !ok || c.Node != "b" || c.MaxEpoch != 7 || !slices.Equal(c.Except, []string{"a", "c"}) {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestRevive: an orphan whose standby is in sync and there again goes to that.
+func TestRevive(t *testing.T) {
+	_, leader, others := hearing(t)
+	raise(t, leader)
+	owner := others[0]
+	claimed(t, owner, "s")
+	eventually(t, "a standby in sync", func() bool {
+		p, _ := leader.Placement(key("s"))
+		c := state.SetStandby{Key: state.Key(key("s")), Epoch: p.Epoch, From: p.Standby, To: others[1].ID(), InSync: true}
+		p, err := owner.SetStandby(t.Context(), c)
+		return err == nil && p.InSync
+	})
+	c := state.FailOver{Node: owner.ID(), MaxEpoch: leader.Epoch(), Except: []string{others[1].ID()}}
+	if err := leader.command(leader.raft.Load(), c); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the stream at its standby", func() bool {
+		p, _ := leader.Placement(key("s"))
+		return p.Owner == others[1].ID()
+	})
+}
+
+// raise lets the group use what this release has.
+func raise(t *testing.T, leader *running) {
+	t.Helper()
+	if leader.FeatureLevel() >= levelStandbys {
+		return
+	}
+	if err := leader.command(leader.raft.Load(), state.RaiseLevel{Level: levelStandbys}); err != nil {
+		t.Fatal(err)
+	}
+}

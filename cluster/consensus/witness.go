@@ -1,0 +1,196 @@
+package consensus
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"tmms/cluster/fabric"
+	"tmms/cluster/state"
+	"tmms/cluster/verdict"
+	"tmms/media"
+)
+
+// Witnesses tell what came from other nodes over the fabric, to this node and to
+// the others: what the deaths of origins are found by within seconds. Without them
+// there are only the leases.
+type Witnesses interface {
+	// Heard gives when something last came from an origin of that name, as
+	// [fabric.Fabric.Heard] does; false: nothing ever did.
+	Heard(name string) (at time.Time, silent time.Duration, ok bool)
+	// Seen asks a node what it has heard of others, by their ids.
+	Seen(ctx context.Context, to fabric.Target, about []string) (map[string]verdict.Report, error)
+}
+
+const (
+	// courtTick is how often the leader judges.
+	courtTick = 100 * time.Millisecond
+	// rosterTick is how often it looks who the origins are.
+	rosterTick = time.Second
+	// roundPause is between two rounds of questions, and roundTimeout how long
+	// answers are waited for: all of a round count at once, for a veto to come no
+	// later than what it is against.
+	roundPause   = 200 * time.Millisecond
+	roundTimeout = 400 * time.Millisecond
+)
+
+// inquiry asks other nodes about those that are in doubt, one round at a time. It
+// belongs to the goroutine of watchNodes.
+type inquiry struct {
+	origins []state.Node
+	looked  time.Time
+	asked   time.Time
+	done    chan struct{} // closed when the round has ended; nil: there was none
+}
+
+// watchNodes judges, until ctx ends. It never waits: for no other node and no disk.
+func (l *leadership) watchNodes(ctx context.Context) {
+	ticker := time.NewTicker(min(courtTick, l.node.cfg.Lease/leaseTicks))
+	defer ticker.Stop()
+	var rounds sync.WaitGroup
+	defer rounds.Wait()
+	q := &inquiry{}
+	for {
+		now := time.Now()
+		l.renew(l.node.ID())
+		l.court.with(now, func(v *verdict.Court, at time.Duration) { v.Tick(at) })
+		l.listen(q, now)
+		l.inquire(ctx, q, &rounds, now)
+		l.call(now)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// listen tells the court what this node has heard.
+func (l *leadership) listen(q *inquiry, now time.Time) {
+	w := l.node.witnesses
+	if w == nil {
+		return
+	}
+	if now.Sub(q.looked) >= rosterTick {
+		q.looked = now
+		q.origins = slices.DeleteFunc(l.node.Nodes(), func(n state.Node) bool { return !isOrigin(n) })
+	}
+	l.court.with(now, func(v *verdict.Court, _ time.Duration) {
+		for _, n := range q.origins {
+			if at, _, ok := w.Heard(n.Name); ok && n.ID != l.node.ID() {
+				v.Heard(n.ID, at.Sub(l.court.base))
+			}
+		}
+	})
+}
+
+func isOrigin(n state.Node) bool { return slices.Contains(n.Roles, roleOrigin) }
+
+// roleOrigin is that of the nodes that own streams.
+const roleOrigin = "origin"
+
+// inquire begins a round if there is somebody in doubt who holds a stream.
+func (l *leadership) inquire(ctx context.Context, q *inquiry, rounds *sync.WaitGroup, now time.Time) {
+	if l.node.witnesses == nil || now.Sub(q.asked) < roundPause {
+		return
+	}
+	if q.done != nil {
+		select {
+		case <-q.done:
+		default:
+			return
+		}
+	}
+	var about []string
+	l.court.with(now, func(v *verdict.Court, at time.Duration) { about = v.Doubts(at) })
+	if len(about) == 0 {
+		return
+	}
+	q.asked = now
+	holders := l.holders()
+	about = slices.DeleteFunc(about, func(id string) bool { return !holders[id] })
+	about = about[:min(len(about), media.MaxSeen)]
+	if len(about) == 0 {
+		return
+	}
+	whom, done := l.whom(about, now), make(chan struct{})
+	q.done = done
+	rounds.Go(func() {
+		defer close(done)
+		l.round(ctx, whom, about)
+	})
+}
+
+// holders are the nodes that own a stream or stand by for one.
+func (l *leadership) holders() map[string]bool {
+	all := map[string]bool{}
+	l.node.RangePlacements(func(_ media.StreamKey, p state.Placement) bool {
+		all[p.Owner], all[p.Standby] = true, true
+		return true
+	})
+	delete(all, "")
+	return all
+}
+
+// whom gives the nodes to ask: the other origins, and some edges, which may have
+// media from those in doubt; each time other ones, if there are many.
+func (l *leadership) whom(about []string, now time.Time) (whom []state.Node) {
+	var edges []state.Node
+	for _, n := range l.node.Nodes() {
+		switch {
+		case n.ID == l.node.ID() || slices.Contains(about, n.ID) || l.age(n.ID, now) > l.node.cfg.Lease/2:
+		case isOrigin(n):
+			whom = append(whom, n)
+		default:
+			edges = append(edges, n)
+		}
+	}
+	for _, list := range [][]state.Node{whom, edges} {
+		rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	}
+	edges = edges[:min(len(edges), media.MaxWitnessEdges)]
+	whom = whom[:min(len(whom), media.MaxWitnesses-len(edges))]
+	return append(whom, edges...)
+}
+
+// round asks all of whom and takes their answers to court together.
+func (l *leadership) round(ctx context.Context, whom []state.Node, about []string) {
+	ctx, cancel := context.WithTimeout(ctx, roundTimeout)
+	defer cancel()
+	answers := make([]map[string]verdict.Report, len(whom))
+	var asking sync.WaitGroup
+	for i, n := range whom {
+		to := fabric.Target{Name: n.Name, Addr: n.Addresses[fabricAddress]}
+		asking.Go(func() { answers[i], _ = l.node.witnesses.Seen(ctx, to, about) })
+	}
+	asking.Wait()
+	now := time.Now()
+	l.court.with(now, func(v *verdict.Court, at time.Duration) {
+		for i, n := range whom {
+			for id, r := range answers[i] {
+				v.Report(n.ID, id, r, at)
+			}
+		}
+	})
+	l.call(now)
+}
+
+// call wakes run if others are dead than before; it looks for what it has left by
+// itself.
+func (l *leadership) call(now time.Time) {
+	anew := false
+	l.court.with(now, func(v *verdict.Court, at time.Duration) {
+		dead := v.Dead(at)
+		anew = len(dead) > 0 && !slices.Equal(dead, l.court.dead)
+		l.court.dead = dead
+	})
+	if !anew {
+		return
+	}
+	select {
+	case l.deaths <- struct{}{}:
+	default:
+	}
+}
