@@ -138,6 +138,9 @@ const (
 	// MaxHLSParts bounds the parts of one segment: one of a minute in parts of 0.2 s
 	// has 300.
 	MaxHLSParts = 512
+	// MaxHLSResume bounds what an index has for the next owner of its stream, in bytes:
+	// some 60 numbers.
+	MaxHLSResume = 640
 	// MaxHLSInit bounds an initialization section, in bytes: the configurations of
 	// a video and an audio track, and the boxes around them.
 	MaxHLSInit = 2*MaxCodecConfig + 16<<10
@@ -442,6 +445,24 @@ const (
 	// RelayClockAhead how many at once: twice of what there are.
 	RelayClockRate  = 20
 	RelayClockAhead = 2 * RelayClockBurst
+	// StandbyAckPause is the least time between two acknowledgements of packets by a
+	// standby: the owner's send tick in a busy session. Those of indexes don't wait.
+	StandbyAckPause = 20 * time.Millisecond
+	// StandbyHold bounds the wait of an index for the standby's acknowledgement: a
+	// round trip around the earth, and the time that a segment takes on its way.
+	StandbyHold = 500 * time.Millisecond
+	// StandbyBehind is the stream time by which a standby in sync may be behind, for
+	// no longer than StandbyHold at once: about a segment, the one that it would close.
+	StandbyBehind = 2 * time.Second
+	// StandbyPause is how long a standby that was lost is not taken for in sync again,
+	// so that one on a bad path does not hold up an index now and then.
+	StandbyPause = 5 * time.Second
+	// MaxStandbyUnacked bounds the indexes of a stream that wait for the standby: parts
+	// of 10 ms for StandbyHold, with room.
+	MaxStandbyUnacked = 64
+	// StandbyAdopt bounds the wait of a standby that has become the owner until the
+	// stream is taken over: three tries to read what the cluster has of it.
+	StandbyAdopt = 30 * time.Second
 )
 
 // Bounds of the control connections between nodes (tmms-control/1).

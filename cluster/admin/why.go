@@ -55,6 +55,7 @@ type NodeWhy struct {
 	HLSError      string            `json:"hls_error,omitempty"`
 	Viewers       map[string]int    `json:"viewers"` // by protocol
 	Subscriptions []SubscriptionWhy `json:"subscriptions,omitempty"`
+	Standby       *StandbyWhy       `json:"standby,omitempty"` // of the stream that this node owns; left out: it has none
 	Pull          *PullWhy          `json:"pull,omitempty"`
 	Peers         []PeerWhy         `json:"peers,omitempty"` // ways to the nodes that the stream comes from and goes to
 }
@@ -64,10 +65,18 @@ type SubscriptionWhy struct {
 	Node     string    `json:"node"` // name
 	Since    time.Time `json:"since"`
 	Shield   bool      `json:"shield"` // it asks this node as a shield
+	Standby  bool      `json:"standby,omitempty"`
 	HLS      bool      `json:"hls"`
 	Version  int       `json:"version"` // of the relay's protocol
 	Pending  bool      `json:"pending,omitempty"`
 	BehindMS float64   `json:"behind_ms"`
+}
+
+// StandbyWhy is how the standby of a stream is, as the owner sees it.
+type StandbyWhy struct {
+	Node     string  `json:"node"` // name
+	InSync   bool    `json:"in_sync"`
+	BehindMS float64 `json:"behind_ms"` // stream time that it has not acknowledged
 }
 
 // PullWhy is how a node gets the stream.

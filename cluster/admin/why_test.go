@@ -101,7 +101,15 @@ func whyCases() map[string]struct {
 			f.placed.Standby, f.placed.InSync, f.drained = "id-o2", true, "id-o1"
 		}},
 		"no placement": {"www.example.org/live/one", nothing},
-		"unknown app":  {"tv.example.com/nothing/one", nothing},
+		"with a standby": {"tv.example.com/live/one", func(f *fleet) {
+			f.placed.Standby, f.placed.InSync = "id-o2", true
+			o1 := node(f, "o1")
+			o1.why.Standby = &StandbyWhy{Node: "o2", InSync: true, BehindMS: 41}
+			o1.why.Subscriptions = append(o1.why.Subscriptions, SubscriptionWhy{
+				Node: "o2", Since: o1.why.Subscriptions[0].Since, Standby: true, HLS: true, Version: 2,
+			})
+		}},
+		"unknown app": {"tv.example.com/nothing/one", nothing},
 		"viewers wait": {"tv.example.com/live/one", func(f *fleet) {
 			nothing(f)
 			node(f, "e1").why.Viewers = map[string]int{"rtmp": 2}

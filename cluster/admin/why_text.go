@@ -95,6 +95,13 @@ func (t *whyText) node(n *NodeWhy) {
 	if s := n.Stream; s != nil {
 		t.stream(s)
 	}
+	if s := n.Standby; s != nil {
+		in := "not in sync"
+		if s.InSync {
+			in = "in sync"
+		}
+		t.say("  standby %s: %s, %.0f ms behind", s.Node, in, s.BehindMS)
+	}
 	for _, s := range n.Subscriptions {
 		t.subscription(s)
 	}
@@ -129,8 +136,11 @@ func (t *whyText) stream(s *StreamInfo) {
 
 func (t *whyText) subscription(s SubscriptionWhy) {
 	as, hls, behind := "", "", fmt.Sprintf("%.0f ms behind", s.BehindMS)
-	if s.Shield {
+	switch {
+	case s.Shield:
 		as = " as a shield"
+	case s.Standby:
+		as = " as its standby"
 	}
 	if s.HLS {
 		hls = ", HLS too"

@@ -118,6 +118,13 @@ func (v *View) Orphans() []state.PlacedStream {
 	return v.state.Orphans()
 }
 
+// StandbyOf lists the streams that a node is the standby of, in no order.
+func (v *View) StandbyOf(node string) []state.PlacedStream {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.state.StandbyOf(node)
+}
+
 // Nodes lists the nodes of the cluster, ordered by id.
 func (v *View) Nodes() []state.Node {
 	v.mu.RLock()

@@ -7,6 +7,7 @@ type demand struct {
 	// Set at construction.
 	signal chan struct{}                  // holds one: changed is not empty
 	placed func(key media.StreamKey) bool // whether a node has the stream
+	shield bool                           // other nodes may ask for what they want
 
 	// Guarded by hub.mu.
 	changed media.Table[struct{}]
@@ -22,13 +23,18 @@ type want struct {
 	hls     bool // segments too
 	local   bool // published on this node
 	shield  bool // other nodes read, so that the stream must come from its owner
+	standby bool // this node is to hold it as its standby
 }
 
-// startDemand makes the hub note whose readers change. It is called once.
-func (h *Hub) startDemand(placed func(media.StreamKey) bool) {
+// direct tells that the stream must come from its owner itself.
+func (w want) direct() bool { return w.shield || w.standby }
+
+// startDemand makes the hub note whose readers change; shield: other nodes may be
+// among them. It is called once.
+func (h *Hub) startDemand(placed func(media.StreamKey) bool, shield bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.demand = &demand{signal: make(chan struct{}, 1), placed: placed}
+	h.demand = &demand{signal: make(chan struct{}, 1), placed: placed, shield: shield}
 	for _, f := range h.feeds.All() {
 		h.touch(f)
 	}
@@ -122,7 +128,9 @@ func (f *Feed) want() want {
 	f.hub.mu.Lock()
 	defer f.hub.mu.Unlock()
 	local := f.writer != nil && !f.writer.pulled
-	return want{readers: f.refs > 0 && !local, hls: f.hls > 0, local: local, shield: len(f.downstreams) > 0}
+	return want{
+		readers: f.refs > 0 && !local, hls: f.hls > 0, local: local, shield: len(f.downstreams) > 0, standby: f.keeps > 0,
+	}
 }
 
 // letGo ends what hold began.

@@ -26,7 +26,7 @@ type downstream struct {
 // not pull. It needs one [downstream.close].
 func (h *Hub) openDownstream(r *relaywire.Subscribe) (d *downstream, ok bool, err error) {
 	h.mu.Lock()
-	pulls := h.demand != nil
+	pulls := h.demand != nil && h.demand.shield
 	h.mu.Unlock()
 	if !pulls {
 		return nil, false, nil
@@ -83,7 +83,7 @@ func (d *downstream) fresh(now time.Time, within time.Duration) bool {
 	if in := d.feed.upstream.Load(); in != nil {
 		return now.UnixNano()-in.heard.Load() < int64(within)
 	}
-	return d.feed.hub.local(d.feed.key) != nil
+	return d.feed.hub.Local(d.feed.key) != nil
 }
 
 // given counts the nodes that have the stream from this one as their shield.

@@ -14,6 +14,7 @@ type SubscriptionInfo struct {
 	Since   time.Time
 	Shield  bool          // it asked this node as a shield, not as the owner
 	HLS     bool          // it has HLS viewers
+	Standby bool          // it is the stream's standby
 	Version int           // of the protocol that both speak
 	Pending bool          // the stream is only about to start
 	Behind  time.Duration // stream time that is written here and was not sent
@@ -45,7 +46,7 @@ func (s *subscription) info() SubscriptionInfo {
 	hls := s.hls != nil
 	s.mu.Unlock()
 	info := SubscriptionInfo{
-		Node: s.peer.session.Peer().Name, Since: s.began, Shield: s.request.Shield, HLS: hls,
+		Node: s.peer.session.Peer().Name, Since: s.began, Shield: s.request.Shield, HLS: hls, Standby: s.standby.Load(),
 		Version: int(max(s.peer.agreed.version(), 1)), Pending: live == nil,
 	}
 	if live != nil && s.begun() {

@@ -168,6 +168,9 @@ func (s *subscription) skip(live *Live) error {
 	s.startAt(live, live.newest())
 	s.busy.Store(time.Now().UnixNano())
 	s.server.metrics.abandoned.Inc()
+	if g := live.gate.Load(); g != nil {
+		g.gap(s)
+	}
 	s.peer.session.CountReset(false)
 	if s.seq == 0 {
 		return nil

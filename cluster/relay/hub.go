@@ -54,6 +54,7 @@ type Feed struct {
 	writer *Writer // nil: nobody publishes
 	left   bool    // the writer waits for a pull
 	pulled bool    // a pull holds the feed
+	keeps  int     // readers that hold the stream as its standby
 
 	downstreams map[*downstream]struct{} // those of the readers that are other nodes
 }
@@ -217,9 +218,9 @@ func (f *Feed) leave(w *Writer) {
 	f.drop()
 }
 
-// local is the present life of a stream that is published on this node, nil if
+// Local is the present life of a stream that is published on this node, nil if
 // there is none; one that is pulled from elsewhere does not count.
-func (h *Hub) local(key media.StreamKey) *Live {
+func (h *Hub) Local(key media.StreamKey) *Live {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f := h.feeds.Get(key)

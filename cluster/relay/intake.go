@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,7 @@ type intake struct {
 	urgent bool   // the subscription before it is silent
 	began  time.Time
 	stop   context.CancelFunc
+	writes sync.Mutex    // one goroutine writes to the control stream
 	link   *link         // set before the first stream of it; nil without a session
 	done   chan struct{} // closed when the control stream's goroutine has ended
 	ready  chan struct{} // closed when the source was accepted, or it is over
@@ -67,7 +69,9 @@ type intake struct {
 	grace     bool   // no publisher is connected
 	highest   uint64 // epoch that packets may have
 	hls       bool   // what the source was told, and
+	standby   bool   // that this node is the standby, and
 	said      *relaywire.Position
+	due       ackDue
 	indexing  int   // streams of indexes that are read
 	err       error // why it is over
 }
@@ -183,9 +187,10 @@ func (in *intake) request(id uint64) relaywire.Subscribe {
 	seen := p.seen
 	seen.SegmentEpoch, seen.MSN, seen.Open = have.epoch, have.msn, p.shelf.opened()
 	seen.Discontinuities = p.shelf.discontinuities()
-	in.hls = p.hls
+	in.hls, in.standby = p.hls, in.standsBy()
 	r := relaywire.Subscribe{
 		ID: id, Key: p.feed.key, Epoch: in.epoch, Seen: seen, Resume: p.started, HLS: in.hls, Shield: in.shield,
+		Standby: in.standby,
 	}
 	if !in.shield {
 		p.feed.ask(&r)
@@ -198,27 +203,33 @@ func (in *intake) request(id uint64) relaywire.Subscribe {
 // write sends on the control stream, which takes a message at once unless the
 // owner is dead.
 func (in *intake) write(control *fabric.Stream, b []byte) error {
+	in.writes.Lock()
+	defer in.writes.Unlock()
 	_ = control.SetWriteDeadline(time.Now().Add(in.pull.puller.cfg.Stall))
 	_, err := control.Write(b)
 	return err
 }
 
-// update tells the owner whether HLS viewers are present.
-func (in *intake) update(hls bool, have segmentID) {
-	in.pull.mu.Lock()
-	control := in.control
-	same := in.hls == hls || control == nil || in.err != nil
-	if !same {
-		in.hls = hls
-	}
-	in.pull.mu.Unlock()
-	if same {
+// update tells the source what is wanted by now.
+func (in *intake) update() {
+	p := in.pull
+	p.mu.Lock()
+	control := in.control // set behind in.link
+	if control == nil || in.err != nil || in.hls == p.hls && in.standby == in.standsBy() {
+		p.mu.Unlock()
 		return
 	}
-	m := relaywire.Update{HLS: hls, SegmentEpoch: have.epoch, MSN: have.msn}
+	in.hls, in.standby = p.hls, in.standsBy()
+	have := p.shelf.have()
+	m := relaywire.Update{HLS: in.hls, SegmentEpoch: have.epoch, MSN: have.msn, Standby: in.standby}
+	p.mu.Unlock()
 	if err := in.write(control, relaywire.AppendMessage(nil, m)); err != nil {
 		in.fail(err)
+		return
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	in.dueAck(true)
 }
 
 // listen reads the owner's messages. Behind the end the media may still be on
@@ -459,6 +470,9 @@ func (in *intake) packet(p *media.Packet) error {
 	configs := in.configs
 	in.configs = nil
 	err := in.pull.append(p, configs)
+	if in.standby && err == nil {
+		in.dueAck(false)
+	}
 	if err == nil && !in.shield && in.pull.source == in && in.pull.feed.upstream.Load() != in {
 		in.pull.feed.upstream.Store(in)
 	}

@@ -65,7 +65,8 @@ func (in *intake) publish(change func(*shelf) *hls.Index) {
 		return
 	}
 	if x := change(&p.shelf); x != nil {
-		p.writer.PublishIndex(x)
+		p.show(x)
+		in.dueAck(true)
 	}
 	err := in.checkEnd()
 	p.mu.Unlock()

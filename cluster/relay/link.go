@@ -30,6 +30,7 @@ type link struct {
 
 	agreed agreed
 	clock  clock // of the session's other end
+	acks   *acks
 
 	// A place for each stream of which it is not known whose it is, and for each
 	// among them with a header that is larger than the first buffer.
@@ -102,6 +103,7 @@ func (l *link) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { l.greet(ctx) })
+	wg.Go(func() { l.acks.run(ctx) })
 	for {
 		stream, err := l.session.AcceptUni(ctx)
 		if err != nil {

@@ -125,7 +125,8 @@ type Live struct {
 	configs atomic.Pointer[Configs]
 	joins   atomic.Pointer[[]Join] // oldest first
 	index   atomic.Pointer[hls.Index]
-	lost    atomic.Bool // it has ended on this node, but the stream has not, as far as is known
+	lost    atomic.Bool          // it has ended on this node, but the stream has not, as far as is known
+	gate    atomic.Pointer[gate] // nil: it never had a standby
 
 	upstream atomic.Pointer[upstream] // written by the pull; nil: this node is the owner
 

@@ -55,9 +55,10 @@ type serverMetrics struct {
 	abandoned     prometheus.Counter
 	bytes         prometheus.Counter // out
 	fences        prometheus.Counter
+	standby       *standbyMetrics
 }
 
-func newServerMetrics(reg prometheus.Registerer) (*serverMetrics, error) {
+func newServerMetrics(hub *Hub, reg prometheus.Registerer) (*serverMetrics, error) {
 	common, err := newShared(reg)
 	if err != nil {
 		return nil, err
@@ -70,12 +71,15 @@ func newServerMetrics(reg prometheus.Registerer) (*serverMetrics, error) {
 			Name: "tmms_relay_abandoned_groups_total",
 			Help: "Groups that were given up because their subscriber was too far behind.",
 		}),
-		bytes: common.bytes.WithLabelValues("out"), fences: common.fences,
+		bytes: common.bytes.WithLabelValues("out"), fences: common.fences, standby: newStandbyMetrics(hub),
 	}
 	if m.subscriptions, err = register(reg, m.subscriptions); err != nil {
 		return nil, err
 	}
-	m.abandoned, err = register(reg, m.abandoned)
+	if m.abandoned, err = register(reg, m.abandoned); err != nil {
+		return nil, err
+	}
+	m.standby, err = register(reg, m.standby)
 	return m, err
 }
 

@@ -78,7 +78,7 @@ func TestNamesLeaveNothingWanted(t *testing.T) {
 	}
 	h := NewHub()
 	p := &Puller{hub: h, cluster: nowhere{}}
-	h.startDemand(p.placed)
+	h.startDemand(p.placed, true)
 	open := func(i int) *Feed {
 		f, err := h.Open(name(i))
 		if err != nil {

@@ -32,6 +32,7 @@ type pull struct {
 	seen    relaywire.Position
 	shelf   shelf
 	hls     bool    // readers want segments
+	standby bool    // this node is the stream's standby
 	source  *intake // whose word on the publisher counts
 	lag     time.Duration
 	told    told // for operators
@@ -46,6 +47,7 @@ type pull struct {
 	goneAt   time.Time // zero: the stream is placed at another node
 	retryAt  time.Time
 	failures int
+	failedAt uint64 // the epoch of the last one
 }
 
 // phases of a pull, for metrics.
@@ -126,11 +128,12 @@ func (p *pull) step(ctx context.Context, now time.Time) (wait time.Duration, ok 
 		return 0, false
 	}
 	p.reap(now)
+	p.want(readers)
 	if !p.follow(ctx, now, readers) {
 		return 0, false
 	}
 	p.second(ctx, now, readers)
-	p.tellHLS(readers.hls)
+	p.update()
 	p.note()
 	return p.wait(now), true
 }
@@ -191,6 +194,7 @@ func (p *pull) failed(in *intake, err error, now time.Time) {
 		p.failures = 0
 	}
 	p.failures++
+	p.failedAt = in.epoch
 	pause, spare := p.pause()
 	if in.shield && p.blame(in, err, now) && spare {
 		pause = 0
@@ -258,9 +262,10 @@ func (p *pull) follow(ctx context.Context, now time.Time, readers want) bool {
 	placement, placed := p.puller.cluster.Placement(p.feed.key)
 	here := placed && placement.Owner == p.puller.cluster.ID()
 	if !placed || here {
-		return p.adrift(here, now)
+		return p.adrift(here, readers, now)
 	}
 	p.goneAt = time.Time{}
+	p.holdIndex(placement.Epoch)
 	switch {
 	case placement.Orphan():
 		if p.intake == nil {
@@ -277,14 +282,19 @@ func (p *pull) follow(ctx context.Context, now time.Time, readers want) bool {
 	case p.intake != nil:
 		p.replace(now)
 	}
-	if now.Before(p.retryAt) {
-		return true
-	}
-	p.intake = p.begin(ctx, p.pick(placement, readers, now), placement, trialNone)
-	if p.intake == nil {
-		p.retryAt = now.Add(p.puller.cfg.RetryMax)
-	}
+	p.try(ctx, placement, readers, now)
 	return true
+}
+
+// try subscribes, unless it has to wait after a failure in that epoch.
+func (p *pull) try(ctx context.Context, at state.Placement, readers want, now time.Time) {
+	if now.Before(p.retryAt) && at.Epoch == p.failedAt {
+		return
+	}
+	p.intake = p.begin(ctx, p.pick(at, readers, now), at, trialNone)
+	if p.intake == nil {
+		p.retryAt, p.failedAt = now.Add(p.puller.cfg.RetryMax), at.Epoch
+	}
 }
 
 // outdone tells that a node which this one is the shield of has got further than the
@@ -331,8 +341,12 @@ func (p *pull) begin(ctx context.Context, from source, placement state.Placement
 
 // adrift waits a little when the stream is placed nowhere, or here, before the
 // pull is over: its owner may still tell the end, a publisher of this node may
-// take over.
-func (p *pull) adrift(here bool, now time.Time) bool {
+// take over. A standby that has become the owner waits for its session, for as long
+// as the keeper does.
+func (p *pull) adrift(here bool, readers want, now time.Time) bool {
+	if here && readers.standby {
+		return true
+	}
 	if p.goneAt.IsZero() {
 		p.goneAt = now.Add(p.puller.cfg.Gone)
 		if here {
@@ -350,34 +364,6 @@ func (p *pull) setGrace() {
 	defer p.mu.Unlock()
 	if p.writer != nil {
 		p.writer.SetState(StateGrace)
-	}
-}
-
-// tellHLS passes on whether readers want segments.
-func (p *pull) tellHLS(on bool) {
-	p.mu.Lock()
-	if !on && p.hls {
-		p.shelf.clear()
-		if p.writer != nil {
-			p.writer.PublishIndex(nil)
-		}
-	}
-	p.hls = on
-	have := p.shelf.have()
-	p.mu.Unlock()
-	for _, in := range []*intake{p.intake, p.next} {
-		if in != nil {
-			in.update(on, have)
-		}
-	}
-}
-
-// trim drops the segments that the node has no room for.
-func (p *pull) trim() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if x := p.shelf.trim(); x != nil && p.writer != nil {
-		p.writer.PublishIndex(x)
 	}
 }
 

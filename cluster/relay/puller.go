@@ -40,6 +40,9 @@ type PullConfig struct {
 	// SegmentBytes bounds the HLS segments of all pulls together; default and
 	// maximum media.MaxHLSNodeBytes.
 	SegmentBytes int64
+	// OwnOnly makes the puller get nothing for other nodes, as a shield: this one is
+	// no edge, and only the standby of some streams.
+	OwnOnly bool
 
 	version relaywire.Version // the highest to speak; 0: relaywire.Newest
 	now     func() time.Time  // the clock that others' stamps are held against; nil: time.Now
@@ -134,7 +137,7 @@ func NewPuller(hub *Hub, f *fabric.Fabric, c Cluster, cfg PullConfig, deps Deps)
 		return nil, err
 	}
 	p.metrics = m
-	hub.startDemand(p.placed)
+	hub.startDemand(p.placed, !cfg.OwnOnly)
 	return p, nil
 }
 
@@ -324,6 +327,7 @@ func (p *Puller) link(s *fabric.Session) *link {
 		puller: p, session: s, cancel: cancel, version: p.version, now: p.now,
 		said: make(chan struct{}), intakes: map[uint64]*intake{},
 		unknown: make(chan struct{}, media.MaxRelayUnknown), large: make(chan struct{}, media.MaxRelayLargeHeaders),
+		acks: newAcks(),
 	}
 	p.links[s] = l
 	p.wg.Go(func() {

@@ -81,7 +81,10 @@ func (p *pull) candidates(owner string, now time.Time) []placement.Candidate {
 
 // pick chooses where to subscribe.
 func (p *pull) pick(at state.Placement, readers want, now time.Time) source {
-	if readers.shield {
+	switch {
+	case readers.standby:
+		return source{node: at.Owner, reason: "this node is the stream's standby"}
+	case readers.shield:
 		return source{node: at.Owner, reason: "other nodes have asked this one as their shield"}
 	}
 	list := p.candidates(at.Owner, now)

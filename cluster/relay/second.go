@@ -81,7 +81,7 @@ func (p *pull) hedge(ctx context.Context, at state.Placement, now time.Time) {
 
 // move asks the node that should be the source, once it has been that for a while,
 // so that a member which comes and goes moves nothing. Where other nodes wait for
-// this one as their shield it does not wait.
+// this one as their shield, or the owner for its standby, it does not wait.
 func (p *pull) move(ctx context.Context, at state.Placement, readers want, now time.Time) {
 	better := p.pick(at, readers, now)
 	if better.same(p.intake.source) {
@@ -92,7 +92,7 @@ func (p *pull) move(ctx context.Context, at state.Placement, readers want, now t
 		p.route.better, p.route.since = better, now
 	}
 	due := p.route.since.Add(p.puller.cfg.Steady)
-	if readers.shield {
+	if readers.direct() {
 		due = p.route.since
 	} else if !p.isAccepted(p.intake) {
 		return
@@ -102,7 +102,7 @@ func (p *pull) move(ctx context.Context, at state.Placement, readers want, now t
 		return
 	}
 	budget := p.puller.moves
-	if readers.shield {
+	if readers.direct() {
 		budget = p.puller.budget
 	}
 	if !budget.take(now) {

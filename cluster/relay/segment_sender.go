@@ -158,6 +158,9 @@ func (h *segmentSender) news(ctx context.Context) (*hls.Index, error) {
 		return nil, nil
 	}
 	x := live.Index()
+	if h.sub.standby.Load() {
+		x = live.Made()
+	}
 	if x == nil || x == h.told {
 		return x, nil
 	}
@@ -246,6 +249,7 @@ func (h *segmentSender) index(ctx context.Context, x *hls.Index) (err error) {
 		}
 		b = relaywire.AppendIndexesHeader(b, relaywire.IndexesHeader{Subscription: h.sub.request.ID})
 	}
+	h.indexes.Standby = h.sub.claims.Load()
 	if b, err = h.indexes.Append(b, x); err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func NewServer(hub *Hub, c Cluster, deps Deps) (*Server, error) {
 		b := make([]byte, 0, sendBuffer+relaywire.MaxPacketHead)
 		return &b
 	}
-	m, err := newServerMetrics(deps.Registerer)
+	m, err := newServerMetrics(hub, deps.Registerer)
 	s.metrics = m
 	return s, err
 }

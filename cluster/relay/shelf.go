@@ -22,6 +22,7 @@ type shelf struct {
 	epoch   uint64       // of the index that was ever published last
 	high    segmentID    // the newest whole segment that was ever shown
 	highest uint64       // the highest MSN that was ever shown, of an open segment too
+	served  []numbers    // the epochs in whose names the numbers were shown, in order
 
 	segments map[segmentID]*hls.Segment // that are whole, with their bytes
 	pieces   map[hls.Name][][]byte      // those bytes, and what segments have that are not whole yet
@@ -77,8 +78,7 @@ func (s *shelf) index(x *hls.Index) (publish *hls.Index) {
 			return nil
 		}
 	}
-	// An index of a new epoch must not give numbers that were served another meaning.
-	if x.Epoch != s.epoch && s.epoch != 0 && (x.Listed == 0 || x.Playlist()[0].MSN <= s.highest) {
+	if x.Epoch != s.epoch && s.epoch != 0 && !s.goesOn(x) {
 		return nil
 	}
 	for i, seg := range x.Segments {
@@ -100,14 +100,15 @@ func (s *shelf) index(x *hls.Index) (publish *hls.Index) {
 	return s.settle()
 }
 
-// again tells that x is the newest index with more segments behind the playlist: a
-// shield gets those later.
+// again tells that x is the newest index with more segments behind the playlist, which
+// a shield gets later, or with the cut, which a standby does.
 func (s *shelf) again(x *hls.Index) bool {
 	if len(s.records) == 0 {
 		return false
 	}
 	last := s.records[len(s.records)-1]
-	return last.Epoch == x.Epoch && last.Version == x.Version && len(x.Segments) > len(last.Segments)
+	return last.Epoch == x.Epoch && last.Version == x.Version &&
+		(len(x.Segments) > len(last.Segments) || last.Cut == 0 && x.Cut > 0)
 }
 
 // piece takes the bytes of a piece, for which there was room; those of a part are
@@ -247,7 +248,8 @@ func (s *shelf) show(x *hls.Index, open *hls.Segment) *hls.Index {
 	for first > 0 && !s.shed && s.segments[idOf(x.Segments[first-1])] != nil {
 		first--
 	}
-	if p := s.shown; p != nil && p.Epoch == x.Epoch && p.Version == x.Version && len(p.Segments) == len(x.Segments)-first {
+	if p := s.shown; p != nil && p.Epoch == x.Epoch && p.Version == x.Version && p.Cut == x.Cut &&
+		len(p.Segments) == len(x.Segments)-first {
 		return nil
 	}
 	shown := *x
@@ -259,6 +261,7 @@ func (s *shelf) show(x *hls.Index, open *hls.Segment) *hls.Index {
 // see notes what readers see from now on.
 func (s *shelf) see(x *hls.Index) {
 	s.shown, s.epoch = x, x.Epoch
+	s.remember(x)
 	if n := len(x.Segments); n > 0 {
 		s.high = idOf(x.Segments[n-1])
 		s.highest = max(s.highest, s.high.msn)

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"tmms/media"
 )
 
 // TestSpecTimes: docs/relay.md has the urgencies and times that both ends work with.
@@ -32,6 +34,11 @@ func TestSpecTimes(t *testing.T) {
 		fmt.Sprintf("last segments <= %g s", s.times.last.Seconds()),
 		fmt.Sprintf("no reader for %g s", cfg.Linger.Seconds()), fmt.Sprintf("placement gone for %g s", cfg.Gone.Seconds()),
 		fmt.Sprintf("sends nothing for %g s", cfg.Stall.Seconds()),
+		fmt.Sprintf("at most every %d ms", media.StandbyAckPause.Milliseconds()),
+		fmt.Sprintf("at most %d ms behind, and the newest index", media.StandbyHold.Milliseconds()),
+		fmt.Sprintf("%g s behind for %d ms", media.StandbyBehind.Seconds(), media.StandbyHold.Milliseconds()),
+		fmt.Sprintf("not in sync again for %g s", media.StandbyPause.Seconds()),
+		fmt.Sprintf("takes the life over, within %g s", media.StandbyAdopt.Seconds()),
 		fmt.Sprintf("Of the newest %d the one", clockSamples), fmt.Sprintf("plus %d millionths", clockDriftPPM),
 	} {
 		if !strings.Contains(text, want) {

@@ -46,6 +46,10 @@ type subscription struct {
 	live       atomic.Pointer[Live] // nil: pending
 	superseded atomic.Uint64        // a higher epoch that another node has
 
+	claims  atomic.Bool                   // the subscriber says that it is the standby
+	standby atomic.Bool                   // it is; written by the gate
+	lastAck atomic.Pointer[relaywire.Ack] // nil: none has come
+
 	// Written by the sender, read by the pacer.
 	sent     atomic.Int64 // log offset behind what was sent
 	told     atomic.Int32 // the State that was told
@@ -87,6 +91,7 @@ func (p *peer) serveSubscription(ctx context.Context, control *fabric.Stream, in
 		peer: p, server: p.server, request: request, control: control,
 		began: time.Now(), wake: make(chan struct{}, 1),
 	}
+	s.claims.Store(request.Standby)
 	if refusal, ok := s.admit(); !ok {
 		s.refuse(refusal)
 		return
@@ -105,6 +110,7 @@ func (p *peer) serveSubscription(ctx context.Context, control *fabric.Stream, in
 	err = s.run(ctx)
 	stop() // the last message is not to be cut off by the end of listen
 	s.group.cancel(relaywire.CodeDone)
+	s.standbyGone("its subscription has ended")
 	p.server.log.Debug("subscription ended", slog.String("stream", request.Key.String()),
 		slog.String("node", p.session.Peer().Name), slog.Any("err", err))
 	control.CancelRead(fabric.StreamErrorCode(relaywire.CodeDone))
@@ -147,7 +153,7 @@ func (s *subscription) admit() (relaywire.Refuse, bool) {
 // whoever thought of it as a shield before.
 func (s *subscription) loops(self string) bool {
 	passed := slices.Contains(s.request.Hops, self) || s.request.Shield && len(s.request.Hops) > 1
-	return passed && s.server.hub.local(s.request.Key) == nil
+	return passed && s.server.hub.Local(s.request.Key) == nil
 }
 
 func (s *subscription) leave() {
@@ -183,12 +189,29 @@ func (s *subscription) listen(ctx context.Context, in *inbox) {
 		}
 		switch m := m.(type) {
 		case relaywire.Update:
-			s.wantHLS(ctx, m.HLS, segmentID{m.SegmentEpoch, m.MSN})
+			s.update(ctx, m)
+		case relaywire.Ack:
+			if err := s.acknowledged(m); err != nil {
+				s.server.log.Warn("relay: a standby is not believed", slog.String("stream", s.request.Key.String()),
+					slog.String("node", s.peer.session.Peer().Name), slog.Any("err", err))
+				return
+			}
 		case relaywire.Unknown:
 		default:
 			return
 		}
 	}
+}
+
+// update notes what the subscriber wants from now on. Who becomes the standby gets the
+// indexes anew, with what only a standby is told.
+func (s *subscription) update(ctx context.Context, m relaywire.Update) {
+	have := segmentID{m.SegmentEpoch, m.MSN}
+	if m.Standby && !s.claims.Load() {
+		s.wantHLS(ctx, false, have)
+	}
+	s.claim(m.Standby)
+	s.wantHLS(ctx, m.HLS, have)
 }
 
 // poke gives the sender a turn.
@@ -216,6 +239,13 @@ func (s *subscription) pace(now time.Time) {
 			out.CancelWrite(fabric.StreamErrorCode(relaywire.CodeAbandoned))
 		}
 	}
+	s.followSegments(live)
+	if g := s.attended(live); g != nil {
+		s.attend(g, now)
+	}
+}
+
+func (s *subscription) followSegments(live *Live) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.hls != nil {
@@ -331,7 +361,7 @@ func (s *subscription) await(ctx context.Context) (*Live, error) {
 // look finds the life to send; ok = false: there is no point in waiting for one.
 func (s *subscription) look() (live *Live, refusal relaywire.Refuse, ok bool) {
 	self := s.server.cluster.ID()
-	live = s.server.hub.local(s.request.Key)
+	live = s.server.hub.Local(s.request.Key)
 	p, placed := s.server.cluster.Placement(s.request.Key)
 	elsewhere := placed && p.Owner != "" && p.Owner != self
 	if s.down != nil && live == nil {

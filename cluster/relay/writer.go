@@ -51,6 +51,7 @@ type Writer struct {
 	started  bool // a packet was written
 	newGroup bool // the group's first frame is still to come
 	joins    []Join
+	floor    media.Timestamp // what comes after it is kept, as far as MaxBytes lets it; 0: no more than Keep
 }
 
 func newWriter(f *Feed, epoch uint64, opt LiveOptions) *Writer {
@@ -72,6 +73,7 @@ func (w *Writer) handOver(epoch uint64, opt LiveOptions) *Writer {
 	}
 	w.live.epoch.Store(max(epoch, w.live.epoch.Load()))
 	w.live.upstream.Store(nil) // a pull will say where from
+	w.live.ungate(true)
 	return next
 }
 
@@ -220,6 +222,9 @@ func (w *Writer) addJoin(e bytelog.Entry) {
 // that have lost their start.
 func (w *Writer) retire(head media.Timestamp) {
 	oldest := head - media.Timestamp(w.opt.Keep.Milliseconds())
+	if w.floor > 0 {
+		oldest = min(oldest, w.floor)
+	}
 	size, tail := w.live.log.Head(), w.live.log.Tail()
 	n := 0
 	for n+1 < len(w.joins) && (w.joins[n+1].DTS <= oldest || w.joins[n].Offset < tail ||
@@ -230,13 +235,14 @@ func (w *Writer) retire(head media.Timestamp) {
 	w.live.log.Retire(w.joins[0].Offset)
 }
 
-// PublishIndex makes x the index that readers see; nil takes it from them. x is
+// PublishIndex makes x the index that readers see; nil takes it from them. With a
+// standby in sync they see it once that has it, or after [media.StandbyHold]. x is
 // immutable from here on.
 func (w *Writer) PublishIndex(x *hls.Index) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.gone {
-		w.live.setIndex(x)
+		w.live.publishIndex(x)
 	}
 }
 
@@ -252,20 +258,34 @@ func (w *Writer) SetState(s State) {
 // End ends the life: readers drain it to its head, and the feed has none until
 // the next Publish. The writer must not be used after it.
 func (w *Writer) End() {
-	w.SetState(StateEnded)
 	w.mu.Lock()
 	gone := w.gone
 	w.gone = true
+	if !gone {
+		w.live.ungate(false) // the last index goes before the end
+		w.live.state.Store(int32(StateEnded))
+	}
 	w.mu.Unlock()
 	if !gone {
 		w.feed.end(w)
 	}
 }
 
+// keepFrom keeps the packets from a time on, beyond Keep, within MaxBytes.
+func (w *Writer) keepFrom(dts media.Timestamp) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.floor = dts
+}
+
 // abandon ends the life on this node without an end of the stream: readers at other
 // nodes are not told one.
 func (w *Writer) abandon() {
-	w.live.lost.Store(true)
+	w.mu.Lock()
+	if !w.gone {
+		w.live.lost.Store(true)
+	}
+	w.mu.Unlock()
 	w.End()
 }
 

@@ -171,3 +171,14 @@ func (c FailOver) apply(s *State) (any, error) {
 	}
 	return r, nil
 }
+
+// StandbyOf lists the streams that a node is the standby of, in no order.
+func (s *State) StandbyOf(node string) []PlacedStream {
+	var list []PlacedStream
+	for key, p := range s.placements {
+		if p.Standby == node {
+			list = append(list, PlacedStream{Key: key, Placement: p})
+		}
+	}
+	return list
+}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"tmms/media"
 )
 
 // Index is one version of a stream's list of segments. It is immutable once
@@ -45,6 +47,15 @@ type Index struct {
 	Open *Segment
 	// Inits are the initialization sections that Segments and Open need, oldest first.
 	Inits []*Init
+	// Cut is the decoding time of the first frame behind Segments, with which the open
+	// segment begins; 0: it is not known. Only a standby is told.
+	Cut media.Timestamp
+	// Resume is what the next owner of the stream needs to close the segment behind
+	// Segments from the packets, and to go on; only its standby has it. nil: it begins anew.
+	Resume []byte
+	// Held says that the stream has another owner by now, whose index this node can't
+	// show yet: what is made of this one must not be kept. It is not sent between nodes.
+	Held bool
 }
 
 // Segment is one media segment. It has the same media in one format or in both.

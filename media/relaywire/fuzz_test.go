@@ -30,6 +30,7 @@ func FuzzMessage(f *testing.F) {
 	for _, m := range sessionCases() {
 		f.Add(AppendMessage(nil, m))
 	}
+	f.Add(AppendMessage(nil, Update{HLS: true, Standby: true}))
 	f.Add([]byte{byte(TypeIdle), 2, 1, 2}) // a later version's fields
 	f.Fuzz(func(t *testing.T, b []byte) {
 		agrees(t, b, V1.ParseMessage, V2.ParseMessage)
@@ -99,11 +100,11 @@ func FuzzIndexes(f *testing.F) {
 	small := lowLatency(1)
 	small.Segments = []*hls.Segment{testParts(1, 2), testSegment(2)}
 	small.Inits = []*hls.Init{{Epoch: 5, Version: 1, Data: []byte{1, 2}}, {Epoch: 6, Version: 1, Data: []byte{3}}}
-	small.Open = testOpen(3, 2)
+	small.Open, small.Cut, small.Resume = testOpen(3, 2), 1<<40, []byte("resume")
 	cases := indexCases()
 	cases["small"] = small
 	for _, x := range cases {
-		var r Indexes
+		r := Indexes{Standby: true}
 		b, err := r.Append(nil, x)
 		if err != nil {
 			f.Fatal(err)
@@ -130,7 +131,8 @@ func FuzzIndexes(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var parsed, again, in Indexes
+		var parsed, in Indexes
+		again := Indexes{Standby: true}
 		for {
 			x, n, err := parsed.Parse(b)
 			if !known(t, n, err) {

@@ -1,6 +1,7 @@
 package relaywire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,7 +17,13 @@ import (
 // value is at its beginning. An index that differs from the one before by its
 // version and the open segment only is sent as that difference. It belongs to one
 // goroutine.
-type Indexes struct{ last *hls.Index }
+type Indexes struct {
+	last *hls.Index
+
+	// Standby makes [Indexes.Append] say how the open segment begins, for a
+	// subscriber that has said to be the stream's standby: no other may understand it.
+	Standby bool
+}
 
 // ErrTooLarge refuses an index that has more of something than [Indexes.Parse] takes.
 var ErrTooLarge = errors.New("relaywire: index too large")
@@ -25,6 +32,7 @@ var ErrTooLarge = errors.New("relaywire: index too large")
 const (
 	recordWhole byte = iota
 	recordParts
+	recordCut // recordWhole, and how the open segment begins
 )
 
 const (
@@ -45,6 +53,7 @@ const maxDurationUS = 24 * 3600 * 1e6
 //	video codec | audio codec | width | height | frame rate (8) | peak bit/s | average bit/s |
 //	listed | count | segments | count | inits | [open segment]
 //	length | 1 | version | flags (1) | [open segment]
+//	length | 2 | cut | resume | as 0, from the version on
 //
 //	segment: epoch | MSN | duration, ns | program time, unix ns | flags (1) | [TS size] |
 //	         [init | part count | size, if there are none | parts]
@@ -59,10 +68,14 @@ func (r *Indexes) Append(b []byte, x *hls.Index) ([]byte, error) {
 		return b, err
 	}
 	var record []byte
-	if r.last != nil && sameListing(r.last, x) {
+	switch {
+	case r.last != nil && sameListing(r.last, x):
 		record = appendParts(nil, x)
-	} else {
-		record = r.appendWhole(nil, x)
+	case r.Standby && (x.Cut > 0 || len(x.Resume) > 0):
+		record = binary.AppendUvarint([]byte{recordCut}, uint64(x.Cut))
+		record = r.appendWhole(appendBytes(record, x.Resume), x)
+	default:
+		record = r.appendWhole([]byte{recordWhole}, x)
 	}
 	if len(record) > media.MaxRelayIndex {
 		return b, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(record), media.MaxRelayIndex)
@@ -92,6 +105,7 @@ func fits(x *hls.Index) error {
 		{"segments", len(x.Segments), media.MaxRelaySegments},
 		{"parts of a segment", parts, media.MaxHLSParts},
 		{"initialization sections", len(x.Inits), media.MaxRelayInits},
+		{"bytes to resume with", len(x.Resume), media.MaxHLSResume},
 		{"bytes of an initialization section", largest, media.MaxHLSInit},
 		{"bytes of initialization sections", total, media.MaxRelayIndex},
 	} {
@@ -107,7 +121,7 @@ func sameListing(a, b *hls.Index) bool {
 	return a.Listing == b.Listing && a.Epoch == b.Epoch && a.Target == b.Target && a.PartTarget == b.PartTarget &&
 		a.DiscontinuitySequence == b.DiscontinuitySequence && a.Independent == b.Independent && a.Ended == b.Ended &&
 		a.Variant == b.Variant && a.Listed == b.Listed && slices.Equal(a.Segments, b.Segments) &&
-		slices.Equal(a.Inits, b.Inits)
+		slices.Equal(a.Inits, b.Inits) && a.Cut == b.Cut && bytes.Equal(a.Resume, b.Resume)
 }
 
 func appendParts(b []byte, x *hls.Index) []byte {
@@ -126,7 +140,7 @@ func appendOpen(b []byte, x *hls.Index) []byte {
 }
 
 func (r *Indexes) appendWhole(b []byte, x *hls.Index) []byte {
-	b = binary.AppendUvarint(append(b, recordWhole), x.Version)
+	b = binary.AppendUvarint(b, x.Version)
 	b = binary.AppendUvarint(binary.AppendUvarint(b, x.Listing), x.Epoch)
 	b = binary.AppendUvarint(b, uint64(x.Target.Microseconds()))
 	b = binary.AppendUvarint(b, uint64(x.PartTarget.Microseconds()))
@@ -209,6 +223,8 @@ func (r *Indexes) parse(c *cursor) *hls.Index {
 	case c.err != nil:
 	case kind == recordWhole:
 		return r.whole(c)
+	case kind == recordCut:
+		return r.beginning(c)
 	case kind == recordParts && r.last != nil:
 		x := *r.last
 		x.Version = c.uvarint()
@@ -218,6 +234,17 @@ func (r *Indexes) parse(c *cursor) *hls.Index {
 		c.badf("index record of the kind %d", kind)
 	}
 	return nil
+}
+
+// beginning reads how the open segment begins, then the index.
+func (r *Indexes) beginning(c *cursor) *hls.Index {
+	cut := media.Timestamp(c.upTo("cut", maxDTS))
+	resume := c.bytes("resume", media.MaxHLSResume)
+	x := r.whole(c)
+	if x.Cut = cut; len(resume) > 0 {
+		x.Resume = bytes.Clone(resume)
+	}
+	return x
 }
 
 func (r *Indexes) whole(c *cursor) *hls.Index {

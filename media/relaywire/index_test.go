@@ -90,7 +90,7 @@ func indexCases() map[string]*hls.Index {
 // appendIndex appends the first index of a stream.
 func appendIndex(x *hls.Index) []byte {
 	var r Indexes
-	return appendBytes(nil, r.appendWhole(nil, x)) // as a source that does not look what fits
+	return appendBytes(nil, r.appendWhole([]byte{recordWhole}, x)) // as a source that does not look what fits
 }
 
 func parseIndex(b []byte) (*hls.Index, int, error) { return new(Indexes).Parse(b) }
@@ -241,6 +241,46 @@ func TestIndexesOfAStream(t *testing.T) {
 	}
 }
 
+// TestIndexCut: only a standby is told where the open segment begins, and then it
+// stays known while only parts come.
+func TestIndexCut(t *testing.T) {
+	x := lowLatency(3)
+	x.Cut, x.Resume = 123_456, make([]byte, media.MaxHLSResume)
+	more := *x
+	more.Version++
+	more.Open = testOpen(x.Open.MSN, 5)
+	for _, standby := range []bool{false, true} {
+		in, out := Indexes{Standby: standby}, Indexes{}
+		for _, x := range []*hls.Index{x, &more} {
+			want := *x
+			if !standby {
+				want.Cut, want.Resume = 0, nil
+			}
+			b, err := in.Append(nil, x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, n, err := out.Parse(b)
+			if err != nil || n != len(b) || !reflect.DeepEqual(got, &want) {
+				t.Errorf("standby %t: cut %d, want %d, %d of %d bytes, %v", standby, got.Cut, want.Cut, n, len(b), err)
+			}
+		}
+	}
+	in := Indexes{Standby: true}
+	x.Resume = append(x.Resume, 1)
+	if _, err := in.Append(nil, x); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("too much to resume with: %v", err)
+	}
+	x.Cut, x.Resume = maxDTS+1, nil
+	b, err := in.Append(nil, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x, _, err := parseIndex(b); !errors.Is(err, ErrMalformed) {
+		t.Errorf("a cut over the limit: %+v, %v", x, err)
+	}
+}
+
 // TestAnIndexTooLarge: what can't be parsed is not sent.
 func TestAnIndexTooLarge(t *testing.T) {
 	inits := func(n, size int) (list []*hls.Init) {
@@ -282,7 +322,7 @@ func TestAnIndexTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := &hls.Index{Inits: append(inits(1, media.MaxHLSInit), x.Inits...)}
-	if _, _, err = in.Parse(appendBytes(nil, r.appendWhole(nil, next))); !errors.Is(err, ErrMalformed) {
+	if _, _, err = in.Parse(appendBytes(nil, r.appendWhole([]byte{recordWhole}, next))); !errors.Is(err, ErrMalformed) {
 		t.Error(err)
 	}
 }

@@ -9,8 +9,9 @@ import (
 // MessageType tells the messages of bidirectional streams apart.
 type MessageType byte
 
-// The types. From the subscriber: Subscribe first, then Update. From the source:
-// any number of Pending, then Ok, Refuse or Superseded; after Ok the others.
+// The types. From the subscriber: Subscribe first, then Update, and Ack from a
+// standby. From the source: any number of Pending, then Ok, Refuse or Superseded;
+// after Ok the others.
 // 0x20 to 0x2f belong to sessions, 0x40 to 0x5f to pushes. From version 2 on, who
 // does not know a type from 0x60 to 0x7f ignores the message, see [Unknown].
 const (
@@ -76,9 +77,9 @@ func ParseMessage(b []byte) (m Message, n int, err error) { return Newest.ParseM
 func (c *cursor) message(v Version, typ MessageType) (m Message, known bool) {
 	switch typ {
 	case TypeSubscribe:
-		return c.subscribe(), true
+		return c.subscribe(v), true
 	case TypeUpdate:
-		return c.update(), true
+		return c.update(v), true
 	case TypeOk:
 		return c.ok(v), true
 	case TypePending:
@@ -98,6 +99,9 @@ func (c *cursor) message(v Version, typ MessageType) (m Message, known bool) {
 	default:
 		if m, known = c.push(typ); known || v == V1 {
 			return m, known
+		}
+		if typ == TypeAck {
+			return c.ack(), true
 		}
 		if m, known = c.skip(v, typ); known {
 			return m, known

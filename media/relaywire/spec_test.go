@@ -142,7 +142,7 @@ func TestSpecLimits(t *testing.T) {
 		"MaxRelayMessage": media.MaxRelayMessage, "MaxMessageVideo": media.MaxMessageVideo, "MaxMessageData": media.MaxMessageData,
 		"MaxCodecConfig": media.MaxCodecConfig, "MaxTracks": media.MaxTracks, "MaxName": media.MaxName, "MaxNodeID": media.MaxNodeID,
 		"MaxRelayHops": media.MaxRelayHops, "MaxPushText": media.MaxPushText, "MaxRelayIndex": media.MaxRelayIndex,
-		"MaxRelaySegments": media.MaxRelaySegments, "MaxRelayInits": media.MaxRelayInits, "MaxHLSInit": media.MaxHLSInit,
+		"MaxRelaySegments": media.MaxRelaySegments, "MaxRelayInits": media.MaxRelayInits, "MaxHLSInit": media.MaxHLSInit, "MaxHLSResume": media.MaxHLSResume,
 		"MaxHLSParts": media.MaxHLSParts, "MaxRelayCodecName": media.MaxRelayCodecName, "MaxSubscriptions": media.MaxSubscriptions,
 		"MaxFabricStreams": media.MaxFabricStreams, "MaxFabricUniStreams": media.MaxFabricUniStreams,
 		"MaxReorderGroups": media.MaxReorderGroups, "MaxReorderBytes": media.MaxReorderBytes, "MaxPushes": media.MaxPushes,

@@ -43,7 +43,7 @@ func (c *cursor) index() uint32 { return uint32(c.upTo("packet index", 1<<32-1))
 
 // Subscribe asks for a stream:
 //
-//	id | domain | app | stream | epoch | position | flags (1) | tracks | hop count (1) | hops
+//	id | domain | app | stream | epoch | position | flags (1) | tracks | hop count (1) | hops | [standby (1)]
 //
 // Strings have their length in front. The flags are 1: resume, 2: HLS, 4: as shield.
 type Subscribe struct {
@@ -59,6 +59,9 @@ type Subscribe struct {
 	Shield bool     // the source shall act as a shield; reserved
 	Tracks uint64   // a bit for each track wanted, 0: all; reserved
 	Hops   []string // ids of the nodes that the request has passed, the subscriber's last
+	// Standby says that the subscriber is the stream's standby, and will say what it
+	// has, see [Ack]; from version 2 on.
+	Standby bool
 }
 
 const (
@@ -82,7 +85,20 @@ func (m Subscribe) appendBody(b []byte) []byte {
 	for _, h := range m.Hops {
 		b = appendString(b, h)
 	}
-	return b
+	return appendTrue(b, m.Standby)
+}
+
+// appendTrue appends a bool that may be left out.
+func appendTrue(b []byte, v bool) []byte {
+	if !v {
+		return b
+	}
+	return appendBool(b, v)
+}
+
+// added reads a bool that version 2 has behind the fields of version 1, if it is there.
+func (c *cursor) added(v Version, what string) bool {
+	return v >= V2 && c.err == nil && c.off < len(c.b) && c.bool(what)
 }
 
 func bit(on bool, flag byte) byte {
@@ -92,7 +108,7 @@ func bit(on bool, flag byte) byte {
 	return 0
 }
 
-func (c *cursor) subscribe() Subscribe {
+func (c *cursor) subscribe(v Version) Subscribe {
 	m := Subscribe{ID: c.uvarint(), Key: c.key(), Epoch: c.uvarint(), Seen: c.position()}
 	flags := c.byte()
 	if flags&^(flagResume|flagHLS|flagShield) != 0 {
@@ -110,6 +126,7 @@ func (c *cursor) subscribe() Subscribe {
 		}
 		m.Hops = append(m.Hops, c.string("node id", media.MaxNodeID))
 	}
+	m.Standby = c.added(v, "standby")
 	return m
 }
 
@@ -129,10 +146,11 @@ func (c *cursor) key() media.StreamKey {
 
 // Update changes what a subscriber wants:
 //
-//	HLS (1) | segment epoch | MSN
+//	HLS (1) | segment epoch | MSN | [standby (1)]
 type Update struct {
 	HLS               bool   // HLS viewers are present
 	SegmentEpoch, MSN uint64 // as in Position
+	Standby           bool   // as in Subscribe
 }
 
 func (Update) messageType() MessageType { return TypeUpdate }
@@ -140,9 +158,11 @@ func (Update) messageType() MessageType { return TypeUpdate }
 func (m Update) appendBody(b []byte) []byte {
 	b = appendBool(b, m.HLS)
 	b = binary.AppendUvarint(b, m.SegmentEpoch)
-	return binary.AppendUvarint(b, m.MSN)
+	return appendTrue(binary.AppendUvarint(b, m.MSN), m.Standby)
 }
 
-func (c *cursor) update() Update {
-	return Update{HLS: c.bool("HLS"), SegmentEpoch: c.uvarint(), MSN: c.uvarint()}
+func (c *cursor) update(v Version) Update {
+	m := Update{HLS: c.bool("HLS"), SegmentEpoch: c.uvarint(), MSN: c.uvarint()}
+	m.Standby = c.added(v, "standby")
+	return m
 }

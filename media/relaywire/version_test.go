@@ -7,19 +7,23 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"tmms/media"
 )
 
 // sessionCases are the messages of a session's own stream.
 func sessionCases() map[string]Message {
 	now := time.Unix(1_700_000_000, 123_456_000).UnixMicro()
 	return map[string]Message{
-		"hello":      Hello{Version: V2},
-		"newer":      Hello{Version: 200},
-		"ping":       Ping{Sent: now},
-		"ping zero":  Ping{},
-		"pong":       Pong{Sent: now, Received: now - 3_600_000_000, Answered: now + 1},
-		"pong early": Pong{Sent: -1, Received: -maxTimeUS, Answered: maxTimeUS},
-		"unknown":    Unknown{Type: typeSkipLast},
+		"hello":       Hello{Version: V2},
+		"newer":       Hello{Version: 200},
+		"ping":        Ping{Sent: now},
+		"ping zero":   Ping{},
+		"pong":        Pong{Sent: now, Received: now - 3_600_000_000, Answered: now + 1},
+		"pong early":  Pong{Sent: -1, Received: -maxTimeUS, Answered: maxTimeUS},
+		"unknown":     Unknown{Type: typeSkipLast},
+		"ack":         Ack{ID: id(7, 1<<40, 1<<32-1), DTS: maxDTS, IndexEpoch: 1<<64 - 1, IndexVersion: 300},
+		"ack nothing": Ack{},
 	}
 }
 
@@ -58,6 +62,7 @@ func TestSessionMessages(t *testing.T) {
 		"version 0":                        {byte(TypeHello), 1, 0},
 		"no version":                       {byte(TypeHello), 0},
 		"time":                             AppendMessage(nil, Ping{Sent: maxTimeUS + 1}),
+		"DTS of an ack":                    AppendMessage(nil, Ack{DTS: maxDTS + 1}),
 		"half a pong":                      append([]byte{byte(TypePong), 1}, 0),
 		"unknown type":                     {0x2f, 0},
 		"beyond those that may be ignored": {byte(typeSkipLast) + 1, 0},
@@ -104,17 +109,41 @@ func TestOkMaxLag(t *testing.T) {
 	}
 }
 
+// What a standby says of itself is new in version 2, and nothing else changes for it.
+func TestStandbySaysSo(t *testing.T) {
+	key := media.StreamKey{Domain: "d", App: "a", Stream: "s"}
+	for name, c := range map[string]struct{ with, without Message }{
+		"subscribe": {Subscribe{ID: 1, Key: key, Hops: []string{"n"}, Standby: true}, Subscribe{ID: 1, Key: key, Hops: []string{"n"}}},
+		"update":    {Update{HLS: true, MSN: 300, Standby: true}, Update{HLS: true, MSN: 300}},
+	} {
+		b := AppendMessage(nil, c.with)
+		if m, n, err := ParseMessage(b); err != nil || n != len(b) || !reflect.DeepEqual(m, c.with) {
+			t.Errorf("%s: %+v, %d of %d bytes, %v", name, m, n, len(b), err)
+		}
+		if m, _, err := V1.ParseMessage(b); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: version 1 reads %+v, %v", name, m, err)
+		}
+		if m, _, err := V1.ParseMessage(AppendMessage(nil, c.without)); err != nil || !reflect.DeepEqual(m, c.without) {
+			t.Errorf("%s: who is no standby is read by version 1 as %+v, %v", name, m, err)
+		}
+		b[len(b)-1] = 2
+		if m, _, err := ParseMessage(b); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: a bool of 2: %+v, %v", name, m, err)
+		}
+	}
+}
+
 // What a later version adds to any stream of messages is ignored, and nothing else.
 func TestUnknownMessages(t *testing.T) {
-	b := appendBytes([]byte{byte(typeSkipFirst)}, []byte("anything"))
-	if m, n, err := ParseMessage(b); err != nil || n != len(b) || m != (Unknown{typeSkipFirst}) {
+	b := appendBytes([]byte{byte(typeSkipLast)}, []byte("anything"))
+	if m, n, err := ParseMessage(b); err != nil || n != len(b) || m != (Unknown{typeSkipLast}) {
 		t.Errorf("%+v, %d, %v", m, n, err)
 	}
 	typ, size, n, err := ParsePushHeader(b)
 	if err != nil || size != len(b)-n {
 		t.Fatalf("%v, %d, %v", typ, size, err)
 	}
-	if m, err := ParsePushBody(typ, b[n:]); err != nil || m != (Unknown{typeSkipFirst}) {
+	if m, err := ParsePushBody(typ, b[n:]); err != nil || m != (Unknown{typeSkipLast}) {
 		t.Errorf("in a push: %+v, %v", m, err)
 	}
 	if m, err := ParsePushBody(TypePushAlive, []byte{1}); err != nil || m != (PushAlive{}) {

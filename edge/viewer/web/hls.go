@@ -163,7 +163,10 @@ func (w *waiting) playlist(x *hls.Index, now time.Duration) reply {
 		r.viewer = w.stream.played(w.from, now)
 	}
 	r.header = header{status: http.StatusOK, typ: typePlaylist, cache: cachePlaylist, etag: w.list().tag(x)}
-	if w.blocks {
+	switch {
+	case x.Held: // the stream goes on under another owner, whose playlist is to be asked for
+		r.header.cache = cacheNever
+	case w.blocks:
 		r.header.cache = cacheBlocked(x)
 	}
 	if matches(w.match, r.header.etag) {

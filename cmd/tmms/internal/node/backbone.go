@@ -27,7 +27,8 @@ type backbone struct {
 	control  *control.Client
 	gossip   *gossip.Gossip
 	relay    *relay.Server
-	puller   *relay.Puller // nil without the role edge
+	puller   *relay.Puller
+	keeper   *relay.Keeper // nil without the role origin
 	pusher   *relay.Pusher
 }
 
@@ -145,13 +146,7 @@ func (n *Node) newRelay() (err error) {
 	}
 	b.fabric.Handle(fabric.ALPNRelay, b.relay.Serve)
 	b.pusher = relay.NewPusher(b.fabric, n.group, time.Now)
-	if n.cfg.Node.Has(nodeconfig.RoleEdge) {
-		deps.Members = members{n}
-		b.puller, err = relay.NewPuller(n.hub, b.fabric, n.group, relay.PullConfig{
-			SegmentBytes: memory("/") / segmentShare,
-		}, deps)
-	}
-	return err
+	return n.newPuller(deps)
 }
 
 // newGossip opens the gossip port, once the other addresses are known.

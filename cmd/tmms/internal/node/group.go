@@ -21,6 +21,7 @@ type group interface {
 	History() []state.Revision
 	Placement(key media.StreamKey) (state.Placement, bool)
 	Placements() []state.PlacedStream
+	StandbyOf(node string) []state.PlacedStream
 	WatchPlacements() <-chan struct{}
 	Draining(id string) bool
 	Nodes() []state.Node

@@ -226,8 +226,9 @@ func (n *Node) parts() []Part {
 	}
 	parts = append(parts, Part{"gossip", n.backbone.gossip.Run}, Part{"load", n.tellLoad}, Part{"drain", n.followDrain})
 	parts = append(parts, n.operationParts()...)
-	if n.backbone.puller != nil {
-		parts = append(parts, Part{"relay", n.backbone.puller.Run})
+	parts = append(parts, Part{"relay", n.backbone.puller.Run})
+	if n.backbone.keeper != nil {
+		parts = append(parts, Part{"standby", n.backbone.keeper.Run})
 	}
 	return parts
 }

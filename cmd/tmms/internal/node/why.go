@@ -20,11 +20,12 @@ func (v view) Why(key media.StreamKey) admin.NodeWhy {
 	}
 	why.Viewers = v.viewersByStream()[key]
 	v.owned(key, &why)
+	why.Standby = v.standby(key)
 	var peers []string
 	for _, s := range v.n.backbone.relay.Subscriptions(key) {
 		why.Subscriptions = append(why.Subscriptions, admin.SubscriptionWhy{
-			Node: s.Node, Since: s.Since.UTC().Truncate(time.Millisecond), Shield: s.Shield, HLS: s.HLS, Version: s.Version,
-			Pending: s.Pending, BehindMS: milliseconds(s.Behind),
+			Node: s.Node, Since: s.Since.UTC().Truncate(time.Millisecond), Shield: s.Shield, Standby: s.Standby, HLS: s.HLS,
+			Version: s.Version, Pending: s.Pending, BehindMS: milliseconds(s.Behind),
 		})
 		peers = append(peers, s.Node)
 	}
@@ -36,6 +37,19 @@ func (v view) Why(key media.StreamKey) admin.NodeWhy {
 		why.Peers = append(why.Peers, v.peer(name))
 	}
 	return why
+}
+
+// standby is how the standby of a stream that is published here is; nil: it has none.
+func (v view) standby(key media.StreamKey) *admin.StandbyWhy {
+	l := v.n.hub.Local(key)
+	if l == nil {
+		return nil
+	}
+	node, inSync, behind := l.StandbyState()
+	if node == "" {
+		return nil
+	}
+	return &admin.StandbyWhy{Node: v.name(node), InSync: inSync, BehindMS: float64(behind)}
 }
 
 // owned adds what a session of this node has.
@@ -64,9 +78,6 @@ func (v view) owned(key media.StreamKey, why *admin.NodeWhy) {
 // pull is how this node gets the stream; nil: it does not.
 func (v view) pull(key media.StreamKey) *admin.PullWhy {
 	p := v.n.backbone.puller
-	if p == nil {
-		return nil
-	}
 	info, ok := p.Why(key)
 	if !ok {
 		return nil
