@@ -54,7 +54,6 @@ func (f *fleet) leads(at string) string {
 func (f *fleet) drain() {
 	f.refused("no node is called", "drain", "nobody", f.nodes["o1"].api())
 	f.refused("role origin", "drain", "e1", f.nodes["e1"].api())
-	f.refused("role origin", "drain", "e1", "--off", f.nodes["e1"].api())
 
 	leader := f.leads("e1")
 	other := map[bool]string{true: "o1", false: "o2"}[leader != "o1"]
@@ -80,6 +79,7 @@ func (f *fleet) drain() {
 			f.t.Errorf("after %v e1 is in service", sig)
 		}
 	}
+	f.refused("role origin", "drain", "e1", "--off", f.nodes["e1"].api())
 	if out := f.tmms("drain", "e1", "--off", f.nodes["o2"].api()); out != "e1 is in service\n" {
 		f.t.Errorf("it says %s", out)
 	}

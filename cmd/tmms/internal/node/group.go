@@ -26,7 +26,6 @@ type group interface {
 	Draining(id string) bool
 	Nodes() []state.Node
 	Node(id string) (state.Node, bool)
-	Draining(id string) bool
 	Drains() []state.Drain
 	Leader() (id, name string, ok bool)
 	ReadIndex(ctx context.Context) (uint64, error)

@@ -13,10 +13,8 @@ const (
 	loadStep     = 8 // of 255: smaller changes are not told
 
 	// crowded is the load, of 255, from which a node is sent viewers and publishers
-	// only if all others are as busy; fullLoad that from which an origin claims no
-	// more streams if another one is not crowded.
-	crowded  = 200
-	fullLoad = 240
+	// only if all others are as busy.
+	crowded = 200
 )
 
 // tellLoad tells the other nodes how busy this one is, until ctx ends.

@@ -6,8 +6,10 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"tmms/cluster/gossip"
+	"tmms/cluster/placement"
 	"tmms/cmd/tmms/internal/nodeconfig"
 )
 
@@ -15,8 +17,11 @@ import (
 type place struct {
 	id        string
 	roles     []string
+	region    string
+	zone      string
 	near      bool // in this node's region
 	load      uint8
+	rtt       time.Duration
 	addresses map[string]string
 }
 
@@ -55,7 +60,8 @@ func (p *places) look(n *Node) {
 			continue
 		}
 		list = append(list, place{
-			id: d.ID, roles: d.Roles, near: d.Region == n.cfg.Node.Region, load: m.Load, addresses: d.Addresses,
+			id: d.ID, roles: d.Roles, region: d.Region, zone: d.Zone, near: d.Region == n.cfg.Node.Region,
+			load: m.Load, rtt: m.RTT, addresses: d.Addresses,
 		})
 	}
 	p.list.Store(&list)
@@ -88,6 +94,22 @@ func (p *places) find(fit func(*place) bool) (found place, ok bool) {
 		one = other
 	}
 	return *one, true
+}
+
+// origins are the places that are fit, as candidates for streams.
+func (p *places) origins(fit func(*place) bool) (all []placement.Origin) {
+	list := p.list.Load()
+	if list == nil {
+		return nil
+	}
+	for i := range *list {
+		if at := &(*list)[i]; fit(at) {
+			all = append(all, placement.Origin{
+				ID: at.id, Region: at.region, Zone: at.zone, Load: at.load, RTT: at.rtt, Healthy: true,
+			})
+		}
+	}
+	return all
 }
 
 // addressOf names an address of another node with a role, see places.find; "": none

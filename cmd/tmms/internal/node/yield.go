@@ -1,40 +1,54 @@
 package node
 
 import (
+	"math"
 	"slices"
 
+	"tmms/cluster/placement"
 	"tmms/cmd/tmms/internal/nodeconfig"
 	"tmms/media"
 	"tmms/origin"
 )
 
 // yieldTo names the origin that is to have a stream in place of this one, for
-// origin.Deps: who owns it already or, while this node is drained or full, one
-// that is not.
+// origin.Deps: who owns it already or, while this node is drained or full, who is
+// best placed to. A drained node names one that is full before none.
 func (n *Node) yieldTo(key media.StreamKey, failed []string) (to origin.Elsewhere, ok bool) {
-	drained := n.drained()
-	if !drained && !n.full() {
-		return to, false
+	self := placement.Origin{
+		ID: n.group.ID(), Region: n.cfg.Node.Region, Zone: n.cfg.Node.Zone, Load: n.load(), Draining: n.drained(), Healthy: true,
 	}
-	p, placed := n.group.Placement(key)
-	if placed && !p.Orphan() {
-		if !drained || p.Owner == n.group.ID() {
+	if p, placed := n.group.Placement(key); placed && !p.Orphan() {
+		if !self.Draining || p.Owner == self.ID {
 			return to, false // the claim says the same, or the stream is here
 		}
-		d, _ := n.group.Node(p.Owner)
-		return origin.Elsewhere{Owner: p.Owner, At: d.Addresses["rtmp"]}, true
+		return n.elsewhere(p.Owner), true
 	}
-	at, ok := n.places.find(func(at *place) bool {
-		return at.has(nodeconfig.RoleOrigin) && !slices.Contains(failed, at.id)
-	})
-	if !ok || !drained && at.load >= crowded {
+	fit := func(at *place) bool { return at.has(nodeconfig.RoleOrigin) && !slices.Contains(failed, at.id) }
+	id, ok := placement.Owner(self, n.places.origins(fit))
+	switch {
+	case ok && id == self.ID:
 		return to, false
+	case !ok:
+		at, some := n.places.find(fit)
+		if !some {
+			return to, false
+		}
+		id = at.id
 	}
-	return origin.Elsewhere{Owner: at.id, At: at.addresses["rtmp"]}, true
+	return n.elsewhere(id), true
 }
 
-// full tells that this node has no room for another stream: it is busy, or has as
-// many as it may have.
-func (n *Node) full() bool {
-	return n.told.Load() >= fullLoad || n.origin.Held() >= n.cfg.Origin.Limits.Streams
+// elsewhere is another node as publishers find it.
+func (n *Node) elsewhere(id string) origin.Elsewhere {
+	d, _ := n.group.Node(id)
+	return origin.Elsewhere{Owner: id, At: d.Addresses["rtmp"]}
+}
+
+// load is what this node tells of itself; it is full where another stream has no
+// room.
+func (n *Node) load() uint8 {
+	if n.origin.Held() >= n.cfg.Origin.Limits.Streams {
+		return math.MaxUint8
+	}
+	return uint8(n.told.Load()) //nolint:gosec // it was one
 }
