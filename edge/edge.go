@@ -40,9 +40,12 @@ type Deps struct {
 	// those who are refused; nil or "": none is known. It must not block.
 	PublishAt func() string
 	// PlayAt names an address, HOST:PORT, of another node that plays RTMP, for
-	// players that Drain asks to reconnect; nil or "": where they are connected to.
-	// It must not block.
+	// players that Divert and Drain ask to reconnect; nil or "": where they are
+	// connected to, Divert asks nobody. It must not block.
 	PlayAt func() string
+	// WatchAt is PlayAt for HTTP, secure: over TLS, for viewers who come while Divert
+	// says so. It must not block.
+	WatchAt func(secure bool) string
 	// TLS has the certificates and versions of RTMPS and HTTPS; needed for them.
 	TLS *tls.Config
 	// Budget bounds the unfinished RTMP messages of the process; nil: one of
@@ -110,7 +113,7 @@ func (e *Edge) build(cfg Config, deps Deps) (err error) {
 		PublishAt: deps.PublishAt, PlayAt: deps.PlayAt, Log: deps.Log,
 	})
 	e.web, err = web.NewServer(web.Config{
-		Hub: deps.Hub, Apps: deps.Apps, Gate: e.gate, Flush: cfg.Flush, Log: deps.Log,
+		Hub: deps.Hub, Apps: deps.Apps, Gate: e.gate, Flush: cfg.Flush, WatchAt: deps.WatchAt, Log: deps.Log,
 	})
 	if err != nil {
 		return err
@@ -232,44 +235,6 @@ func (e *Edge) Close() error {
 	}
 	return errors.Join(err, e.reactor.Close())
 }
-
-// drainPoll is how often Drain looks for what is left.
-const drainPoll = 20 * time.Millisecond
-
-// Drain stops accepting and asks every viewer to leave, each where a message
-// ends; RTMP players that can reconnect have media.ReconnectTimeout for it, and
-// HLS viewers are told to come by another connection. It returns when the
-// streaming viewers are gone, or with ctx's error.
-func (e *Edge) Drain(ctx context.Context) error {
-	e.gate.Drain()
-	if e.https != nil {
-		e.https.server.Drain()
-	}
-	ticker := time.NewTicker(drainPoll)
-	defer ticker.Stop()
-	asked := make([]bool, len(e.engines))
-	listening := true
-	for {
-		if listening {
-			listening = !e.reactor.StopListening()
-		}
-		for i, l := range e.reactor.Loops() {
-			asked[i] = asked[i] || l.Post(e.engines[i].StopAll)
-		}
-		if !listening && e.gate.Viewers() == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("edge: %d viewers left: %w", e.gate.Viewers(), context.Cause(ctx))
-		case <-ticker.C:
-		}
-	}
-}
-
-// Reconnectable is the number of players that Drain would ask to reconnect, and so
-// wait for.
-func (e *Edge) Reconnectable() int64 { return e.rtmp.Reconnectable() }
 
 // Viewers lists the viewers of the node, at most limit of each loop and of HLS.
 // It waits for the loops' answers, or for ctx.

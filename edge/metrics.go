@@ -30,6 +30,7 @@ type metrics struct {
 	shaken  *prometheus.Desc
 	shaking *prometheus.Desc
 	moved   *prometheus.Desc
+	divert  *prometheus.Desc
 }
 
 func newMetrics(e *Edge) *metrics {
@@ -63,6 +64,8 @@ func newMetrics(e *Edge) *metrics {
 		shaking: prometheus.NewDesc("tmms_edge_tls_handshakes_in_flight", "TLS handshakes under way.", nil, nil),
 		moved: prometheus.NewDesc("tmms_edge_tls_moved_connections",
 			"TLS connections with a protocol that the loops do not speak.", nil, nil),
+		divert: prometheus.NewDesc("tmms_edge_diverted_total",
+			"Viewers who were sent, or asked to go, to other edges while the node is drained.", nil, nil),
 	}
 }
 
@@ -74,7 +77,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.loops.Describe(ch)
 	for _, d := range []*prometheus.Desc{
 		m.viewers, m.sent, m.busy, m.cpu, m.late, m.stretch, m.conns, m.pending, m.skips, m.closed,
-		m.shaken, m.shaking, m.moved,
+		m.shaken, m.shaking, m.moved, m.divert,
 	} {
 		ch <- d
 	}
@@ -114,6 +117,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(m.pending, float64(m.edge.reactor.Pending()))
 	counter(m.skips, float64(skips))
+	counter(m.divert, float64(m.edge.gate.Diverted()))
 	for r := range viewer.NumReasons {
 		counter(m.closed, float64(m.edge.gate.EndedBy(r)), r.String())
 	}

@@ -219,6 +219,8 @@ type clusterNode struct {
 	id   string
 	rtmp string // address of its RTMP port
 	wire *wire  // what others reach it by
+
+	successors successors // of the streams that it does not take
 }
 
 // start runs an origin.
@@ -251,6 +253,7 @@ func (g *group) start(name string) *clusterNode {
 		Now: time.Now, Placements: m, Node: c.id, Forward: relay.NewPusher(f, m, time.Now),
 		PlayAt:  func() string { return "edge.example.com:1935" },
 		WatchAt: func() string { return "edge.example.com:8080" },
+		Yield:   c.successors.next,
 	})
 	if err != nil {
 		g.t.Fatal(err)

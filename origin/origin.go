@@ -17,6 +17,9 @@ import (
 	"tmms/origin/session"
 )
 
+// Elsewhere is an origin that is to have a stream in place of this one.
+type Elsewhere = ingest.Elsewhere
+
 // Handover is a connection that asked to publish, as an edge's loop gives it away.
 type Handover = ingest.Handover
 
@@ -47,6 +50,9 @@ type Deps struct {
 	// PublishAt names an address, HOST:PORT, of another node that takes publishers,
 	// for those that Drain asks to reconnect; nil or "": where they are connected to.
 	PublishAt func() string
+	// Yield names an origin that is to have a stream in place of this node; see
+	// [ingest.Deps].
+	Yield func(key media.StreamKey, failed []string) (Elsewhere, bool)
 }
 
 // errDeps refuses Deps with holes.
@@ -83,8 +89,8 @@ func New(cfg Config, deps Deps) (*Origin, error) {
 	server, err := ingest.New(cfg.Ingest, ingest.Deps{
 		Sessions: sessions, Apps: deps.Apps, Forward: deps.Forward, Placements: deps.Placements, Node: deps.Node,
 		Sockets: deps.Sockets, Budget: deps.Budget, PlayAt: deps.PlayAt, WatchAt: deps.WatchAt,
-		PublishAt: deps.PublishAt,
-		Log:       deps.Log, Now: deps.Now,
+		PublishAt: deps.PublishAt, Yield: deps.Yield,
+		Log: deps.Log, Now: deps.Now,
 	})
 	if err != nil {
 		return nil, err

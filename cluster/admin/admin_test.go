@@ -42,6 +42,7 @@ type node struct {
 	notReady error
 	configs  *consensus.Node
 	group    *raftGroup
+	drains   *drains
 	rotate   func(skipAbsent bool) (gossip.Report, error)
 }
 
@@ -86,7 +87,7 @@ func (n *node) deps() Deps {
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tmms_test", Help: "Seven."}, func() float64 { return 7 }))
 	return Deps{
 		Log: slog.New(slog.DiscardHandler), Level: &n.level, Gatherer: reg, Streams: n, Viewers: n, Why: n, Nodes: n,
-		Placements: n.configs, Configs: n.configs, Group: n.group, Keys: n, Revocations: n.group, Ready: func() error { return n.notReady },
+		Placements: n.configs, Configs: n.configs, Group: n.group, Keys: n, Revocations: n.group, Drains: n.drains, Ready: func() error { return n.notReady },
 		Version: "test",
 	}
 }
@@ -116,7 +117,7 @@ func newNode(t *testing.T) *node {
 	background(t, cn.Run)
 	<-cn.Ready()
 	return &node{
-		t: t, configs: cn, group: &raftGroup{Node: cn},
+		t: t, configs: cn, group: &raftGroup{Node: cn}, drains: &drains{},
 		rotate: func(bool) (gossip.Report, error) {
 			return gossip.Report{Nodes: []string{"one"}, Rounds: []gossip.Round{{Action: "add", Nodes: 1}}}, nil
 		},

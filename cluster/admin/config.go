@@ -42,6 +42,8 @@ type Deps struct {
 	Keys       KeyRotator // required
 	// Revocations are the certificates of nodes that are not good any more; required.
 	Revocations RevocationSource
+	// Drains are the nodes that are being drained; required.
+	Drains Drains
 	// Peers are asked for their streams and viewers; nil: this node is alone.
 	Peers Peers
 	// Ready says why the node cannot serve yet, nil if it can; required.
@@ -68,6 +70,7 @@ func (d *Deps) validate() error {
 		{"Group", d.Group == nil},
 		{"Keys", d.Keys == nil},
 		{"Revocations", d.Revocations == nil},
+		{"Drains", d.Drains == nil},
 		{"Ready", d.Ready == nil},
 	} {
 		if need.missing {

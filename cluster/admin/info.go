@@ -78,9 +78,10 @@ type NodeInfo struct {
 	Addresses map[string]string `json:"addresses,omitempty"` // "rtmp", "http", ... -> host:port
 	Self      bool              `json:"self"`
 	Leader    bool              `json:"leader"`
-	Voter     bool              `json:"voter"`          // has a vote in the raft group
-	State     string            `json:"state"`          // "alive", "suspect", "dead", "left", "unknown"
-	Load      int               `json:"load,omitempty"` // 0 idle .. 255 full
+	Voter     bool              `json:"voter"`              // has a vote in the raft group
+	State     string            `json:"state"`              // "alive", "suspect", "dead", "left", "unknown"
+	Load      int               `json:"load,omitempty"`     // 0 idle .. 255 full
+	Draining  bool              `json:"draining,omitempty"` // it is being emptied
 }
 
 // StreamSource lists the streams that this node holds: those that it owns, and

@@ -53,6 +53,8 @@ func asAPIError(err error) *apiError {
 		return e
 	case errors.As(err, &tooLarge):
 		return refuse(http.StatusRequestEntityTooLarge, "too_large", "the limit is %d bytes", tooLarge.Limit)
+	case errors.Is(err, state.ErrUnknownNode):
+		return refuse(http.StatusNotFound, "not_found", "%s", err)
 	case errors.Is(err, state.ErrConflict), errors.Is(err, gossip.ErrRotating):
 		return refuse(http.StatusConflict, "conflict", "%s", err)
 	case errors.Is(err, consensus.ErrQuorum):

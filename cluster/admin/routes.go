@@ -67,6 +67,20 @@ func (s *Server) routes() []route {
 			state: true, reply: nodesReply{}, handle: s.listNodes,
 		},
 		{
+			method: http.MethodGet, path: "/api/v1/nodes/{node}/drain", need: roleRead,
+			summary: "Whether a node, by name or id, is being drained, and what it has left", state: true,
+			reply: DrainInfo{}, handle: s.showDrain,
+		},
+		{
+			method: http.MethodPost, path: "/api/v1/nodes/{node}/drain", need: roleAdmin,
+			summary: "Empty a node, so that its process can be replaced",
+			request: drainBody{}, reply: DrainInfo{}, handle: s.beginDrain,
+		},
+		{
+			method: http.MethodDelete, path: "/api/v1/nodes/{node}/drain", need: roleAdmin,
+			summary: "Take a node into service again", reply: DrainInfo{}, handle: s.endDrain,
+		},
+		{
 			method: http.MethodGet, path: "/api/v1/domains", need: roleRead, summary: "Domains and apps in force",
 			state: true, reply: domainsReply{}, handle: s.listDomains,
 		},

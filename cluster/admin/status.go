@@ -115,7 +115,7 @@ func (s *Server) listViewers(w http.ResponseWriter, r *http.Request, _ caller) e
 }
 
 func (s *Server) listNodes(w http.ResponseWriter, _ *http.Request, _ caller) error {
-	writeJSON(w, http.StatusOK, nodesReply{Nodes: append([]NodeInfo{}, s.deps.Nodes.Nodes()...)})
+	writeJSON(w, http.StatusOK, nodesReply{Nodes: s.markDrains(append([]NodeInfo{}, s.deps.Nodes.Nodes()...))})
 	return nil
 }
 

@@ -44,7 +44,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		devCommand(), runCommand(), configCommand(), certCommand(), applyCommand(), getCommand(), whyCommand(),
-		raftCommand(), gossipCommand(), versionCommand(), helpCommand(),
+		drainCommand(), raftCommand(), gossipCommand(), versionCommand(), helpCommand(),
 	}
 }
 

@@ -173,7 +173,11 @@ func getNodes(ctx context.Context, cl *client) (table, []byte, error) {
 		case n.Voter:
 			raft = "voter"
 		}
-		t.add(n.Name, strings.Join(n.Roles, " "), n.Region, n.Zone, n.State, raft, n.Version, strings.Join(addresses, " "))
+		state := n.State
+		if n.Draining {
+			state += ", draining"
+		}
+		t.add(n.Name, strings.Join(n.Roles, " "), n.Region, n.Zone, state, raft, n.Version, strings.Join(addresses, " "))
 	}
 	return t, raw, err
 }

@@ -255,6 +255,7 @@ func TestOperator(t *testing.T) {
 	f.ready(all...)
 	f.alive(all...)
 	t.Run("read-your-writes", func(t *testing.T) { f.t = t; f.readYourWrites() })
+	t.Run("drain", func(t *testing.T) { f.t = t; f.drain() })
 	t.Run("rotate-key", func(t *testing.T) { f.t = t; f.rotateKey() })
 	t.Run("rotate-key-refused", func(t *testing.T) { f.t = t; f.rotateKeyRefused() })
 	t.Run("revoke", func(t *testing.T) { f.t = t; f.revoke() })

@@ -63,23 +63,23 @@ type Engine struct {
 	clock   func() time.Time
 
 	// Owned by the loop.
-	streams media.Table[*stream]
-	classes []*class
-	viewers int
-	waiting int
-	now     time.Duration
-	cell    time.Duration // now, rounded down to the grid, of the last tick
-	load    load
-	first   int       // of classes, to be flushed first
-	until   time.Time // when the tick's time for slots is up
-	turns   int       // until the next look at the clock
-	backlog []*Viewer // viewers that have more to get before their slot comes
-	swap    []*Viewer // the backlog's other half
-	leaving []*Viewer // are still to be asked to leave
-	pass    pass
-	shifted shifted
-	sent    [numFormats]int64 // bytes of this tick
-	spare   []*slow           // for viewers whose socket gets full
+	streams  media.Table[*stream]
+	classes  []*class
+	viewers  int
+	waiting  int
+	now      time.Duration
+	cell     time.Duration // now, rounded down to the grid, of the last tick
+	load     load
+	first    int       // of classes, to be flushed first
+	until    time.Time // when the tick's time for slots is up
+	turns    int       // until the next look at the clock
+	backlog  []*Viewer // viewers that have more to get before their slot comes
+	swap     []*Viewer // the backlog's other half
+	partings []parting // to be done, in this order
+	pass     pass
+	shifted  shifted
+	sent     [numFormats]int64 // bytes of this tick
+	spare    []*slow           // for viewers whose socket gets full
 
 	stats Stats
 }
@@ -172,34 +172,6 @@ func (e *Engine) Each(f func(*Viewer) bool) {
 	}
 }
 
-// StopAll asks every viewer that is there to leave, see [Viewer.Stop], some in
-// each of the next ticks. A sink that is a [Leaver] may do it by itself.
-func (e *Engine) StopAll() {
-	e.leaving = make([]*Viewer, 0, e.viewers)
-	e.Each(func(v *Viewer) bool {
-		e.leaving = append(e.leaving, v)
-		return true
-	})
-}
-
-// stopSome asks the next of those that StopAll has found; one that has left
-// meanwhile is not there to be asked.
-func (e *Engine) stopSome() {
-	some := e.leaving[:min(len(e.leaving), leaveBatch)]
-	for _, v := range some {
-		if v.bucket == nil {
-			continue
-		}
-		if l, ok := v.sink.(Leaver); !ok || !l.AskToLeave() {
-			v.Stop()
-		}
-	}
-	clear(some)
-	if e.leaving = e.leaving[len(some):]; len(e.leaving) == 0 {
-		e.leaving = nil
-	}
-}
-
 // OnTick flushes the slots that are due at now, then joins and wake-ups, each
 // under a budget. busy = false: there is nobody to tick for.
 func (e *Engine) OnTick(now time.Duration) (busy bool) {
@@ -208,11 +180,12 @@ func (e *Engine) OnTick(now time.Duration) (busy bool) {
 	passed := cell - e.cell
 	e.cell = cell
 	if e.viewers == 0 {
+		e.partings = nil
 		return false
 	}
 	start := e.clock()
 	e.until, e.turns = start.Add(slotTime), slotLook
-	e.stopSome()
+	e.partSome()
 	factor := e.load.look(now, e.mostStretch())
 	e.stats.stretch.Store(int64(factor * 1000))
 	worked := e.flushSlots(passed, factor)

@@ -37,13 +37,6 @@ type Sink interface {
 	OnLeave(reason error)
 }
 
-// Leaver is a Sink whose peer can be asked to leave by itself.
-type Leaver interface {
-	// AskToLeave does so, and sees to it that the viewer leaves within a time of
-	// the sink's own; false: the viewer has to be stopped.
-	AskToLeave() bool
-}
-
 // flag bits of a viewer.
 const (
 	flagJoined  uint16 = 1 << iota // has a cursor

@@ -12,6 +12,9 @@ type Gate struct {
 	viewers  atomic.Int64
 	ended    [NumReasons]atomic.Int64
 	draining atomic.Bool
+
+	diverting atomic.Bool
+	diverted  atomic.Int64
 }
 
 // NewGate returns a gate for at most limit streaming viewers; 0 is no bound.
@@ -41,6 +44,19 @@ func (g *Gate) Drain() { g.draining.Store(true) }
 
 // Draining tells that Drain was called.
 func (g *Gate) Draining() bool { return g.draining.Load() }
+
+// Divert says whether viewers who come are to be sent to other nodes, where one is
+// known and they can follow; those who can't are let in.
+func (g *Gate) Divert(on bool) { g.diverting.Store(on) }
+
+// Diverting tells what Divert has said.
+func (g *Gate) Diverting() bool { return g.diverting.Load() }
+
+// SentElsewhere counts a viewer who was sent, or asked to go, to another node.
+func (g *Gate) SentElsewhere() { g.diverted.Add(1) }
+
+// Diverted is how many viewers were sent, or asked to go, to other nodes.
+func (g *Gate) Diverted() int64 { return g.diverted.Load() }
 
 // Ended counts the end of a connection.
 func (g *Gate) Ended(cause error) { g.ended[ReasonOf(cause)].Add(1) }

@@ -45,3 +45,10 @@ func (t Target) Pace(override time.Duration) (flush, limit time.Duration) {
 	}
 	return t.App.Flush, t.App.FlushLimit
 }
+
+// At tells whether a viewer who asks for a stream of a domain at another address,
+// HOST:PORT, without naming the domain, means the same one.
+func At(apps Apps, address, domain string) bool {
+	d, err := apps.Config().Resolve(address, "")
+	return err == nil && d.Name == domain
+}

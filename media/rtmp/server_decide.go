@@ -91,6 +91,13 @@ func (c *ServerConn) Reconnect(address, description string) bool {
 	return true
 }
 
+// CanMove reports whether Reconnect sends the peer to the address that it is given:
+// one without [CapsReconnect] is not asked, and one that came over TLS is asked to
+// come by the name that it knows.
+func (c *ServerConn) CanMove() bool {
+	return !c.closed && c.Caps()&CapsReconnect != 0 && isPlain(c.session.info.TcURL)
+}
+
 // codeReconnect is the code of a request to reconnect.
 const codeReconnect = "NetConnection.Connect.ReconnectRequest"
 

@@ -143,12 +143,18 @@ func parseTarget(tcURL, appField string) (target, error) {
 // none. One over TLS stays as it is: its port is another, and its name is the
 // certificate's.
 func replaceHost(tcURL, address string) string {
-	scheme, rest, ok := strings.Cut(tcURL, "://")
-	if address == "" || !ok || !strings.EqualFold(scheme, "rtmp") {
+	if address == "" || !isPlain(tcURL) {
 		return tcURL
 	}
+	scheme, rest, _ := strings.Cut(tcURL, "://")
 	_, path, _ := strings.Cut(rest, "/")
 	return scheme + "://" + address + "/" + path
+}
+
+// isPlain tells that a tcUrl is for RTMP without TLS.
+func isPlain(tcURL string) bool {
+	scheme, _, ok := strings.Cut(tcURL, "://")
+	return ok && strings.EqualFold(scheme, "rtmp")
 }
 
 // cleanApp takes surrounding slashes and the default instance off. Any other

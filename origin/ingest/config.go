@@ -73,7 +73,7 @@ type Apps interface {
 }
 
 // Deps are what a server works with; all fields but Forward, Placements, Sockets,
-// PlayAt, WatchAt and PublishAt are needed.
+// PlayAt, WatchAt, PublishAt and Yield are needed.
 type Deps struct {
 	Sessions *session.Registry
 	Apps     Apps
@@ -93,8 +93,12 @@ type Deps struct {
 	// PublishAt names an address, HOST:PORT, of another node that takes publishers,
 	// for those that Drain asks to reconnect; nil or "": where they are connected to.
 	PublishAt func() string
-	Log       *slog.Logger
-	Now       func() time.Time
+	// Yield names an origin that is to have a stream in place of this node, which is
+	// drained or has no room, but none of those that have failed; false: this node
+	// claims it. nil: it always does. It is asked for each publisher, and must not block.
+	Yield func(key media.StreamKey, failed []string) (Elsewhere, bool)
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // Handover is a connection that asked to publish, as an edge's loop gives it

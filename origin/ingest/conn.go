@@ -72,6 +72,8 @@ type conn struct {
 	away     error        // why the peer, who was asked to reconnect, is closed
 	bytes    int64
 
+	early []byte // came while the peer was asked to publish elsewhere
+
 	unlendable bool // Sockets refused the socket
 	leaving    bool // the peer was asked to reconnect
 	able       bool // counted among those that can be asked to reconnect
@@ -358,6 +360,9 @@ func (c *conn) detach(cause error) {
 // read waits for bytes. It pings a publisher that is silent for half of its
 // idle timeout, since answers count as bytes.
 func (c *conn) read(ctx context.Context) (int, error) {
+	if n := c.takeEarly(); n > 0 {
+		return n, nil
+	}
 	for {
 		until, cause := c.patience()
 		if err := c.nc.SetReadDeadline(until); err != nil {

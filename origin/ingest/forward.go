@@ -39,10 +39,18 @@ type publisher interface {
 // the stream up: for [media.ClaimHold] at most, in which the publisher's bytes
 // wait in the socket.
 func (c *conn) hold(ctx context.Context) error {
+	if done, err := c.yield(ctx); done {
+		return err
+	}
 	held, cancel := context.WithTimeout(ctx, media.ClaimHold)
 	defer cancel()
 	for {
 		owned, err := c.claim(ctx)
+		if errors.Is(err, state.ErrDraining) { // it has just begun
+			if done, yielded := c.yield(ctx); done {
+				return yielded
+			}
+		}
 		if owned == nil {
 			return err
 		}

@@ -87,7 +87,7 @@ func (c *conn) lend(ctx context.Context) error {
 
 // lendable tells whether Sockets is to read.
 func (c *conn) lendable() bool {
-	return c.pub != nil && c.push == nil && c.srv.deps.Sockets != nil && !c.unlendable &&
+	return c.pub != nil && c.push == nil && c.srv.deps.Sockets != nil && !c.unlendable && c.early == nil &&
 		c.srv.Publishers() > int64(c.srv.cfg.LendAbove)
 }
 

@@ -73,6 +73,7 @@ func (s *Server) authorize(ctx context.Context, app *state.App, token string) er
 func reason(err error) string {
 	for _, e := range []error{
 		session.ErrBusy, session.ErrClosed, session.ErrTooManyStreams, relay.ErrTooManyStreams, ErrNoKey, ErrBadKey,
+		state.ErrDraining,
 	} {
 		if errors.Is(err, e) {
 			return e.Error()

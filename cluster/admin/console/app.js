@@ -70,7 +70,7 @@ function showNodes(nodes) {
   const addresses = (n) => Object.entries(n.addresses ?? {}).sort().map(([k, v]) => `${k} ${v}`).join(', ');
   table(box('nodes'), [
     { title: 'Node', className: 'key', cell: (n) => n.name || n.id },
-    { title: 'State', cell: (n) => state(n.state) },
+    { title: 'State', cell: (n) => (n.draining && n.state === 'alive' ? state('draining') : state(n.state)) },
     { title: 'Roles', cell: (n) => (n.roles ?? []).join(', ') },
     { title: 'Place', cell: (n) => [n.region, n.zone].filter(Boolean).join(' / ') || '–' },
     { title: 'Raft', cell: (n) => (n.leader ? 'leader' : n.voter ? 'voter' : '–') },
@@ -119,7 +119,7 @@ async function load() {
     get(`/api/v1/streams?limit=${shown}`), get('/api/v1/nodes'), get('/api/v1/domains'),
   ]);
   const self = nodes.nodes.find((n) => n.self);
-  const serving = nodes.nodes.filter((n) => n.state === 'alive' && (n.roles ?? []).includes('edge'));
+  const serving = nodes.nodes.filter((n) => n.state === 'alive' && !n.draining && (n.roles ?? []).includes('edge'));
   showStreams(streams, domains.domains, serving.find((n) => n.self) ?? serving[0] ?? self);
   showNodes(nodes.nodes);
   showDomains(domains);

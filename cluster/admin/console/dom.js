@@ -24,7 +24,7 @@ export function table(box, columns, rows, empty) {
 }
 
 export function state(name) {
-  const known = ['live', 'grace', 'ended', 'alive', 'suspect', 'dead', 'left'];
+  const known = ['live', 'grace', 'ended', 'alive', 'suspect', 'dead', 'left', 'draining'];
   return el('span', { class: `state ${known.includes(name) ? name : ''}` }, name);
 }
 

@@ -151,6 +151,12 @@ func (p *pusher) play(tags []flv.Tag, offset uint32, d time.Duration) {
 // goroutine of its own, until stop is called or the server is gone. Headers are
 // in the first lap only.
 func (p *pusher) loop(tags []flv.Tag) (stop func()) {
+	stop, _ = p.loopDone(tags)
+	return stop
+}
+
+// loopDone is loop with a channel that is closed when it has ended.
+func (p *pusher) loopDone(tags []flv.Tag) (stop func(), ended <-chan struct{}) {
 	var length uint32
 	for _, tag := range tags {
 		if tag.Type == media.TypeVideo {
@@ -182,7 +188,7 @@ func (p *pusher) loop(tags []flv.Tag) (stop func()) {
 	return func() {
 		close(quit)
 		<-done
-	}
+	}, done
 }
 
 // cut ends the connection without a word, by RST.
@@ -227,6 +233,13 @@ func watchRTMP(ctx context.Context, url string) (tags []flv.Tag, closed bool, er
 
 // watchEnhanced is watchRTMP with codecs announced that can be played.
 func watchEnhanced(ctx context.Context, url string, fourCCs ...string) (tags []flv.Tag, closed bool, err error) {
+	return watchCounted(ctx, url, func(int) {}, fourCCs...)
+}
+
+// watchCounted is watchEnhanced; count is told the bytes of each message that comes.
+func watchCounted(
+	ctx context.Context, url string, count func(int), fourCCs ...string,
+) (tags []flv.Tag, closed bool, err error) {
 	u, err := rtmp.ParseURL(url)
 	if err != nil {
 		return nil, false, err
@@ -261,6 +274,7 @@ func watchEnhanced(ctx context.Context, url string, fourCCs ...string) (tags []f
 			case rtmp.EventMessage:
 				body := append([]byte(nil), ev.Message.Body...)
 				tags = append(tags, flv.Tag{Type: ev.Message.Type, Timestamp: ev.Message.Timestamp, Body: body})
+				count(len(body))
 			case rtmp.EventRefused:
 				return tags, true, &refusedError{*ev.Status}
 			case rtmp.EventEOF:

@@ -145,6 +145,7 @@ func (c *conn) start(r *wire.Request) {
 	opt := fanout.Options{Key: t.Key, Format: fanout.RTMP, Latency: t.App.Latency, Takes: r.FourCCs}
 	opt.Flush, opt.FlushLimit = t.Pace(cfg.Flush)
 	c.attach(opt)
+	c.AskToMove()
 }
 
 // attach joins the stream. If the message of a play that was stopped is still
@@ -325,18 +326,6 @@ func (c *conn) OnLeave(reason error) {
 func isCodecError(err error) bool {
 	_, ok := errors.AsType[*fanout.CodecError](err)
 	return ok
-}
-
-// AskToLeave implements fanout.Leaver: a player that can reconnect has some time
-// to do so while it still plays.
-func (c *conn) AskToLeave() bool {
-	cfg := &c.loop.server.cfg
-	if c.gone || !c.rtmp.Reconnect(cfg.playElsewhere(), "This node is being emptied.") {
-		return false
-	}
-	c.rc.SetTimer(media.ReconnectTimeout)
-	c.reply()
-	return true
 }
 
 // stopped goes on after a play has stopped at a message's end: with what was

@@ -14,6 +14,7 @@
 // no way to announce them, HEVC as codec id 12 included. How many tracks a stream has,
 // and modifiers in front of packets, refuse nobody.
 //
-// When the node is emptied, players with the capability to reconnect are asked to,
+// While the node diverts its viewers, players with the capability to reconnect are
+// asked to, and play on. When the node is emptied, players with the capability to reconnect are asked to,
 // play on, and are closed after media.ReconnectTimeout.
 package rtmp

@@ -116,10 +116,15 @@ func (s *Server) decideStream(q asking, to route, now time.Duration) reply {
 	switch {
 	case to.want.live() && !t.App.FLV:
 		return notFound(q, to.want.name()+" is switched off for app "+t.App.Name)
+	case !to.want.live() && !t.App.HLS.Enabled:
+		return notFound(q, "HLS is switched off for app "+t.App.Name)
+	}
+	if r, ok := s.divert(q, t, to.want); ok {
+		return r
+	}
+	switch {
 	case to.want.live():
 		return reply{play: &playing{asking: q, target: t, what: to.want}}
-	case !t.App.HLS.Enabled:
-		return notFound(q, "HLS is switched off for app "+t.App.Name)
 	case to.want == wantFile:
 		return s.decideFile(q, t, to.name, now)
 	default:

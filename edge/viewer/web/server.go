@@ -21,7 +21,11 @@ type Config struct {
 	Gate *viewer.Gate
 	// Flush overrides the apps' flush interval; 0: it doesn't.
 	Flush time.Duration
-	Log   *slog.Logger
+	// WatchAt names an address, HOST:PORT, of another node that serves HTTP, secure:
+	// over TLS, for viewers who come while the gate diverts; nil or "": none is
+	// known. It is called on loops, and on any goroutine.
+	WatchAt func(secure bool) string
+	Log     *slog.Logger
 }
 
 // Server serves HTTP viewers on all loops of a node.
@@ -30,6 +34,7 @@ type Server struct {
 	apps    viewer.Apps
 	gate    *viewer.Gate
 	flush   time.Duration
+	watchAt func(secure bool) string // nil: nobody knows
 	log     *slog.Logger
 	assets  map[string]*asset
 	streams *registry
@@ -46,8 +51,8 @@ func NewServer(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("web: embedded files: %w", err)
 	}
 	return &Server{
-		apps: cfg.Apps, gate: cfg.Gate, flush: cfg.Flush, log: cfg.Log, assets: assets, streams: newRegistry(cfg.Hub),
-		started: time.Now(),
+		apps: cfg.Apps, gate: cfg.Gate, flush: cfg.Flush, watchAt: cfg.WatchAt, log: cfg.Log, assets: assets,
+		streams: newRegistry(cfg.Hub), started: time.Now(),
 	}, nil
 }
 

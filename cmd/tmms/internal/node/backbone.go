@@ -179,37 +179,22 @@ func (n *Node) originDeps(deps *origin.Deps) {
 	deps.PlayAt = func() string { return n.addressOf(nodeconfig.RoleEdge, "rtmp") }
 	deps.PublishAt = func() string { return n.addressOf(nodeconfig.RoleOrigin, "rtmp") }
 	deps.WatchAt = func() string { return n.addressOf(nodeconfig.RoleEdge, "http") }
-}
-
-// addressOf names an address of a node with a role, in this node's region if
-// there is one; "" if none is known.
-func (n *Node) addressOf(role nodeconfig.Role, kind string) string {
-	found := ""
-	for _, d := range n.group.Nodes() {
-		at := d.Addresses[kind]
-		if at == "" || d.ID == n.group.ID() || !slices.Contains(d.Roles, string(role)) {
-			continue
-		}
-		if d.Region == n.cfg.Node.Region {
-			return at
-		}
-		if found == "" {
-			found = at
-		}
-	}
-	return found
+	deps.Yield = n.yieldTo
 }
 
 // listQuery is the kind of the questions that admin.Local answers.
 const listQuery = "list"
 
 // answer tells another node what is here.
-func (n *Node) answer(_ context.Context, from pki.Peer, q control.Query) (json.RawMessage, error) {
+func (n *Node) answer(ctx context.Context, from pki.Peer, q control.Query) (json.RawMessage, error) {
 	var what string
-	if q.Kind == keyQuery {
+	switch q.Kind {
+	case keyQuery:
 		return n.answerStep(from, q.Args)
-	}
-	if q.Kind != listQuery {
+	case leftQuery:
+		return n.answerLeft(ctx, from, q.Args)
+	case listQuery:
+	default:
 		return nil, fmt.Errorf("unknown query %q", q.Kind)
 	}
 	if err := json.Unmarshal(q.Args, &what); err != nil {

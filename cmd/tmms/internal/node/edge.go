@@ -35,6 +35,7 @@ func (n *Node) newEdge(ctx context.Context) (err error) {
 		Publish:   n.publish(),
 		PublishAt: func() string { return n.addressOf(nodeconfig.RoleOrigin, "rtmp") },
 		PlayAt:    func() string { return n.addressOf(nodeconfig.RoleEdge, "rtmp") },
+		WatchAt:   n.watchAt,
 	}
 	if n.certs != nil {
 		deps.TLS = n.certs.TLS()

@@ -28,6 +28,7 @@ type group interface {
 	Draining(id string) bool
 	Nodes() []state.Node
 	Node(id string) (state.Node, bool)
+	Drains() []state.Drain
 	Leader() (id, name string, ok bool)
 	ReadIndex(ctx context.Context) (uint64, error)
 	Status(ctx context.Context) (consensus.Status, error)
@@ -49,6 +50,7 @@ type group interface {
 	Move(ctx context.Context, key media.StreamKey, epoch uint64, to string) (state.Placement, error)
 	SetConfig(ctx context.Context, base uint64, doc *state.Document, by string) (uint64, error)
 	UpsertNode(ctx context.Context, node state.Node) error
+	SetDrain(ctx context.Context, node string, on bool, by string) error
 	Disown(ctx context.Context) error
 	Leave(ctx context.Context) error
 }

@@ -11,6 +11,10 @@ import (
 const (
 	loadInterval = 2 * time.Second
 	loadStep     = 8 // of 255: smaller changes are not told
+
+	// crowded is the load, of 255, from which a node is sent viewers and publishers
+	// only if all others are as busy.
+	crowded = 200
 )
 
 // tellLoad tells the other nodes how busy this one is, until ctx ends.
@@ -18,7 +22,6 @@ func (n *Node) tellLoad(ctx context.Context) error {
 	ticker := time.NewTicker(loadInterval)
 	defer ticker.Stop()
 	last, used := time.Now(), cpuTime()
-	told := 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -31,9 +34,10 @@ func (n *Node) tellLoad(ctx context.Context) error {
 		if n.edge != nil {
 			busy = max(busy, n.edge.Busy())
 		}
-		if load := int(math.MaxUint8 * busy); load-told >= loadStep || told-load >= loadStep {
-			told = load
-			n.backbone.gossip.SetLoad(uint8(load)) //nolint:gosec // busy is 0 to 1
+		told, load := int(n.told.Load()), int(math.MaxUint8*busy)
+		if load-told >= loadStep || told-load >= loadStep {
+			n.told.Store(uint32(load))             //nolint:gosec // busy is 0 to 1
+			n.backbone.gossip.SetLoad(uint8(load)) //nolint:gosec // as above
 		}
 	}
 }

@@ -18,7 +18,8 @@ func (m members) Members() []placement.Member {
 	for i, g := range list {
 		all[i] = placement.Member{
 			ID: g.ID, Region: g.Region, Edge: slices.Contains(g.Roles, pki.RoleEdge),
-			Healthy: g.State == gossip.StateAlive, Load: g.Load, RTT: g.RTT,
+			// A node that is drained is no shield: who has it as one moves to the next.
+			Healthy: g.State == gossip.StateAlive && !m.n.group.Draining(g.ID), Load: g.Load, RTT: g.RTT,
 		}
 	}
 	return all

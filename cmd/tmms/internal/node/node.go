@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,6 +53,8 @@ type Node struct {
 	listeners  []net.Listener // RTMP and RTMPS of a node without edge, else none
 	certs      *certs.Store   // of viewers and publishers; nil without a TLS port
 	bound      Addresses
+	places     places
+	told       atomic.Uint32 // the load that other nodes were told last, 0 to 255
 	ready      chan struct{} // closed when the node serves
 }
 
@@ -73,7 +76,7 @@ func New(ctx context.Context, cfg nodeconfig.Config, opt Options) (*Node, error)
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.local = admin.NewLocal(view{n}, view{n}, view{n})
 	for _, build := range []func(context.Context) error{
-		n.loadCerts, n.newGroup, n.newOrigin, n.newEdge, n.newAdmin, n.newGossip, n.newOperations,
+		n.loadCerts, n.newGroup, n.newOrigin, n.newEdge, n.newAdmin, n.newGossip, n.newOperations, n.newDrain,
 	} {
 		if err := build(ctx); err != nil {
 			return nil, errors.Join(err, n.closePorts())
@@ -114,7 +117,7 @@ func (n *Node) newAdmin(ctx context.Context) (err error) {
 		admin.Deps{
 			Log: n.opt.Log, Level: n.opt.Level, Gatherer: n.registry, Version: n.opt.Version,
 			Streams: view{n}, Viewers: view{n}, Why: view{n}, Nodes: view{n},
-			Configs: n.group, Placements: n.group, Ready: n.health,
+			Configs: n.group, Placements: n.group, Drains: drains{n}, Ready: n.serviceable,
 			Peers: n.peers(), Group: n.operator(), Keys: n.operator(), Revocations: n.group,
 		})
 	if err != nil {
@@ -232,7 +235,7 @@ func (n *Node) parts() []Part {
 	if n.certs != nil {
 		parts = append(parts, Part{"certificates", n.followCerts})
 	}
-	parts = append(parts, Part{"gossip", n.backbone.gossip.Run}, Part{"load", n.tellLoad})
+	parts = append(parts, Part{"gossip", n.backbone.gossip.Run}, Part{"load", n.tellLoad}, Part{"drain", n.followDrain})
 	parts = append(parts, n.operationParts()...)
 	parts = append(parts, Part{"relay", n.backbone.puller.Run})
 	if n.backbone.keeper != nil {

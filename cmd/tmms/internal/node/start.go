@@ -38,9 +38,10 @@ func (n *Node) start(ctx context.Context) error {
 	return n.group.UpsertNode(ctx, n.describe())
 }
 
-// farewell makes the cluster forget an edge that ends; an origin comes back.
+// farewell makes the cluster forget an edge that ends; an origin comes back, and so
+// does a node that is drained, as such.
 func (n *Node) farewell(ctx context.Context) {
-	if n.origin != nil || n.readiness() != nil {
+	if n.origin != nil || n.readiness() != nil || n.drained() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
