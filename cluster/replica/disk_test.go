@@ -83,7 +83,7 @@ func TestBadDisk(t *testing.T) {
 	for name, full := range map[string]bool{"full": true, "slow": false} {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t, "a", "b", "c")
-			c.lease = 3 * time.Second
+			c.lease = time.Second
 			defer c.dump()
 			disks := map[*process]*badDisk{}
 			var list []*process

@@ -151,8 +151,8 @@ func runRaftLevel(ctx context.Context, c console, args []string) error {
 	}
 	method, body := http.MethodGet, any(nil)
 	if len(q.words) == 1 {
-		level, err := strconv.Atoi(q.words[0])
-		if err != nil || level < 1 {
+		level, fault := strconv.Atoi(q.words[0])
+		if fault != nil || level < 1 {
 			return usagef("LEVEL is %q, it must be a number from 1", q.words[0])
 		}
 		method, body = http.MethodPut, struct {
