@@ -232,12 +232,17 @@ const (
 // Bounds of the replicated state; what an operator may ask for.
 const (
 	// MaxConfigBytes bounds the config of domains and apps as JSON, as it is
-	// sent to the API and as a raft entry.
-	MaxConfigBytes = 4 << 20
+	// sent to the API and as a raft entry: 10,000 apps have 2.6 MB with all
+	// settings, and 1.3 MB more for a publish key each.
+	MaxConfigBytes = 8 << 20
 	// MaxDomains bounds the domains of a cluster.
 	MaxDomains = 1024
-	// MaxApps bounds the apps of all domains together.
-	MaxApps = 4096
+	// MaxApps bounds the apps of all domains together: sixteen a domain. One takes
+	// 300 bytes on each node.
+	MaxApps = 16384
+	// MaxConfigChanges bounds the differences between two configs that are listed;
+	// the others are counted. One takes about 150 bytes.
+	MaxConfigChanges = 4096
 	// MaxAliases bounds the aliases of one domain.
 	MaxAliases = 64
 	// MaxPublishKeys bounds the publish keys of one app: each may cost a key

@@ -63,6 +63,16 @@ type Server struct {
 	crowd    *crowd
 }
 
+// slowestWay is what a way between two nodes carries at least, in bytes a second:
+// 4 Mbit/s.
+const slowestWay = 512 << 10
+
+// transfer is how long so many bytes may be on their way, beside what a small request
+// may take: nothing to speak of, but for configs.
+func transfer(bytes int64) time.Duration {
+	return time.Duration(bytes) * time.Second / slowestWay
+}
+
 const (
 	requestTimeout = 5 * time.Second  // from a stream's first byte to the end of the request
 	answerTimeout  = 10 * time.Second // for all but a watch
@@ -153,6 +163,9 @@ func (s *Server) readRequest(peer pki.Peer, stream *fabric.Stream) (req request,
 		}
 	}
 	if err == nil {
+		err = stream.SetReadDeadline(time.Now().Add(requestTimeout + transfer(n)))
+	}
+	if err == nil {
 		err = readBody(stream, n, &req)
 	}
 	if err != nil {
@@ -172,7 +185,7 @@ func (s *Server) answer(ctx context.Context, peer pki.Peer, req request, w *writ
 	if req.Method == methodWatch {
 		return s.watch(ctx, peer, req, w)
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout+transfer(int64(len(req.Body))))
 	defer cancel()
 	if req.Method == methodQuery {
 		return s.query(ctx, peer, req, w)

@@ -22,6 +22,9 @@ const (
 	// writeTimeout bounds one write to a peer that does not read.
 	writeTimeout = 10 * time.Second
 	writeBuffer  = 4 << 10 // large parts go past it
+	// keepFrame is the largest frame whose memory a watch keeps for the next: a
+	// config must not stay in memory once for each follower.
+	keepFrame = 16 << 10
 )
 
 // writer sends frames. It belongs to one goroutine.
@@ -31,14 +34,23 @@ type writer struct {
 	frameb []byte
 }
 
-func (w *writer) frame(v any) (err error) {
-	if w.frameb, err = appendFrame(w.frameb[:0], v); err != nil {
+func (w *writer) frame(v any) error {
+	b, err := appendFrame(w.frameb[:0], v)
+	if err != nil {
 		return err
+	}
+	return w.send(b)
+}
+
+// send sends a frame, whose memory the next one takes if it is small.
+func (w *writer) send(frame []byte) (err error) {
+	if w.frameb = frame; cap(frame) > keepFrame {
+		w.frameb = nil
 	}
 	if err = w.stream.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return err
 	}
-	_, err = w.buf.Write(w.frameb)
+	_, err = w.buf.Write(frame)
 	return err
 }
 
@@ -115,7 +127,7 @@ func (s *Server) sendChanges(ctx context.Context, at *watching, w *writer) (next
 
 func (w *writer) change(c member.Change) error {
 	if c.Snapshot == nil {
-		return w.frame(step{Index: c.Index, Command: c.Command})
+		return w.send(appendCommand(w.frameb[:0], c))
 	}
 	for b, more := c.Snapshot, true; more; {
 		n := min(len(b), media.ControlChunk)

@@ -35,6 +35,7 @@ type group interface {
 	Release(ctx context.Context, key media.StreamKey, epoch uint64) error
 	Resume(ctx context.Context, key media.StreamKey, epoch uint64) (state.Placement, error)
 	SetConfig(ctx context.Context, base uint64, doc *state.Document, by string) (uint64, error)
+	PlanConfig(ctx context.Context, doc *state.Document) (*state.Document, error)
 	UpsertNode(ctx context.Context, node state.Node) error
 	Disown(ctx context.Context) error
 	Leave(ctx context.Context) error
