@@ -66,6 +66,7 @@ func TestRollback(t *testing.T) {
 	if !strings.Contains(e.Message, "revision 2 is not kept any more: 3 to 66 are") {
 		t.Errorf("got %q", e.Message)
 	}
+	history = historyReply{}
 	n.do("GET", "/api/v1/history", "").want(t, 200, &history)
 	if r := history.Revisions; len(r) != 64 || r[0].Summary != "" || r[0].Revision != 3 || r[1].Summary == "" {
 		t.Errorf("%d revisions, the first two %+v", len(r), r[:2])
@@ -147,9 +148,9 @@ func TestNodesShowTheirRevisions(t *testing.T) {
 	f := mixed()
 	f.cfg = (&far{runs: 5}).Config()
 	f.nodes[1].runs, f.nodes[2].runs = 4, 5
-	var reply nodesReply
 	show := func(path string) (all string) {
 		t.Helper()
+		var reply nodesReply
 		f.get(t, path, &reply)
 		for _, n := range reply.Nodes {
 			revision := "?"

@@ -22,8 +22,8 @@
 //	{"index":8,"command":{"v":1,"type":"claim","data":{...}}}
 //	{"mark":{"index":8,"leader":"ID","leader_name":"NAME"}}
 //
-// A mark follows when everything up to its index was sent, and every two
-// seconds from then on.
+// A mark follows when everything up to its index was sent, and from then on every
+// two seconds, to all followers at once.
 //
 // A node may ask what the roles of its certificate allow: only origins claim
 // streams and change configs, every node speaks for itself alone.

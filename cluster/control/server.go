@@ -58,6 +58,7 @@ type ServerDeps struct {
 // Server answers the control requests of other nodes.
 type Server struct {
 	deps     ServerDeps
+	began    time.Time
 	metrics  *metrics
 	watchers atomic.Int64
 	crowd    *crowd
@@ -83,7 +84,7 @@ func NewServer(deps ServerDeps) (*Server, error) {
 	if deps.Log == nil || (deps.Group == nil && deps.Self == nil) {
 		return nil, errors.New("control: a server needs a logger, and a group or what to say in hello")
 	}
-	s := &Server{deps: deps, crowd: newCrowd()}
+	s := &Server{deps: deps, began: time.Now(), crowd: newCrowd()}
 	m, err := newMetrics(deps.Registerer, func() float64 { return float64(s.watchers.Load()) })
 	s.metrics = m
 	return s, err

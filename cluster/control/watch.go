@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// markEvery is the time between two marks.
+	// markEvery is the time between two marks. They also keep the sessions of edges
+	// alive, see media.FabricQuietKeepAlive.
 	markEvery = 2 * time.Second
 	// markTimeout is how long a follower waits for the next frame.
 	markTimeout = 3 * markEvery
@@ -74,8 +75,8 @@ func (s *Server) watch(ctx context.Context, peer pki.Peer, req request, w *write
 	if s.watchers.Add(1) > media.MaxWatchers {
 		return fmt.Errorf("%w: %d nodes follow this voter", ErrBusy, media.MaxWatchers)
 	}
-	ticker := time.NewTicker(markEvery)
-	defer ticker.Stop()
+	timer := time.NewTimer(s.untilMark())
+	defer timer.Stop()
 	for missing, due := 0, true; ; {
 		next, err := s.sendChanges(ctx, &at, w)
 		if err != nil {
@@ -98,10 +99,17 @@ func (s *Server) watch(ctx context.Context, peer pki.Peer, req request, w *write
 			return nil
 		case <-next:
 			due = false
-		case <-ticker.C:
+		case <-timer.C:
 			due = true
+			timer.Reset(s.untilMark())
 		}
 	}
+}
+
+// untilMark is the time until all followers are sent a mark. That they are at once
+// is what makes a thousand of them cheap: the process wakes up for all, not for each.
+func (s *Server) untilMark() time.Duration {
+	return markEvery - time.Since(s.began)%markEvery
 }
 
 // sendChanges sends all that there is after at, and gives what to wait on.

@@ -92,7 +92,7 @@ func TestAwayForLong(t *testing.T) {
 	if err != nil || len(changes) != 1 || changes[0].Snapshot == nil {
 		t.Fatalf("the voter still has the commands: %d changes, %v", len(changes), err)
 	}
-	if _, err := a.node.SetConfig(t.Context(), 1, doc(time.Hour), "ops"); err != nil {
+	if _, err := a.node.SetConfig(t.Context(), 1, doc(2*time.Minute), "ops"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the node has caught up", func() bool {
