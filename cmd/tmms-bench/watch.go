@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"text/tabwriter"
 	"time"
 
 	"tmms/bench/procstat"
@@ -73,6 +72,7 @@ type watchRow struct {
 func (r watchRow) share() float64 { return r.cpu.Seconds() / r.took.Seconds() }
 
 func (b watchBench) run(ctx context.Context, v *followers.Voter, out io.Writer) error {
+	fmt.Fprintln(out, "followers  changes/s  voter, % of a core  us a follower and second  the last had it after")
 	alone, err := b.measure(ctx, v, 0, func(ctx context.Context) (int, time.Duration, error) {
 		<-ctx.Done()
 		return 0, 0, nil
@@ -80,6 +80,7 @@ func (b watchBench) run(ctx context.Context, v *followers.Voter, out io.Writer) 
 	if err != nil {
 		return err
 	}
+	printWatch(out, alone, alone)
 	crowd, err := followers.Start(ctx, followers.Config{Voters: v.Voters(), CA: v.CA(), Count: b.followers})
 	defer crowd.Stop()
 	if err != nil {
@@ -92,13 +93,14 @@ func (b watchBench) run(ctx context.Context, v *followers.Voter, out io.Writer) 
 	if err != nil {
 		return err
 	}
+	printWatch(out, idle, alone)
 	busy, err := b.measure(ctx, v, b.followers, func(ctx context.Context) (int, time.Duration, error) {
 		return crowd.Change(ctx, b.changes)
 	})
 	if err != nil {
 		return err
 	}
-	printWatch(out, []watchRow{alone, idle, busy})
+	printWatch(out, busy, alone)
 	if idle.share()-alone.share() > idleShare {
 		return errWatch
 	}
@@ -131,16 +133,12 @@ func (b watchBench) measure(
 	return row, errors.Join(err, ctx.Err())
 }
 
-func printWatch(out io.Writer, rows []watchRow) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "followers\tchanges/s\tvoter, % of a core\tµs a follower and second\tthe last had it after\t")
-	for _, r := range rows {
-		each := "-"
-		if r.followers > 0 {
-			each = fmt.Sprintf("%.1f", (r.share()-rows[0].share())*1e6/float64(r.followers))
-		}
-		fmt.Fprintf(w, "%d\t%.1f\t%.2f\t%s\t%v\t\n", r.followers, float64(r.changes)/r.took.Seconds(), 100*r.share(), each,
-			r.behind.Round(time.Millisecond))
+// printWatch prints a measurement beside that of the voter alone.
+func printWatch(out io.Writer, r, alone watchRow) {
+	each := "-"
+	if r.followers > 0 {
+		each = fmt.Sprintf("%.1f", (r.share()-alone.share())*1e6/float64(r.followers))
 	}
-	_ = w.Flush() // out is what it is
+	fmt.Fprintf(out, "%9d  %9.1f  %18.2f  %24s  %21v\n", r.followers, float64(r.changes)/r.took.Seconds(), 100*r.share(), each,
+		r.behind.Round(time.Millisecond))
 }

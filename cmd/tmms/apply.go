@@ -114,7 +114,7 @@ func (cl *client) changeConfig(ctx context.Context, method, path string, body an
 	if err != nil {
 		return r, nil, err
 	}
-	if err := json.Unmarshal(raw, &r); err != nil {
+	if err = json.Unmarshal(raw, &r); err != nil {
 		return r, nil, fmt.Errorf("the answer of %s is not understood: %w", cl.base, err)
 	}
 	return r, raw, nil

@@ -104,7 +104,9 @@ type operatorAt struct {
 	turns int
 }
 
-func (o *operatorAt) file(t *testing.T, text string) string { return writeFile(t, "domains.yaml", text) }
+func (o *operatorAt) file(t *testing.T, text string) string {
+	return writeFile(t, "domains.yaml", text)
+}
 
 // run runs a command that must succeed.
 func (o *operatorAt) run(t *testing.T, args ...string) string {

@@ -191,7 +191,9 @@ func (o *tour) visit(ctx context.Context, hosts []string, host string, turn int,
 	}
 }
 
-func (o *tour) url(host, file string) string { return "http://" + host + "/live/" + o.name + "/" + file }
+func (o *tour) url(host, file string) string {
+	return "http://" + host + "/live/" + o.name + "/" + file
+}
 
 // list notes a playlist.
 func (o *tour) list(host, text string, names []string) {

@@ -13,7 +13,6 @@ import (
 	"tmms/cluster/fabric"
 	"tmms/cluster/pki"
 	"tmms/cluster/replica"
-	"tmms/cluster/state"
 	"tmms/media"
 )
 
@@ -64,8 +63,8 @@ func Start(ctx context.Context, cfg Config) (*Crowd, error) {
 		if len(begun) < starting && i < cfg.Count-1 {
 			continue
 		}
-		for _, n := range begun {
-			if err := ready(ctx, n); err != nil {
+		for _, each := range begun {
+			if err = ready(ctx, each); err != nil {
 				return c, err
 			}
 		}
@@ -152,7 +151,6 @@ func toggle(ctx context.Context, n *replica.Node, key media.StreamKey, epoch uin
 	if epoch != 0 {
 		return 0, n.Release(ctx, key, epoch)
 	}
-	var p state.Placement
 	p, err := n.Claim(ctx, key)
 	return p.Epoch, err
 }

@@ -41,8 +41,7 @@ func (v *Voter) Admin() string { return v.admin }
 func StartVoter(ctx context.Context, program, dir string) (*Voter, error) {
 	v := &Voter{ended: make(chan struct{})}
 	var err error
-	ports := map[*string]string{&v.fabric: "", &v.admin: ""}
-	for at := range ports {
+	for _, at := range []*string{&v.fabric, &v.admin} {
 		if *at, err = freeAddr(ctx); err != nil {
 			return nil, err
 		}
@@ -50,8 +49,9 @@ func StartVoter(ctx context.Context, program, dir string) (*Voter, error) {
 	for _, args := range [][]string{
 		{"cert", "init", "--dir", dir}, {"cert", "node", "o1", "--roles", "origin", "--dir", dir},
 	} {
-		if msg, err := exec.CommandContext(ctx, program, args...).CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("followers: tmms %s: %w\n%s", strings.Join(args, " "), err, msg)
+		msg, fault := exec.CommandContext(ctx, program, args...).CombinedOutput()
+		if fault != nil {
+			return nil, fmt.Errorf("followers: tmms %s: %w\n%s", strings.Join(args, " "), fault, msg)
 		}
 	}
 	if v.ca, err = loadCA(dir); err != nil {
@@ -115,15 +115,8 @@ func (v *Voter) ready(ctx context.Context) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.admin+"/readyz", http.NoBody)
-		if err != nil {
-			return fmt.Errorf("followers: %w", err)
-		}
-		if answer, err := http.DefaultClient.Do(req); err == nil {
-			answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return nil
-			}
+		if v.answers(ctx) {
+			return nil
 		}
 		select {
 		case <-tick.C:
@@ -133,6 +126,20 @@ func (v *Voter) ready(ctx context.Context) error {
 			return fmt.Errorf("followers: the voter is not ready: %w", ctx.Err())
 		}
 	}
+}
+
+// answers tells whether the voter says that it is ready.
+func (v *Voter) answers(ctx context.Context) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.admin+"/readyz", http.NoBody)
+	if err != nil {
+		return false
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
 }
 
 // Stop ends the voter.
