@@ -235,12 +235,17 @@ const (
 // Bounds of the replicated state; what an operator may ask for.
 const (
 	// MaxConfigBytes bounds the config of domains and apps as JSON, as it is
-	// sent to the API and as a raft entry.
-	MaxConfigBytes = 4 << 20
+	// sent to the API and as a raft entry: 10,000 apps have 2.6 MB with all
+	// settings, and 1.3 MB more for a publish key each.
+	MaxConfigBytes = 8 << 20
 	// MaxDomains bounds the domains of a cluster.
 	MaxDomains = 1024
-	// MaxApps bounds the apps of all domains together.
-	MaxApps = 4096
+	// MaxApps bounds the apps of all domains together: sixteen a domain. One takes
+	// 300 bytes on each node.
+	MaxApps = 16384
+	// MaxConfigChanges bounds the differences between two configs that are listed;
+	// the others are counted. One takes about 150 bytes.
+	MaxConfigChanges = 4096
 	// MaxAliases bounds the aliases of one domain.
 	MaxAliases = 64
 	// MaxPublishKeys bounds the publish keys of one app: each may cost a key
@@ -356,6 +361,11 @@ const (
 	// FabricSilence is how long nothing may come on a session until it is given up: a
 	// keep-alive, which is sent again while it is lost, and a second for its answer.
 	FabricSilence = 1750 * time.Millisecond
+	// FabricQuietKeepAlive and FabricQuietSilence are those of the session on which an
+	// edge follows the state: a mark comes every two seconds, and a thousand edges must
+	// not cost a voter anything while there is nothing to say.
+	FabricQuietKeepAlive = 2250 * time.Millisecond
+	FabricQuietSilence   = 3250 * time.Millisecond
 	// FabricIdleTimeout ends a session by QUIC's own rule, whatever happens here.
 	FabricIdleTimeout = 10 * time.Second
 	// FabricBackoffFirst bounds the pause after the first failed dial, and

@@ -13,6 +13,9 @@ import (
 	"tmms/media"
 )
 
+// applyTimeout bounds an apply: 10,000 new publish keys take 40 s of a processor.
+const applyTimeout = 2 * time.Minute
+
 // applyRequest is a config to put in force.
 type applyRequest struct {
 	BaseRevision *uint64           `json:"base_revision"` // refuse if it is not current; left out: whatever is
@@ -32,6 +35,8 @@ type applyReply struct {
 	Revision uint64 `json:"revision"` // in force after this
 	Changed  bool   `json:"changed"`  // by this request; with dry_run: it would
 	DryRun   bool   `json:"dry_run"`
+	// Diff is what it changes; left out if the revision before is not known here.
+	Diff *state.Diff `json:"diff,omitempty"`
 }
 
 type configReply struct {
@@ -39,19 +44,23 @@ type configReply struct {
 	Domains  []state.DomainDoc `json:"domains"`
 }
 
-type historyReply struct {
-	Revisions []RevisionInfo `json:"revisions"` // oldest first; the last is in force
+// intent is a config that is to be put in force, and how.
+type intent struct {
+	doc    *state.Document
+	base   *uint64 // nil: whatever is in force
+	dryRun bool
+	by     caller
 }
 
-// RevisionInfo is a config that was in force once.
-type RevisionInfo struct {
-	Revision uint64    `json:"revision"`
-	At       time.Time `json:"at"`
-	By       string    `json:"by"`
-	Bytes    int       `json:"bytes"`
+func (in intent) baseRevision() uint64 {
+	if in.base == nil {
+		return state.AnyRevision
+	}
+	return *in.base
 }
 
 func (s *Server) applyConfig(w http.ResponseWriter, r *http.Request, by caller) error {
+	allowTime(w)
 	b, err := readBody(w, r, media.MaxConfigBytes)
 	if err != nil {
 		return err
@@ -62,79 +71,102 @@ func (s *Server) applyConfig(w http.ResponseWriter, r *http.Request, by caller) 
 	if err = state.JoinFaults(decodeErr, req.checkDomains(), doc.Validate()); err != nil {
 		return err
 	}
-	base := state.AnyRevision
-	if req.BaseRevision != nil {
-		base = *req.BaseRevision
-	}
-	current := s.catchUp(r.Context()) == nil // so that changed is true of this request
-	if req.DryRun {
-		s.mark(w, current)
-		return s.dryRun(w, base, doc)
-	}
-	before := s.deps.Configs.Config().Revision()
-	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
-	defer cancel()
-	revision, err := s.deps.Configs.SetConfig(ctx, base, doc, by.name)
+	reply, err := s.realize(w, r, intent{doc: doc, base: req.BaseRevision, dryRun: req.DryRun, by: by})
 	if err != nil {
 		return err
 	}
-	changed := revision != before
-	s.deps.Log.Info("config was applied", slog.Uint64("revision", revision), slog.Bool("changed", changed),
-		slog.String("by", by.name))
-	writeJSON(w, http.StatusOK, applyReply{Revision: revision, Changed: changed})
+	writeJSON(w, http.StatusOK, reply)
 	return nil
 }
 
-// dryRun answers as an apply would, up to asking the cluster.
-func (s *Server) dryRun(w http.ResponseWriter, base uint64, doc *state.Document) error {
-	cfg := s.deps.Configs.Config()
-	if base != state.AnyRevision && base != cfg.Revision() {
-		return &state.ConflictError{Base: base, Current: cfg.Revision()}
+// allowTime gives a request that may be large the time of an apply.
+func allowTime(w http.ResponseWriter) {
+	until := time.Now().Add(applyTimeout)
+	control := http.NewResponseController(w)
+	// Where there is no connection there is no deadline either.
+	_ = control.SetReadDeadline(until)
+	_ = control.SetWriteDeadline(until)
+}
+
+// realize puts a config in force, or only says what that would do.
+func (s *Server) realize(w http.ResponseWriter, r *http.Request, in intent) (applyReply, error) {
+	current := s.catchUp(r.Context()) == nil // so that changed is true of this request
+	ctx, cancel := context.WithTimeout(r.Context(), applyTimeout)
+	defer cancel()
+	if in.dryRun {
+		s.mark(w, current)
+		return s.plan(ctx, in)
 	}
-	doc = doc.Normalize()
-	doc.HashKeys(cfg, func() []byte { return make([]byte, state.KeySaltSize) }) // a new key differs by any salt
+	before := s.deps.Configs.Config().Revision()
+	revision, err := s.deps.Configs.SetConfig(ctx, in.baseRevision(), in.doc, in.by.name)
+	if err != nil {
+		return applyReply{}, err
+	}
+	reply := applyReply{Revision: revision, Changed: revision != before}
+	if reply.Diff, err = s.diffOf(revision); err != nil {
+		return applyReply{}, err
+	}
+	if !reply.Changed {
+		reply.Diff = &state.Diff{Changes: []state.Change{}}
+	}
+	s.deps.Log.Info("config was applied", slog.Uint64("revision", revision), slog.Bool("changed", reply.Changed),
+		slog.String("by", in.by.name))
+	return reply, nil
+}
+
+// plan answers as realize would, up to asking the cluster.
+func (s *Server) plan(ctx context.Context, in intent) (applyReply, error) {
+	cfg := s.deps.Configs.Config()
+	if base := in.baseRevision(); base != state.AnyRevision && base != cfg.Revision() {
+		return applyReply{}, &state.ConflictError{Base: base, Current: cfg.Revision()}
+	}
+	doc, err := s.deps.Configs.PlanConfig(ctx, in.doc)
+	if err != nil {
+		return applyReply{}, err
+	}
 	b, err := json.Marshal(doc)
 	if err != nil {
-		return err
+		return applyReply{}, err
 	}
+	reply := applyReply{Revision: cfg.Revision(), DryRun: true}
 	current, _ := s.current()
-	writeJSON(w, http.StatusOK, applyReply{
-		Revision: cfg.Revision(), Changed: !bytes.Equal(b, current.Config), DryRun: true,
-	})
-	return nil
+	old, err := current.orEmpty()
+	if err != nil {
+		return applyReply{}, err
+	}
+	reply.Changed, reply.Diff = !bytes.Equal(b, current.Config), state.Compare(old, doc)
+	return reply, nil
+}
+
+// kept is a revision of the history; the zero value is what was before the first.
+type kept struct{ state.Revision }
+
+// orEmpty decodes the config; before the first there is an empty one.
+func (k kept) orEmpty() (*state.Document, error) {
+	if k.Config == nil {
+		return &state.Document{}, nil
+	}
+	return k.Document()
 }
 
 // current is the revision in force; false before the first.
-func (s *Server) current() (state.Revision, bool) {
+func (s *Server) current() (kept, bool) {
 	h := s.deps.Configs.History()
 	if len(h) == 0 {
-		return state.Revision{}, false
+		return kept{}, false
 	}
-	return h[len(h)-1], true
+	return kept{h[len(h)-1]}, true
 }
 
-func (s *Server) showConfig(w http.ResponseWriter, _ *http.Request, by caller) error {
+func (s *Server) showConfig(w http.ResponseWriter, _ *http.Request, _ caller) error {
 	reply := configReply{Domains: []state.DomainDoc{}}
 	if current, ok := s.current(); ok {
 		doc, err := current.Document()
 		if err != nil {
 			return err
 		}
-		if by.role < roleAdmin {
-			doc.RedactKeys()
-		}
+		doc.RedactKeys()
 		reply.Revision, reply.Domains = current.Number, doc.Domains
-	}
-	writeJSON(w, http.StatusOK, reply)
-	return nil
-}
-
-func (s *Server) showHistory(w http.ResponseWriter, _ *http.Request, _ caller) error {
-	reply := historyReply{Revisions: []RevisionInfo{}}
-	for _, r := range s.deps.Configs.History() {
-		reply.Revisions = append(reply.Revisions, RevisionInfo{
-			Revision: r.Number, At: time.UnixMilli(r.AtUnixMS).UTC(), By: r.By, Bytes: len(r.Config),
-		})
 	}
 	writeJSON(w, http.StatusOK, reply)
 	return nil

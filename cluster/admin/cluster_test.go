@@ -30,10 +30,19 @@ type far struct {
 	streams []StreamInfo
 	viewers []ViewerInfo
 	why     NodeWhy
+	runs    uint64                                                               // the config revision
 	answer  func(ctx context.Context, local *Local, what string) ([]byte, error) // nil: as it should
 }
 
 func (f *far) Why(media.StreamKey) NodeWhy { return f.why }
+
+func (f *far) Config() *state.Config {
+	cfg, err := state.NewConfig(f.runs, &state.Document{})
+	if err != nil {
+		panic(err)
+	}
+	return cfg
+}
 
 func (f *far) Streams() []StreamInfo { return f.streams }
 
@@ -72,7 +81,7 @@ func (f *fleet) Query(ctx context.Context, id, what string) ([]byte, error) {
 		return nil, fmt.Errorf("no node %s", id)
 	}
 	n := f.nodes[i]
-	local := NewLocal(n, n, n)
+	local := NewLocal(n, n, n, n)
 	if n.answer != nil {
 		return n.answer(ctx, local, what)
 	}
@@ -331,7 +340,7 @@ func TestAnswerDoesNotFanOut(t *testing.T) {
 	if f.asked.Load() != 2 {
 		t.Errorf("%d nodes were asked, want each of 2 once", f.asked.Load())
 	}
-	b, err := NewLocal(f.nodes[0], f.nodes[0], nil).Answer("streams")
+	b, err := NewLocal(f.nodes[0], f.nodes[0], nil, f.nodes[0]).Answer("streams")
 	if err != nil || f.asked.Load() != 2 || strings.Contains(string(b), "d/l/c") {
 		t.Errorf("%s, %v, %d", b, err, f.asked.Load())
 	}
@@ -339,9 +348,9 @@ func TestAnswerDoesNotFanOut(t *testing.T) {
 
 func TestAnswer(t *testing.T) {
 	f := mixed()
-	l := NewLocal(f.nodes[0], f.nodes[0], nil)
+	l := NewLocal(f.nodes[0], f.nodes[0], nil, f.nodes[0])
 	for what, ok := range map[string]bool{
-		"streams": true, "streams?limit=0": true, "viewers?stream=d/l/a": true, query{list: listViewers, key: "d/l/a@b+c"}.String(): true,
+		"streams": true, "streams?limit=0": true, "node": true, "viewers?stream=d/l/a": true, query{list: listViewers, key: "d/l/a@b+c"}.String(): true,
 		"": false, "nodes": false, "streams?limit=-1": false, "viewers?stream=x": false, "http://h/streams": false, "%zz": false,
 	} {
 		if b, err := l.Answer(what); (err == nil) != ok || json.Valid(b) != ok {
@@ -362,7 +371,7 @@ func TestLongAnswerIsCut(t *testing.T) {
 		f.streams = append(f.streams, StreamInfo{Key: fmt.Sprintf("d/l/%05d-%s", i, strings.Repeat("x", 200))})
 		f.viewers = append(f.viewers, ViewerInfo{ID: strings.Repeat("x", 200)})
 	}
-	l := NewLocal(f, f, nil)
+	l := NewLocal(f, f, nil, f)
 	for _, list := range []string{listStreams, listViewers} {
 		b, err := l.Answer(query{list: list, limit: maxLimit}.String())
 		if err != nil || len(b) > media.MaxPeerAnswer || len(b) < media.MaxPeerAnswer/4 {
@@ -383,11 +392,11 @@ func TestLongAnswerIsCut(t *testing.T) {
 }
 
 func FuzzAnswer(f *testing.F) {
-	for _, what := range []string{"streams?limit=2", "viewers?stream=d/l/a&limit=1", "nodes", "streams?limit=%31"} {
+	for _, what := range []string{"streams?limit=2", "viewers?stream=d/l/a&limit=1", "node", "nodes", "streams?limit=%31"} {
 		f.Add(what)
 	}
 	nodes := mixed().nodes
-	l := NewLocal(nodes[0], nodes[0], nil)
+	l := NewLocal(nodes[0], nodes[0], nil, nodes[0])
 	f.Fuzz(func(t *testing.T, what string) {
 		if b, err := l.Answer(what); err == nil && !json.Valid(b) {
 			t.Fatalf("%q: %s", what, b)

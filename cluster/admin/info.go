@@ -82,6 +82,9 @@ type NodeInfo struct {
 	State     string            `json:"state"`              // "alive", "suspect", "dead", "left", "unknown"
 	Load      int               `json:"load,omitempty"`     // 0 idle .. 255 full
 	Draining  bool              `json:"draining,omitempty"` // it is being emptied
+	// ConfigRevision is what the node itself says that it runs; nil if it was not
+	// asked, or did not answer. Left to the admin port.
+	ConfigRevision *uint64 `json:"config_revision,omitempty"`
 }
 
 // StreamSource lists the streams that this node holds: those that it owns, and
@@ -100,6 +103,11 @@ type ViewerSource interface {
 // them is this node.
 type NodeSource interface {
 	Nodes() []NodeInfo
+}
+
+// RevisionSource has the config in force on this node.
+type RevisionSource interface {
+	Config() *state.Config
 }
 
 // Peer is another node.
@@ -122,6 +130,9 @@ type ConfigStore interface {
 	Config() *state.Config
 	History() []state.Revision
 	SetConfig(ctx context.Context, base uint64, doc *state.Document, by string) (revision uint64, err error)
+	// PlanConfig gives what SetConfig would put in force, but for the hashes of new
+	// publish keys, which stay plain.
+	PlanConfig(ctx context.Context, doc *state.Document) (*state.Document, error)
 }
 
 // RaftGroup is the node's part in the raft group; a consensus.Node or a

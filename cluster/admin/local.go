@@ -19,11 +19,12 @@ type Local struct {
 	streams StreamSource
 	viewers ViewerSource
 	why     WhySource // nil: there is none
+	configs RevisionSource
 }
 
 // NewLocal answers from those lists; a node has one with or without an admin port.
-func NewLocal(streams StreamSource, viewers ViewerSource, why WhySource) *Local {
-	return &Local{streams: streams, viewers: viewers, why: why}
+func NewLocal(streams StreamSource, viewers ViewerSource, why WhySource, configs RevisionSource) *Local {
+	return &Local{streams: streams, viewers: viewers, why: why, configs: configs}
 }
 
 // errUnknownQuery refuses what is not a question of this version.
@@ -38,6 +39,9 @@ func (l *Local) Answer(what string) ([]byte, error) {
 	}
 	if q.list == listWhy {
 		return fit(l.whyAnswer(q), func(a *NodeWhy) { a.Subscriptions = a.Subscriptions[:len(a.Subscriptions)/2] })
+	}
+	if q.list == listNode {
+		return json.Marshal(l.nodeAnswer())
 	}
 	if q.list == listViewers {
 		return fit(l.viewersAnswer(q), func(a *viewersAnswer) {
@@ -74,8 +78,18 @@ type viewersAnswer struct {
 	Truncated bool         `json:"truncated,omitempty"`
 }
 
+// nodeAnswer is what a node says of itself.
+type nodeAnswer struct {
+	ConfigRevision uint64 `json:"config_revision"`
+}
+
+func (a nodeAnswer) cut() bool    { return false }
 func (a streamsAnswer) cut() bool { return a.Truncated }
 func (a viewersAnswer) cut() bool { return a.Truncated }
+
+func (l *Local) nodeAnswer() nodeAnswer {
+	return nodeAnswer{ConfigRevision: l.configs.Config().Revision()}
+}
 
 func (l *Local) streamsAnswer(q query) streamsAnswer {
 	all := slices.Clone(l.streams.Streams())
@@ -99,7 +113,8 @@ func (l *Local) viewersAnswer(q query) viewersAnswer {
 const (
 	listStreams = "streams"
 	listViewers = "viewers"
-	listWhy     = "why" // of one stream
+	listWhy     = "why"  // of one stream
+	listNode    = "node" // not a list: the node itself
 )
 
 // query asks for a list, as "viewers?limit=10&stream=d/a/s".
@@ -123,7 +138,7 @@ func parseQuery(what string) (query, error) {
 	if err != nil {
 		return query{}, fmt.Errorf("%w: %.80q", errUnknownQuery, what)
 	}
-	if u.Path != listStreams && u.Path != listViewers && u.Path != listWhy {
+	if !slices.Contains([]string{listStreams, listViewers, listWhy, listNode}, u.Path) {
 		return query{}, fmt.Errorf("%w: %.80q", errUnknownQuery, what)
 	}
 	return queryOf(u.Path, u.Query())

@@ -53,7 +53,7 @@ func (v *verifier) operation(t *testing.T, n *node, method, path string, op map[
 		"/api/v1/config": `{"dry_run":true,` + oneDomain + `}`, "/api/v1/log/level": `{"level":"info"}`,
 		"/api/v1/raft/servers": `{"name":"four","address":"192.0.2.4:7400"}`, "/api/v1/gossip/key/rotate": `{"skip_absent":false}`,
 		"/api/v1/revocations": `{"node":"four"}`, "/api/v1/raft/transfer": `{"name":"two"}`, "/api/v1/raft/level": `{"level":2}`,
-		"/api/v1/nodes/{node}/drain": `{"release":true}`,
+		"/api/v1/nodes/{node}/drain": `{"release":true}`, "/api/v1/rollback": `{"revision":1,"dry_run":true}`,
 	}[path]
 	if method == "get" || method == "delete" {
 		body = ""

@@ -63,8 +63,9 @@ func (s *Server) routes() []route {
 			state:   true, query: []string{"key", "local"}, reply: WhyReply{}, handle: s.showWhy,
 		},
 		{
-			method: http.MethodGet, path: "/api/v1/nodes", need: roleRead, summary: "Nodes of the cluster",
-			state: true, reply: nodesReply{}, handle: s.listNodes,
+			method: http.MethodGet, path: "/api/v1/nodes", need: roleRead,
+			summary: "Nodes of the cluster, each with the config revision that it says it runs; with local=true only this one's",
+			state:   true, query: []string{"local"}, reply: nodesReply{}, handle: s.listNodes,
 		},
 		{
 			method: http.MethodGet, path: "/api/v1/nodes/{node}/drain", need: roleRead,
@@ -86,13 +87,19 @@ func (s *Server) routes() []route {
 		},
 		{
 			method: http.MethodGet, path: "/api/v1/config", need: roleRead,
-			summary: "The config as a document; publish keys as hashes, for the read role not at all",
+			summary: "The config as a document; publish keys as marks, which an apply takes for the keys that the app has",
 			state:   true, reply: configReply{}, handle: s.showConfig,
 		},
 		put, post,
 		{
-			method: http.MethodGet, path: "/api/v1/history", need: roleRead, summary: "Config revisions that are kept",
-			state: true, reply: historyReply{}, handle: s.showHistory,
+			method: http.MethodGet, path: "/api/v1/history", need: roleRead,
+			summary: "Config revisions that are kept: the last 64, as far as they have 64 MiB together, with what each changed",
+			state:   true, reply: historyReply{}, handle: s.showHistory,
+		},
+		{
+			method: http.MethodPost, path: "/api/v1/rollback", need: roleAdmin,
+			summary: "Put the content of an earlier revision in force, as a new revision",
+			request: rollbackRequest{}, reply: applyReply{}, handle: s.rollback,
 		},
 		{
 			method: http.MethodGet, path: "/api/v1/raft", need: roleRead, summary: "The raft group", state: true,

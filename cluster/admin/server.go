@@ -32,6 +32,8 @@ type Server struct {
 	local  *Local
 	asking chan struct{} // a place for each question to another node
 
+	summaries summaries
+
 	mu       sync.Mutex
 	listener net.Listener // guarded by mu; nil until Listen
 }
@@ -58,7 +60,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 			cfg.Addr, DefaultAddr)
 	}
 	s := &Server{
-		deps: deps, addr: cfg.Addr, tokens: tokens, local: NewLocal(deps.Streams, deps.Viewers, deps.Why),
+		deps: deps, addr: cfg.Addr, tokens: tokens, local: NewLocal(deps.Streams, deps.Viewers, deps.Why, deps.Configs),
 		asking: make(chan struct{}, media.MaxPeerQueries),
 	}
 	for _, h := range cfg.Hosts {

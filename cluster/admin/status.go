@@ -3,6 +3,7 @@ package admin
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"tmms/cluster/state"
@@ -114,8 +115,18 @@ func (s *Server) listViewers(w http.ResponseWriter, r *http.Request, _ caller) e
 	return nil
 }
 
-func (s *Server) listNodes(w http.ResponseWriter, _ *http.Request, _ caller) error {
-	writeJSON(w, http.StatusOK, nodesReply{Nodes: s.markDrains(append([]NodeInfo{}, s.deps.Nodes.Nodes()...))})
+func (s *Server) listNodes(w http.ResponseWriter, r *http.Request, _ caller) error {
+	nodes := append([]NodeInfo{}, s.deps.Nodes.Nodes()...)
+	parts := []part[nodeAnswer]{{node: s.self(), answer: s.local.nodeAnswer()}}
+	if r.URL.Query().Get("consistency") != fromCopy {
+		parts, _ = gather(s, r, query{list: listNode}, s.local.nodeAnswer())
+	}
+	for _, p := range parts {
+		if i := slices.IndexFunc(nodes, func(n NodeInfo) bool { return n.ID == p.node.ID }); i >= 0 {
+			nodes[i].ConfigRevision = &p.answer.ConfigRevision
+		}
+	}
+	writeJSON(w, http.StatusOK, nodesReply{Nodes: s.markDrains(nodes)})
 	return nil
 }
 

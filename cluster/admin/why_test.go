@@ -238,7 +238,7 @@ func TestWhyRefuses(t *testing.T) {
 	if _, err := parseQuery("why?limit=1&stream=bad"); err == nil {
 		t.Error("a bad key is taken from another node")
 	}
-	if b, err := NewLocal(n, n, nil).Answer("why?stream=d/a/s"); err != nil || !strings.Contains(string(b), `"viewers"`) {
+	if b, err := NewLocal(n, n, nil, n).Answer("why?stream=d/a/s"); err != nil || !strings.Contains(string(b), `"viewers"`) {
 		t.Errorf("without a source: %s, %v", b, err)
 	}
 }

@@ -95,6 +95,10 @@ const (
 	groupHeartbeat  = 600 * time.Millisecond
 	defaultApply    = 5 * time.Second
 	defaultSnapshot = 8192
+	// appendEntries bounds the commands that are sent to a follower at once. Each may
+	// be a config of media.MaxConfigBytes, and all have to get there in raftTimeout:
+	// with raft's default of 64 a voter that missed some of them would never catch up.
+	appendEntries = 8
 	// trailingLogs are kept after a snapshot for followers that lag, beside those
 	// since the snapshot before it.
 	trailingLogs = 1024
@@ -176,6 +180,7 @@ func (n *Node) raftConfig() *raft.Config {
 	}
 	rc.SnapshotThreshold = n.cfg.SnapshotThreshold
 	rc.TrailingLogs = n.cfg.SnapshotThreshold + trailingLogs
+	rc.MaxAppendEntries = appendEntries
 	rc.ShutdownOnRemove = false // Run ends by its context only
 	rc.Logger = newRaftLog(n.log)
 	return rc

@@ -23,7 +23,7 @@ func (n *Node) register(reg prometheus.Registerer) error {
 		{"tmms_cluster_applied_index", "Raft index that the local state has reached.", func() float64 {
 			return float64(n.AppliedIndex())
 		}},
-		{"tmms_cluster_config_revision", "Revision of the domain config in force on this node.", func() float64 {
+		{"tmms_config_revision", "Revision of the domain config in force on this node.", func() float64 {
 			return float64(n.Config().Revision())
 		}},
 		{"tmms_cluster_placements", "Streams that are placed, those that have lost their owner too.", func() float64 {

@@ -324,7 +324,7 @@ func ask[T any](ctx context.Context, c *Client, to fabric.Target, method string,
 	}
 	defer x.close()
 	var r reply
-	if err := x.read(&r, waitFor(method)); err != nil {
+	if err := x.read(&r, waitFor(method)+2*transfer(int64(len(b)))); err != nil { // to the leader, and on to the others
 		return answer, fmt.Errorf("%w: %s of %s: %w", member.ErrUncertain, method, to, err)
 	}
 	if r.Error != nil {

@@ -22,8 +22,8 @@
 //	{"index":8,"command":{"v":1,"type":"claim","data":{...}}}
 //	{"mark":{"index":8,"leader":"ID","leader_name":"NAME"}}
 //
-// A mark follows when everything up to its index was sent, and every two
-// seconds from then on.
+// A mark follows when everything up to its index was sent, and from then on every
+// two seconds, to all followers at once.
 //
 // What a node has heard of others (seen) is asked by the leader before it finds one
 // dead: {"about":["ID"]} is answered with {"seen":[{"about":"ID","known":true,

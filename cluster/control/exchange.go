@@ -27,7 +27,7 @@ func (c *Client) open(ctx context.Context, to fabric.Target, method string, body
 		return nil, fmt.Errorf("%w: a request of %d bytes, the limit is %d",
 			member.ErrInvalid, len(frame), media.MaxControlFrame)
 	}
-	stream, err := c.openStream(ctx, to)
+	stream, err := c.openStream(ctx, to, len(frame))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", member.ErrNotLeader, err)
 	}
@@ -46,7 +46,8 @@ func (c *Client) open(ctx context.Context, to fabric.Target, method string, body
 	return x, nil
 }
 
-func (c *Client) openStream(ctx context.Context, to fabric.Target) (*fabric.Stream, error) {
+// openStream opens a stream for a request of size bytes.
+func (c *Client) openStream(ctx context.Context, to fabric.Target, size int) (*fabric.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	s, err := c.sessions.Session(ctx, to, fabric.ALPNControl)
@@ -57,7 +58,7 @@ func (c *Client) openStream(ctx context.Context, to fabric.Target) (*fabric.Stre
 	if err != nil {
 		return nil, fmt.Errorf("control: stream to %s: %w", to, err)
 	}
-	return stream, stream.SetWriteDeadline(time.Now().Add(replyTimeout))
+	return stream, stream.SetWriteDeadline(time.Now().Add(replyTimeout + transfer(int64(size))))
 }
 
 // read takes the next frame.

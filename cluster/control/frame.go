@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
+
+	"tmms/cluster/member"
 )
 
 // frameHead is the size of a frame's length.
@@ -19,6 +22,18 @@ func appendFrame(b []byte, v any) ([]byte, error) {
 	}
 	b = binary.BigEndian.AppendUint32(b, uint32(len(body)))
 	return append(b, body...), nil
+}
+
+// appendCommand adds a step with a command as a frame. The command is JSON already,
+// and so goes to every follower as it is: encoding it again would check it once
+// for each.
+func appendCommand(b []byte, c member.Change) []byte {
+	at := len(b)
+	b = append(b, 0, 0, 0, 0)
+	b = strconv.AppendUint(append(b, `{"index":`...), c.Index, 10)
+	b = append(append(append(b, `,"command":`...), c.Command...), '}')
+	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-frameHead))
+	return b
 }
 
 // readFrame reads one frame of at most limit bytes into v. Memory is taken as

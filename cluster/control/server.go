@@ -63,9 +63,20 @@ type ServerDeps struct {
 // Server answers the control requests of other nodes.
 type Server struct {
 	deps     ServerDeps
+	began    time.Time
 	metrics  *metrics
 	watchers atomic.Int64
 	crowd    *crowd
+}
+
+// slowestWay is what a way between two nodes carries at least, in bytes a second:
+// 4 Mbit/s.
+const slowestWay = 512 << 10
+
+// transfer is how long so many bytes may be on their way, beside what a small request
+// may take: nothing to speak of, but for configs.
+func transfer(bytes int64) time.Duration {
+	return time.Duration(bytes) * time.Second / slowestWay
 }
 
 const (
@@ -78,7 +89,7 @@ func NewServer(deps ServerDeps) (*Server, error) {
 	if deps.Log == nil || (deps.Group == nil && deps.Self == nil) {
 		return nil, errors.New("control: a server needs a logger, and a group or what to say in hello")
 	}
-	s := &Server{deps: deps, crowd: newCrowd()}
+	s := &Server{deps: deps, began: time.Now(), crowd: newCrowd()}
 	m, err := newMetrics(deps.Registerer, func() float64 { return float64(s.watchers.Load()) })
 	s.metrics = m
 	return s, err
@@ -158,6 +169,9 @@ func (s *Server) readRequest(peer pki.Peer, stream *fabric.Stream) (req request,
 		}
 	}
 	if err == nil {
+		err = stream.SetReadDeadline(time.Now().Add(requestTimeout + transfer(n)))
+	}
+	if err == nil {
 		err = readBody(stream, n, &req)
 	}
 	if err != nil {
@@ -177,7 +191,7 @@ func (s *Server) answer(ctx context.Context, peer pki.Peer, req request, w *writ
 	if req.Method == methodWatch {
 		return s.watch(ctx, peer, req, w)
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout+transfer(int64(len(req.Body))))
 	defer cancel()
 	if req.Method == methodQuery {
 		return s.query(ctx, peer, req, w)

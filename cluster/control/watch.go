@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// markEvery is the time between two marks.
+	// markEvery is the time between two marks. They also keep the sessions of edges
+	// alive, see media.FabricQuietKeepAlive.
 	markEvery = 2 * time.Second
 	// markTimeout is how long a follower waits for the next frame.
 	markTimeout = 3 * markEvery
@@ -22,6 +23,9 @@ const (
 	// writeTimeout bounds one write to a peer that does not read.
 	writeTimeout = 10 * time.Second
 	writeBuffer  = 4 << 10 // large parts go past it
+	// keepFrame is the largest frame whose memory a watch keeps for the next: a
+	// config must not stay in memory once for each follower.
+	keepFrame = 16 << 10
 )
 
 // writer sends frames. It belongs to one goroutine.
@@ -31,14 +35,23 @@ type writer struct {
 	frameb []byte
 }
 
-func (w *writer) frame(v any) (err error) {
-	if w.frameb, err = appendFrame(w.frameb[:0], v); err != nil {
+func (w *writer) frame(v any) error {
+	b, err := appendFrame(w.frameb[:0], v)
+	if err != nil {
 		return err
+	}
+	return w.send(b)
+}
+
+// send sends a frame, whose memory the next one takes if it is small.
+func (w *writer) send(frame []byte) (err error) {
+	if w.frameb = frame; cap(frame) > keepFrame {
+		w.frameb = nil
 	}
 	if err = w.stream.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return err
 	}
-	_, err = w.buf.Write(w.frameb)
+	_, err = w.buf.Write(frame)
 	return err
 }
 
@@ -62,8 +75,8 @@ func (s *Server) watch(ctx context.Context, peer pki.Peer, req request, w *write
 	if s.watchers.Add(1) > media.MaxWatchers {
 		return fmt.Errorf("%w: %d nodes follow this voter", ErrBusy, media.MaxWatchers)
 	}
-	ticker := time.NewTicker(markEvery)
-	defer ticker.Stop()
+	timer := time.NewTimer(s.untilMark())
+	defer timer.Stop()
 	for missing, due := 0, true; ; {
 		next, err := s.sendChanges(ctx, &at, w)
 		if err != nil {
@@ -86,10 +99,17 @@ func (s *Server) watch(ctx context.Context, peer pki.Peer, req request, w *write
 			return nil
 		case <-next:
 			due = false
-		case <-ticker.C:
+		case <-timer.C:
 			due = true
+			timer.Reset(s.untilMark())
 		}
 	}
+}
+
+// untilMark is the time until all followers are sent a mark. That they are at once
+// is what makes a thousand of them cheap: the process wakes up for all, not for each.
+func (s *Server) untilMark() time.Duration {
+	return markEvery - time.Since(s.began)%markEvery
 }
 
 // sendChanges sends all that there is after at, and gives what to wait on.
@@ -115,7 +135,7 @@ func (s *Server) sendChanges(ctx context.Context, at *watching, w *writer) (next
 
 func (w *writer) change(c member.Change) error {
 	if c.Snapshot == nil {
-		return w.frame(step{Index: c.Index, Command: c.Command})
+		return w.send(appendCommand(w.frameb[:0], c))
 	}
 	for b, more := c.Snapshot, true; more; {
 		n := min(len(b), media.ControlChunk)

@@ -49,6 +49,22 @@ func TestFrame(t *testing.T) {
 }
 
 // FuzzFrame: no bytes of a peer panic, whatever frame they are taken for.
+// A command goes to followers as it is; the frame is that of any other step.
+func TestCommandFrame(t *testing.T) {
+	for _, c := range []member.Change{
+		{Index: 1, Command: []byte(`{"v":1,"type":"release","data":{"key":{"domain":"d","app":"a","stream":"s"},"epoch":7}}`)},
+		{Index: math.MaxUint64, Command: []byte(`{}`)},
+	} {
+		want, err := appendFrame([]byte("before"), step{Index: c.Index, Command: c.Command})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := appendCommand([]byte("before"), c); !bytes.Equal(got, want) {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	}
+}
+
 func FuzzFrame(f *testing.F) {
 	key := media.StreamKey{Domain: "d", App: "a", Stream: "s"}
 	for _, v := range []any{

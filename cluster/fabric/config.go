@@ -86,6 +86,8 @@ type timing struct {
 	handshake              time.Duration
 	keepAlive, idle        time.Duration
 	silence                time.Duration
+	quietAlive             time.Duration // keepAlive of a quiet session
+	quietSilence           time.Duration // silence of one
 	backoffMin, backoffMax time.Duration
 }
 
@@ -93,22 +95,35 @@ func defaultTiming() timing {
 	return timing{
 		handshake: media.FabricHandshakeTimeout,
 		keepAlive: media.FabricKeepAlive, idle: media.FabricIdleTimeout, silence: media.FabricSilence,
+		quietAlive: media.FabricQuietKeepAlive, quietSilence: media.FabricQuietSilence,
 		backoffMin: media.FabricBackoffFirst, backoffMax: media.FabricBackoffCap,
 	}
 }
 
 // dialConfig is for sessions that this node dials: requests go out, and what is
-// asked for comes in. The plain ones between origins tell their ends who is dead.
+// asked for comes in. It keeps them alive; the plain ones between origins tell their
+// ends who is dead.
 func (f *Fabric) dialConfig(alpn ALPN) *quic.Config {
 	c := f.timing.quicConfig()
 	c.MaxIncomingStreams = -1 // none
-	if alpn != ALPNRelay && slices.Contains(f.id.Roles(), pki.RoleOrigin) {
+	c.KeepAlivePeriod = f.timing.keepAlive
+	switch {
+	case quietSession(alpn, f.id.Peer()):
+		c.KeepAlivePeriod = f.timing.quietAlive
+	case alpn != ALPNRelay && slices.Contains(f.id.Roles(), pki.RoleOrigin):
 		c.KeepAlivePeriod = min(f.timing.keepAlive, media.FabricKeepAliveClose)
 	}
 	return c
 }
 
-// acceptConfig is for those that peers dial.
+// quietSession tells of a session, by its protocol and by who dials, that nobody
+// learns anything from its silence in a hurry: an edge's, which follows the state.
+func quietSession(alpn ALPN, dialer pki.Peer) bool {
+	return alpn == ALPNControl && !dialer.Has(pki.RoleOrigin)
+}
+
+// acceptConfig is for those that peers dial: they say that they live, and have an
+// answer. What this end would say beside it costs as much again.
 func (t timing) acceptConfig() *quic.Config {
 	c := t.quicConfig()
 	c.MaxIncomingUniStreams = media.MaxFabricDialerUniStreams
@@ -122,7 +137,6 @@ func (t timing) quicConfig() *quic.Config {
 		Versions:                       []quic.Version{quic.Version1},
 		HandshakeIdleTimeout:           t.handshake / 2, // quic-go ends a handshake after twice this
 		MaxIdleTimeout:                 t.idle,
-		KeepAlivePeriod:                t.keepAlive,
 		InitialStreamReceiveWindow:     media.FabricStreamWindow,
 		MaxStreamReceiveWindow:         media.MaxFabricStreamWindow,
 		InitialConnectionReceiveWindow: media.FabricSessionWindow,

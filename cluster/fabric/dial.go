@@ -184,7 +184,7 @@ func (f *Fabric) dial(ctx context.Context, to Target, alpn ALPN, attempt int) (*
 	if err != nil {
 		return fail(Untrusted, "", err)
 	}
-	return &Session{conn: conn, alpn: alpn, peer: peer, target: to}, nil
+	return &Session{conn: conn, alpn: alpn, peer: peer, target: to, quiet: quietSession(alpn, f.id.Peer())}, nil
 }
 
 // clientTLS takes only the node that is meant.

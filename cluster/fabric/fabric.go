@@ -206,7 +206,7 @@ func (f *Fabric) admit(conn *quic.Conn) {
 	alpn := ALPN(state.NegotiatedProtocol)
 	peer, err := pki.PeerOf(state)
 	if err == nil {
-		s := &Session{conn: conn, alpn: alpn, peer: peer}
+		s := &Session{conn: conn, alpn: alpn, peer: peer, quiet: quietSession(alpn, peer)}
 		if err = f.serve(s); err == nil {
 			return
 		}

@@ -43,6 +43,7 @@ type Session struct {
 	alpn   ALPN
 	peer   pki.Peer
 	target Target // zero if the peer dialed
+	quiet  bool   // see quietSession
 	way    atomic.Pointer[way]
 
 	resets  resets

@@ -69,7 +69,7 @@ func (f *Fabric) listen(before map[*Session]*pulse, now time.Time, stood time.Du
 			p.at = p.at.Add(stood)
 		}
 		stats := s.conn.ConnectionStats()
-		limit := max(f.timing.silence, rttsOfSilence*stats.SmoothedRTT)
+		limit := max(f.silenceOf(s), rttsOfSilence*stats.SmoothedRTT)
 		if silent := p.beat(stats.PacketsReceived, now); silent > limit && s.Context().Err() == nil {
 			f.metrics.silent.Inc()
 			s.Close(CodeSilent, fmt.Sprintf("silent for %s, the limit is %s",
@@ -77,6 +77,14 @@ func (f *Fabric) listen(before map[*Session]*pulse, now time.Time, stood time.Du
 		}
 	}
 	return pulses
+}
+
+// silenceOf is how long nothing may come on a session, if the way is short.
+func (f *Fabric) silenceOf(s *Session) time.Duration {
+	if s.quiet {
+		return f.timing.quietSilence
+	}
+	return f.timing.silence
 }
 
 // rttsOfSilence keeps very long ways from being taken for silence: a keep-alive

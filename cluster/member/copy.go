@@ -20,9 +20,10 @@ func NewCopy() *Copy {
 
 // Apply applies one command, see [state.State.Apply]; command is kept.
 func (c *Copy) Apply(index uint64, command []byte) (any, error) {
+	prepared := state.Prepare(command) // readers do not wait for it
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	result, err := c.state.Apply(index, command)
+	result, err := c.state.ApplyPrepared(index, prepared)
 	if err == nil {
 		c.ring.add(entry{index: index, command: command})
 	}
@@ -41,7 +42,7 @@ func (c *Copy) Restore(snapshot []byte) error {
 	defer c.mu.Unlock()
 	c.state = restored
 	c.ring = ring{floor: restored.Index()}
-	c.snap = savedSnapshot{}
+	c.restored++
 	c.publishLocked()
 	return nil
 }

@@ -2,6 +2,8 @@ package member
 
 import (
 	"sort"
+
+	"tmms/cluster/state"
 )
 
 const (
@@ -27,40 +29,72 @@ type Change struct {
 // still known, or else a snapshot. If there is nothing yet, next is closed as
 // soon as there may be. A copy of another cluster gets a snapshot.
 func (v *View) Since(clusterID string, from uint64) (changes []Change, next <-chan struct{}, err error) {
+	changes, next, ok := v.known(clusterID, from)
+	if ok {
+		return changes, next, nil
+	}
+	c, err := v.snapshot()
+	if err != nil {
+		return nil, nil, err
+	}
+	return []Change{c}, nil, nil
+}
+
+// known is Since without a snapshot; false if one is needed.
+func (v *View) known(clusterID string, from uint64) (changes []Change, next <-chan struct{}, ok bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	index := v.state.Index()
 	stranger := from > 0 && clusterID != v.state.ClusterID() && v.state.Initialized()
 	switch {
 	case stranger, from < v.ring.floor:
-		c, err := v.snapshotLocked()
-		if err != nil {
-			return nil, nil, err
-		}
-		return []Change{c}, nil, nil
-	case from >= index:
-		return nil, v.movedLocked(), nil
+		return nil, nil, false
+	case from >= v.state.Index():
+		return nil, v.movedLocked(), true
 	}
-	return v.ring.after(from), nil, nil
+	return v.ring.after(from), nil, true
 }
 
 // savedSnapshot is the last snapshot that was given; many who begin to follow
 // at once share it, and take the commands since from the ring.
 type savedSnapshot struct {
-	index uint64
-	bytes []byte
+	index    uint64
+	restored int
+	bytes    []byte
 }
 
-func (v *View) snapshotLocked() (Change, error) {
-	index := v.state.Index()
-	if s := v.snap; s.bytes == nil || s.index < v.ring.floor || index-s.index > ringEntries/8 {
-		b, err := v.state.Snapshot()
+// snapshot gives the whole state, of now or of a little while ago. It is made while
+// nobody waits for the state, by one at a time.
+func (v *View) snapshot() (Change, error) {
+	v.snapMu.Lock()
+	defer v.snapMu.Unlock()
+	if !v.snapshotServes() {
+		captured, restored, err := v.capture()
 		if err != nil {
 			return Change{}, err
 		}
-		v.snap = savedSnapshot{index: index, bytes: b}
+		b, err := captured.Encode()
+		if err != nil {
+			return Change{}, err
+		}
+		v.snap = savedSnapshot{index: captured.Index(), restored: restored, bytes: b}
 	}
 	return Change{Index: v.snap.index, Snapshot: v.snap.bytes}, nil
+}
+
+// snapshotServes tells whether the saved snapshot will do. v.snapMu is held.
+func (v *View) snapshotServes() bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	s := v.snap
+	return s.bytes != nil && s.restored == v.restored && s.index >= v.ring.floor && v.state.Index()-s.index <= ringEntries/8
+}
+
+// capture gives the state of this moment, and how often it was replaced before.
+func (v *View) capture() (c state.Capture, restored int, err error) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	c, err = v.state.Capture()
+	return c, v.restored, err
 }
 
 // ring keeps the last commands: all after floor.

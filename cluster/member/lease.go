@@ -13,7 +13,12 @@ const (
 	// DefaultTerm is how long the leader waits for a renewal before it takes a
 	// node's streams from it.
 	DefaultTerm = 10 * time.Second
-	// renewals is how many renewals fit in a term: every 3 s with the default.
+	// IdleTerm is that of a node which owns no streams: nothing is taken from it but
+	// its place in the list of nodes, after an hour, and a thousand of them must not
+	// cost the leader anything.
+	IdleTerm = 5 * time.Minute
+	// renewalsPercent is the time between two renewals, of a term: 3 s with the
+	// default.
 	renewalsPercent = 30
 )
 

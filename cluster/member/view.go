@@ -16,11 +16,14 @@ type View struct {
 	current atomic.Pointer[revision]
 	revoked atomic.Pointer[revoked]
 
-	mu    sync.RWMutex
-	state *state.State  // guarded by mu
-	ring  ring          // guarded by mu
-	snap  savedSnapshot // guarded by mu
-	moved chan struct{} // guarded by mu; closed by the next change, nil until asked for
+	mu       sync.RWMutex
+	state    *state.State  // guarded by mu
+	ring     ring          // guarded by mu
+	restored int           // guarded by mu; how often the state was replaced
+	moved    chan struct{} // guarded by mu; closed by the next change, nil until asked for
+
+	snapMu sync.Mutex    // held while a snapshot is made, never with mu
+	snap   savedSnapshot // guarded by snapMu
 }
 
 // revision is a config with the channel that its successor closes.
@@ -191,9 +194,11 @@ func (v *View) Initialized() bool {
 // Backup gives the whole state as bytes, see [state.State.Snapshot]; they hold the
 // hashes of publish keys.
 func (v *View) Backup() ([]byte, error) {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return v.state.Snapshot()
+	captured, _, err := v.capture()
+	if err != nil {
+		return nil, err
+	}
+	return captured.Encode()
 }
 
 // WaitIndex returns when the copy has applied the command at index, or with an

@@ -5,6 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
+	"sync"
 	"time"
 
 	"tmms/cluster/state"
@@ -153,11 +156,13 @@ func (w *Writes) Disown(ctx context.Context) error {
 // error is a *state.FaultsError or a *state.ConflictError. doc is not modified;
 // by names who asks, for the history.
 func (w *Writes) SetConfig(ctx context.Context, base uint64, doc *state.Document, by string) (uint64, error) {
-	if err := doc.Validate(); err != nil {
+	doc, err := w.PlanConfig(ctx, doc)
+	if err == nil {
+		err = hashKeys(ctx, doc, nil, newSalt)
+	}
+	if err != nil {
 		return 0, err
 	}
-	doc = doc.Normalize()
-	doc.HashKeys(w.view.Config(), newSalt)
 	c := state.SetConfig{AtUnixMS: w.now().UnixMilli(), By: by, Document: *doc}
 	if base != state.AnyRevision {
 		c.BaseRevision = &base
@@ -168,6 +173,21 @@ func (w *Writes) SetConfig(ctx context.Context, base uint64, doc *state.Document
 	}
 	r, err := resultOf[state.SetConfigResult](result)
 	return r.Revision, err
+}
+
+// PlanConfig gives a document as [Writes.SetConfig] would propose it, but for new
+// publish keys, which stay plain: a key that the app has already is in its stored
+// form. The error is a *state.FaultsError, or ctx's. doc is not modified.
+func (w *Writes) PlanConfig(ctx context.Context, doc *state.Document) (*state.Document, error) {
+	if err := doc.Validate(); err != nil {
+		return nil, err
+	}
+	doc = doc.Normalize()
+	current := w.view.Config()
+	if err := doc.KeepKeys(current); err != nil {
+		return nil, err
+	}
+	return doc, hashKeys(ctx, doc, current, nil)
 }
 
 // UpsertNode tells the cluster about a node, usually this one; an empty ID
@@ -241,6 +261,42 @@ func resultOf[T any](result any) (T, error) {
 		return v, fmt.Errorf("result %T, want %T", result, v)
 	}
 	return v, nil
+}
+
+// hashChunk is how many apps are hashed before the context is looked at.
+const hashChunk = 16
+
+// hashKeys is [state.Document.HashKeys] on half of the processors: what else the
+// node does goes on beside it.
+func hashKeys(ctx context.Context, doc *state.Document, old *state.Config, salt func() []byte) error {
+	chunks := make(chan *state.Document)
+	var workers sync.WaitGroup
+	for range max(runtime.GOMAXPROCS(0)/2, 1) {
+		workers.Go(func() {
+			for c := range chunks {
+				c.HashKeys(old, salt)
+			}
+		})
+	}
+	err := eachChunk(ctx, doc, chunks)
+	close(chunks)
+	workers.Wait()
+	return err
+}
+
+// eachChunk hands out the apps of a document, some at a time.
+func eachChunk(ctx context.Context, doc *state.Document, chunks chan<- *state.Document) error {
+	for i := range doc.Domains {
+		d := &doc.Domains[i]
+		for apps := range slices.Chunk(d.Apps, hashChunk) {
+			select {
+			case chunks <- &state.Document{Domains: []state.DomainDoc{{Name: d.Name, Apps: apps}}}:
+			case <-ctx.Done():
+				return fmt.Errorf("publish keys are not hashed: %w", context.Cause(ctx))
+			}
+		}
+	}
+	return nil
 }
 
 func newSalt() []byte {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -190,7 +191,10 @@ func (c *cluster) start(name string, opt options) *process {
 	}
 	if opt.replica {
 		r, fault := replica.New(
-			replica.Config{DataDir: dir, Name: name, CAFingerprint: id.CAFingerprint(), Lease: c.lease, Level: level},
+			replica.Config{
+				DataDir: dir, Name: name, CAFingerprint: id.CAFingerprint(), Lease: c.lease, Level: level,
+				Owns: slices.Contains(opt.roles, pki.RoleOrigin),
+			},
 			replica.Deps{Log: log, Cluster: p.client})
 		if fault != nil {
 			c.tb.Fatal(fault)

@@ -33,6 +33,9 @@ type Config struct {
 	Level *int
 	// Lease is the term of the node's lease, member.DefaultTerm if 0: the voters'.
 	Lease time.Duration
+	// Owns says that the node may own streams, which a lease that lapses takes from
+	// it. Without it the node renews by member.IdleTerm.
+	Owns bool
 }
 
 // Cluster is how a node reaches the voters: a *control.Client.
@@ -98,6 +101,9 @@ func New(cfg Config, deps Deps) (*Node, error) {
 	}
 	if cfg.Level == nil {
 		cfg.Level = new(state.Level)
+	}
+	if !cfg.Owns {
+		cfg.Lease = max(cfg.Lease, member.IdleTerm)
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
@@ -314,7 +320,7 @@ func (n *Node) register(reg prometheus.Registerer) error {
 		{"tmms_cluster_applied_index", "Raft index that the local state has reached.", func() float64 {
 			return float64(n.AppliedIndex())
 		}},
-		{"tmms_cluster_config_revision", "Revision of the domain config in force on this node.", func() float64 {
+		{"tmms_config_revision", "Revision of the domain config in force on this node.", func() float64 {
 			return float64(n.Config().Revision())
 		}},
 		{"tmms_cluster_placements", "Streams that are placed, those that have lost their owner too.", func() float64 {

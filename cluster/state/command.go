@@ -56,6 +56,8 @@ type SetConfig struct {
 	AtUnixMS     int64    `json:"at_unix_ms"`
 	By           string   `json:"by"`
 	Document     Document `json:"document"`
+
+	compiled *compiled // nil: not yet, see [Prepare]
 }
 
 // Claim makes Node the owner of the stream, in a new epoch; an orphan keeps its
@@ -104,7 +106,7 @@ func Decode(b []byte) (Command, error) { return decodeCommand(b) }
 func decodeCommand(b []byte) (Command, error) { //nolint:gocyclo // a case a command
 	var e envelope
 	if err := strictJSON(b, &e); err != nil {
-		return nil, fmt.Errorf("%w: %q: %w", ErrUnknownCommand, clip(string(b)), err)
+		return nil, fmt.Errorf("%w: of %d bytes: %w", ErrUnknownCommand, len(b), err) // it may hold keys
 	}
 	if e.Version != commandVersion {
 		return nil, fmt.Errorf("%w: version %d, this node knows %d", ErrUnknownCommand, e.Version, commandVersion)

@@ -164,7 +164,7 @@ func (c *Config) Resolve(host, override string) (*Domain, error) {
 	if override == "" {
 		asked, fallback = host, c.fallback
 	}
-	if d := c.match(foldHost(asked)); d != nil {
+	if d, _ := c.match(foldHost(asked)); d != nil {
 		return d, nil
 	}
 	if fallback != nil {
@@ -173,24 +173,28 @@ func (c *Config) Resolve(host, override string) (*Domain, error) {
 	return nil, fmt.Errorf("%w %q", ErrUnknownDomain, clip(asked))
 }
 
-func (c *Config) match(host string) *Domain {
+// match looks a folded host up, in as many maps as probes says: two, and one for each
+// of its dots, however many domains there are.
+func (c *Config) match(host string) (d *Domain, probes int) {
 	if d := c.names[host]; d != nil {
-		return d
+		return d, 1
 	}
 	if d := c.aliases[host]; d != nil {
-		return d
+		return d, 2
 	}
+	probes = 2
 	if len(c.suffixes) == 0 {
-		return nil
+		return nil, probes
 	}
 	for rest, more := host, true; more; {
 		if _, rest, more = strings.Cut(rest, "."); more {
+			probes++
 			if d := c.suffixes[rest]; d != nil {
-				return d
+				return d, probes
 			}
 		}
 	}
-	return nil
+	return nil, probes
 }
 
 // Domain gives the domain with a canonical name, as stream keys have it.
@@ -231,6 +235,14 @@ func (a *App) PublishKeys() int { return len(a.keys) }
 // milliseconds of CPU: never call it on a loop.
 func (a *App) CheckPublishKey(key string) bool {
 	return a.Open() || (len(key) <= media.MaxPublishKey && matchKey(a.keys, key) >= 0)
+}
+
+// storedKeys gives the stored forms of the keys; do not modify them.
+func (a *App) storedKeys() []string {
+	if a == nil {
+		return nil
+	}
+	return a.stored
 }
 
 // storedForm gives the stored form of a plain key that the app already knows.

@@ -60,9 +60,18 @@ const maxFaults = 200
 type faultList []Fault
 
 func (l *faultList) add(path string, value any, rule string, args ...any) {
+	if isSecret(path) {
+		value = nil
+	}
 	if len(*l) < maxFaults {
 		*l = append(*l, Fault{Path: path, Value: show(value), Rule: fmt.Sprintf(rule, args...)})
 	}
+}
+
+// isSecret tells whether what is written at a path, or in its place by mistake, may
+// be a publish key or a token: a fault does not show it.
+func isSecret(path string) bool {
+	return strings.Contains(path, ".auth") || strings.HasSuffix(path, ".token")
 }
 
 func (l *faultList) err() error {

@@ -20,8 +20,7 @@ const (
 	keyMaxSalt    = 64 // bytes
 	// KeySaltSize is the length of a good salt for [HashKey], in bytes.
 	KeySaltSize = 16
-	// Redacted stands for a key in what is shown to those who may not see it;
-	// no document may hold it.
+	// Redacted stands for a publish key in what is shown; see [Document.KeepKeys].
 	Redacted = "(redacted)"
 )
 
@@ -89,10 +88,40 @@ func matchKey(keys []storedKey, key string) int {
 	return found
 }
 
+// KeepKeys replaces each mark [Redacted] by a key of the same app of old, in their
+// order, so that a config can be read, changed and applied. An app must have as many
+// marks as keys there, or it would not be said which are meant: the error is a
+// [FaultsError]. old may be nil.
+func (d *Document) KeepKeys(old *Config) error {
+	var faults faultList
+	for i := range d.Domains {
+		dom := &d.Domains[i]
+		for j := range dom.Apps {
+			app := &dom.Apps[j]
+			marks, has := 0, old.findApp(foldHost(dom.Name), app.Name).storedKeys()
+			keys := app.publishKeys()
+			for k := range keys {
+				if keys[k] != Redacted {
+					continue
+				}
+				if marks++; marks <= len(has) {
+					keys[k] = has[marks-1]
+				}
+			}
+			if marks != 0 && marks != len(has) {
+				faults.add(fmt.Sprintf("domains[%d].apps[%d].auth.publish.keys", i, j), nil,
+					"has %d marks %q, and the app has %d keys: keep all or none", marks, Redacted, len(has))
+			}
+		}
+	}
+	return faults.err()
+}
+
 // HashKeys replaces every plain publish key of d by its stored form. A key that
 // the same app of old already knows keeps its stored form, so that applying a
 // document twice changes nothing; otherwise newSalt gives a fresh salt, one an
-// app. d must be valid; old may be nil.
+// app. Without newSalt new keys stay plain. d must be valid, without a mark
+// [Redacted]; old may be nil. Each key costs some milliseconds.
 func (d *Document) HashKeys(old *Config, newSalt func() []byte) {
 	for i := range d.Domains {
 		dom := &d.Domains[i]
@@ -108,11 +137,14 @@ func (d *Document) HashKeys(old *Config, newSalt func() []byte) {
 func hashAppKeys(keys []string, old *App, newSalt func() []byte) {
 	var salt []byte
 	for i, k := range keys {
-		if IsStoredKey(k) {
+		if IsStoredKey(k) || k == Redacted {
 			continue
 		}
 		if stored, ok := old.storedForm(k); ok {
 			keys[i] = stored
+			continue
+		}
+		if newSalt == nil {
 			continue
 		}
 		if salt == nil {

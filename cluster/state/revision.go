@@ -59,24 +59,42 @@ type SetConfigResult struct {
 	Changed  bool   `json:"changed"`
 }
 
+// compiled is what a [SetConfig] becomes, but for the number; it does not depend on
+// the state.
+type compiled struct {
+	document []byte  // as JSON
+	config   *Config // nil with err
+	err      error
+}
+
+// compile is the costly part of a [SetConfig].
+func (c SetConfig) compile() *compiled {
+	out := &compiled{}
+	if out.document, out.err = json.Marshal(c.Document); out.err == nil {
+		out.config, out.err = NewConfig(0, &c.Document)
+	}
+	return out
+}
+
 func (c SetConfig) apply(s *State) (any, error) {
 	current := s.config.Revision()
 	if c.BaseRevision != nil && *c.BaseRevision != current {
 		return &ConflictError{Base: *c.BaseRevision, Current: current}, nil
 	}
-	doc, err := json.Marshal(c.Document)
-	if err != nil {
-		return nil, fmt.Errorf("%w: set_config: %w", ErrUnknownCommand, err)
+	made := c.compiled
+	if made == nil {
+		made = c.compile()
 	}
-	if n := len(s.history); n > 0 && bytes.Equal(s.history[n-1].Config, doc) {
+	if n := len(s.history); n > 0 && bytes.Equal(s.history[n-1].Config, made.document) {
 		return SetConfigResult{Revision: current}, nil
 	}
-	cfg, err := NewConfig(current+1, &c.Document)
-	if err != nil {
-		return nil, fmt.Errorf("%w: set_config: %w", ErrUnknownCommand, err)
+	if made.err != nil {
+		return nil, fmt.Errorf("%w: set_config: %w", ErrUnknownCommand, made.err)
 	}
-	s.config = cfg
-	s.history = append(s.history, Revision{Number: cfg.revision, AtUnixMS: c.AtUnixMS, By: c.By, Config: doc})
+	cfg := *made.config
+	cfg.revision = current + 1
+	s.config = &cfg
+	s.history = append(s.history, Revision{Number: cfg.revision, AtUnixMS: c.AtUnixMS, By: c.By, Config: made.document})
 	s.trimHistory()
 	return SetConfigResult{Revision: cfg.revision, Changed: true}, nil
 }

@@ -67,15 +67,34 @@ func (s *State) image() image {
 // states give equal bytes. A stopped state has no snapshot: it would hide the
 // command that stopped it.
 func (s *State) Snapshot() ([]byte, error) {
-	if s.stopped != nil {
-		return nil, s.stopped
+	c, err := s.Capture()
+	if err != nil {
+		return nil, err
 	}
-	im := s.image()
-	body, err := json.Marshal(im)
+	return c.Encode()
+}
+
+// Capture is a state at one moment, which does not change with it.
+type Capture struct{ im image }
+
+// Capture notes what is in the state, which takes little time beside encoding it.
+func (s *State) Capture() (Capture, error) {
+	if s.stopped != nil {
+		return Capture{}, s.stopped
+	}
+	return Capture{s.image()}, nil
+}
+
+// Index is that of the state.
+func (c Capture) Index() uint64 { return c.im.Index }
+
+// Encode gives the [State.Snapshot] of that moment; from any goroutine.
+func (c Capture) Encode() ([]byte, error) {
+	body, err := json.Marshal(c.im)
 	if err != nil {
 		return nil, fmt.Errorf("state: snapshot: %w", err)
 	}
-	return sealSnapshot(im.version(), body), nil
+	return sealSnapshot(c.im.version(), body), nil
 }
 
 // version is the oldest that can say all of the image.

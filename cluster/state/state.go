@@ -43,11 +43,35 @@ func (s *State) Apply(index uint64, command []byte) (any, error) {
 	if s.stopped != nil {
 		return nil, s.stopped
 	}
+	return s.ApplyPrepared(index, Prepare(command))
+}
+
+// Prepared is a command of which all is done that does not depend on a state.
+type Prepared struct {
+	command Command
+	err     error
+}
+
+// Prepare does the most of the work of [State.Apply], for a command which may be a
+// config of megabytes: while nobody waits for the state.
+func Prepare(command []byte) Prepared {
 	c, err := decodeCommand(command)
-	if err != nil {
-		return nil, s.stop(index, err)
+	if set, ok := c.(SetConfig); ok {
+		set.compiled = set.compile()
+		c = set
 	}
-	result, err := c.apply(s)
+	return Prepared{c, err}
+}
+
+// ApplyPrepared is [State.Apply] for a command that was prepared.
+func (s *State) ApplyPrepared(index uint64, p Prepared) (any, error) {
+	if s.stopped != nil {
+		return nil, s.stopped
+	}
+	if p.err != nil {
+		return nil, s.stop(index, p.err)
+	}
+	result, err := p.command.apply(s)
 	if err != nil {
 		return nil, s.stop(index, err)
 	}

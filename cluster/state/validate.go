@@ -177,8 +177,8 @@ func checkKey(k string) error {
 	switch {
 	case k == "":
 		return errors.New("is empty; leave the list out to open the app")
-	case k == Redacted:
-		return errors.New("is the mark of a key that was not shown; write the key or its stored form")
+	case k == Redacted: // see KeepKeys
+		return nil
 	case IsStoredKey(k):
 		_, err := parseStoredKey(k)
 		return err

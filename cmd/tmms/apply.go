@@ -3,16 +3,22 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
+	"io"
 	"net/http"
+	"time"
 
 	"tmms/cluster/state"
 	"tmms/cmd/tmms/internal/nodeconfig"
 )
 
+// configTimeout is for changes of the config: 10,000 publish keys take a while to hash.
+const configTimeout = 130 * time.Second
+
 func applyCommand() command {
 	return command{
-		name: "apply", args: "-f domains.yaml [--dry-run] [--base-revision N] [--api URL]",
+		name: "apply", args: "-f domains.yaml [--dry-run] [--base REV] [--api URL]",
 		summary: "Put the domains and apps of a file in force in the whole cluster.", run: runApply,
 	}
 }
@@ -24,57 +30,122 @@ type applyRequest struct {
 	Domains      []state.DomainDoc `json:"domains"`
 }
 
+// applyReply is the answer to it, and to a rollback.
+type applyReply struct {
+	Revision uint64
+	Changed  bool
+	DryRun   bool `json:"dry_run"`
+	Diff     *state.Diff
+}
+
+// changeFlags are those of a command that changes the config.
+type changeFlags struct {
+	dryRun *bool
+	base   *int64
+	api    *string
+}
+
+func newChangeFlags(c console, fs *flag.FlagSet) changeFlags {
+	return changeFlags{
+		dryRun: fs.Bool("dry-run", false, "only check and show what would change"),
+		base:   fs.Int64("base", -1, "refuse if another revision than `REV` is in force; -1 is any"),
+		api:    clientFlags(c, fs),
+	}
+}
+
+// baseRevision is what --base says, nil without.
+func (f changeFlags) baseRevision() (*uint64, error) {
+	switch {
+	case *f.base < -1:
+		return nil, usagef("--base %d: want a revision or -1", *f.base)
+	case *f.base == -1:
+		return nil, nil //nolint:nilnil // any
+	}
+	return new(uint64(*f.base)), nil
+}
+
 func runApply(ctx context.Context, c console, args []string) error {
 	fs := newFlags("apply")
 	file := fs.String("f", "", "domains.yaml, the `FILE` to apply")
-	dryRun := fs.Bool("dry-run", false, "only check, change nothing")
-	base := fs.Int64("base-revision", -1, "refuse if another revision than `N` is in force; -1 is any")
-	api := clientFlags(c, fs)
+	flags := newChangeFlags(c, fs)
 	if _, err := parseFlags(c, fs, args, 0); err != nil {
 		return err
 	}
 	if *file == "" {
 		return usagef("-f FILE is missing")
 	}
-	if *base < -1 {
-		return usagef("--base-revision %d: want a revision or -1", *base)
-	}
-	cl, err := newClient(c, *api)
+	base, err := flags.baseRevision()
 	if err != nil {
 		return err
 	}
-	doc, err := nodeconfig.LoadDomains(*file)
+	cl, err := newClient(c, *flags.api)
 	if err != nil {
 		return err
 	}
-	req := applyRequest{DryRun: *dryRun, Domains: doc.Domains}
-	if req.Domains == nil {
-		req.Domains = []state.DomainDoc{}
-	}
-	if *base >= 0 {
-		req.BaseRevision = new(uint64(*base))
-	}
-	b, err := cl.call(ctx, http.MethodPut, "/api/v1/config", req)
+	domains, err := loadDomains(*file)
 	if err != nil {
 		return err
 	}
-	var reply struct {
-		Revision uint64 `json:"revision"`
-		Changed  bool   `json:"changed"`
+	reply, _, err := cl.changeConfig(ctx, http.MethodPut, "/api/v1/config",
+		applyRequest{BaseRevision: base, DryRun: *flags.dryRun, Domains: domains})
+	if err != nil {
+		return err
 	}
-	if err := json.Unmarshal(b, &reply); err != nil {
-		return fmt.Errorf("the answer of %s is not understood: %w", *api, err)
-	}
-	fmt.Fprintln(c.stdout, applied(*dryRun, reply.Changed, reply.Revision))
+	printApplied(c.stdout, reply, "applied")
 	return nil
 }
 
-func applied(dryRun, changed bool, revision uint64) string {
-	switch {
-	case dryRun && changed:
-		return fmt.Sprintf("valid; applying it would change revision %d", revision)
-	case !changed:
-		return fmt.Sprintf("no change; revision %d is in force", revision)
+// loadDomains reads a domains.yaml; a file without domains means to remove all.
+func loadDomains(file string) ([]state.DomainDoc, error) {
+	doc, err := nodeconfig.LoadDomains(file)
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Sprintf("applied; revision %d is in force", revision)
+	if doc.Domains == nil {
+		return []state.DomainDoc{}, nil
+	}
+	return doc.Domains, nil
+}
+
+// changeConfig asks for a change of the config.
+func (cl *client) changeConfig(ctx context.Context, method, path string, body any) (r applyReply, raw []byte, err error) {
+	cl.http.Timeout = configTimeout
+	raw, err = cl.call(ctx, method, path, body)
+	if err != nil {
+		return r, nil, err
+	}
+	if err = json.Unmarshal(raw, &r); err != nil {
+		return r, nil, fmt.Errorf("the answer of %s is not understood: %w", cl.base, err)
+	}
+	return r, raw, nil
+}
+
+// printApplied says what was done, in a dry run with all that would change.
+func printApplied(w io.Writer, r applyReply, done string) {
+	summary := ""
+	if r.Diff != nil {
+		summary = ": " + r.Diff.Summary()
+	}
+	switch {
+	case !r.Changed:
+		fmt.Fprintf(w, "no change; revision %d is in force\n", r.Revision)
+	case r.DryRun:
+		printDiff(w, r.Diff)
+		fmt.Fprintf(w, "valid; this would change revision %d%s\n", r.Revision, summary)
+	default:
+		fmt.Fprintf(w, "%s; revision %d is in force%s\n", done, r.Revision, summary)
+	}
+}
+
+// printDiff prints a change on each line.
+func printDiff(w io.Writer, d *state.Diff) {
+	if d == nil {
+		return
+	}
+	for _, c := range d.Changes {
+		fmt.Fprintln(w, printable(c.String()))
+	}
+	if d.More > 0 {
+		fmt.Fprintf(w, "... and %d more\n", d.More)
+	}
 }

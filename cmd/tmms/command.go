@@ -43,7 +43,8 @@ type command struct {
 
 func commands() []command {
 	return []command{
-		devCommand(), runCommand(), configCommand(), certCommand(), applyCommand(), getCommand(), whyCommand(),
+		devCommand(), runCommand(), configCommand(), certCommand(), applyCommand(), diffCommand(),
+		rollbackCommand(), historyCommand(), getCommand(), whyCommand(),
 		drainCommand(), raftCommand(), gossipCommand(), versionCommand(), helpCommand(),
 	}
 }
@@ -62,6 +63,15 @@ type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
+
+// exitError is the end of a command with a code of its own.
+type exitError struct {
+	code int
+	err  error // nil: all is said
+}
+
+func (e *exitError) Error() string { return fmt.Sprintf("exit code %d: %v", e.code, e.err) }
+func (e *exitError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
@@ -84,7 +94,13 @@ func execute(ctx context.Context, c console, args []string) int {
 
 // report prints what went wrong and gives the exit code.
 func report(c console, name string, err error) int {
+	failed, own := exitFailed, false
+	if e, ok := errors.AsType[*exitError](err); ok {
+		failed, own, err = e.code, true, e.err
+	}
 	switch {
+	case own && err == nil:
+		return failed
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case errors.Is(err, context.Canceled): // Ctrl-C
@@ -96,7 +112,7 @@ func report(c console, name string, err error) int {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage
 	}
-	return exitFailed
+	return failed
 }
 
 // newFlags makes the flag set of a command; parseFlags reports its faults.

@@ -159,7 +159,7 @@ func counts(byProto map[string]int) string {
 }
 
 func getNodes(ctx context.Context, cl *client) (table, []byte, error) {
-	t := table{head: []string{"NODE", "ROLES", "REGION", "ZONE", "STATE", "RAFT", "VERSION", "ADDRESSES"}}
+	t := table{head: []string{"NODE", "ROLES", "REGION", "ZONE", "STATE", "RAFT", "CONFIG", "VERSION", "ADDRESSES"}}
 	reply, raw, err := get[struct{ Nodes []admin.NodeInfo }](ctx, cl, "/api/v1/nodes")
 	for _, n := range reply.Nodes {
 		addresses := make([]string, 0, len(n.Addresses))
@@ -177,7 +177,11 @@ func getNodes(ctx context.Context, cl *client) (table, []byte, error) {
 		if n.Draining {
 			state += ", draining"
 		}
-		t.add(n.Name, strings.Join(n.Roles, " "), n.Region, n.Zone, state, raft, n.Version, strings.Join(addresses, " "))
+		config := ""
+		if n.ConfigRevision != nil {
+			config = strconv.FormatUint(*n.ConfigRevision, 10)
+		}
+		t.add(n.Name, strings.Join(n.Roles, " "), n.Region, n.Zone, state, raft, config, n.Version, strings.Join(addresses, " "))
 	}
 	return t, raw, err
 }

@@ -2,7 +2,8 @@
 // RTMP, HTTP-FLV, HTTP-TS, WebSocket-FLV and HLS. "tmms dev --demo" shows it all in one
 // process; "tmms help" lists the commands.
 //
-// Exit codes: 0 ok, also after Ctrl-C and SIGTERM; 1 failed; 2 wrong usage.
+// Exit codes: 0 ok, also after Ctrl-C and SIGTERM; 1 failed; 2 wrong usage. Those of
+// "tmms diff" are those of diff(1): 1 is a difference, 2 any failure.
 package main
 
 import (

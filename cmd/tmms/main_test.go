@@ -84,6 +84,7 @@ func TestExitCodes(t *testing.T) {
 	bad := write("bad.yaml", "listen: {rtmp: 1935, http: nowhere}\nnodes: {}\n")
 	good := write("good.yaml", "node: {name: n1}\nlisten: {rtmp: '127.0.0.1:1', http: ''}\n")
 	domains := write("domains.yaml", "domains:\n- name: a\n  apps: [{name: live, graze: 1s}]\n")
+	allowed := write("allowed.yaml", "domains:\n- name: a\n  apps: [{name: live}]\n")
 	closed := "http://" + freePort(t)
 	for _, tc := range []struct {
 		name  string
@@ -120,7 +121,18 @@ func TestExitCodes(t *testing.T) {
 		{name: "config-what", args: "config frob", code: 2, err: "frob", lines: 1},
 		{name: "apply-no-file", args: "apply", code: 2, err: "-f FILE", lines: 1},
 		{name: "apply-bad", args: "apply -f " + domains, code: 1, err: "graze", lines: 1},
-		{name: "apply-bad-base", args: "apply --base-revision x -f " + domains, code: 2, err: "base-revision", lines: 1},
+		{name: "apply-bad-base", args: "apply --base x -f " + domains, code: 2, err: "base", lines: 1},
+		{name: "diff-no-file", args: "diff", code: 2, err: "-f FILE", lines: 1},
+		{name: "diff-bad", args: "diff -f " + domains, code: 2, err: "graze", lines: 1},
+		{name: "diff-format", args: "diff -f x -o table", code: 2, err: "want text or json", lines: 1},
+		{name: "diff-help", args: "diff -h", code: 0, out: "Exit code 0: nothing, 1: something"},
+		{name: "diff-no-server", args: "diff -f " + allowed + " --api " + closed, code: 2, err: "is tmms running?", lines: 1},
+		{name: "rollback-nothing", args: "rollback", code: 2, err: "want the REVISION", lines: 1},
+		{name: "rollback-what", args: "rollback last", code: 2, err: `"last" is no revision`, lines: 1},
+		{name: "rollback-two", args: "rollback 1 2", code: 2, err: `unexpected argument "2"`, lines: 1},
+		{name: "rollback-base", args: "rollback 1 --base -2", code: 2, err: "--base -2", lines: 1},
+		{name: "rollback-no-server", args: "rollback 1 --api " + closed, code: 1, err: "is tmms running?", lines: 1},
+		{name: "history-format", args: "history -o text", code: 2, err: "want table or json", lines: 1},
 		{name: "get-nothing", args: "get", code: 2, err: "want domains", lines: 1},
 		{name: "get-what", args: "get frobs", code: 2, err: "frobs", lines: 1},
 		{name: "why-nothing", args: "why", code: 2, err: "want a stream", lines: 1},
@@ -400,6 +412,43 @@ func TestDataInUse(t *testing.T) {
 	}
 }
 
+// checkConfigHistory changes the config and goes back, from revision 2 to 4.
+func checkConfigHistory(t *testing.T, api, file string) {
+	t.Helper()
+	run := func(code int, want string, args ...string) string {
+		t.Helper()
+		got := runProgram(t, []string{api}, args...)
+		if got.code != code || !strings.Contains(got.out+got.errOut, want) || strings.Contains(got.out, "secret") {
+			t.Errorf("%v: %+v, want %q and exit code %d", args, got, want, code)
+		}
+		return got.out
+	}
+	other := filepath.Join(t.TempDir(), "other.yaml")
+	text := "domains:\n- name: example.com\n  apps:\n  - {name: show, auth: {publish: {keys: [secret-key, secret-two]}}, grace: 1m}\n"
+	if err := os.WriteFile(other, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	changes := "~ example.com/show hls.enabled: false -> true\n~ example.com/show grace: 20s -> 1m\n" +
+		"~ example.com/show auth.publish.keys: 1 key -> 2 keys (1 added, 0 removed)\n"
+	run(1, changes+"revision 2 is in force; this is other: 1 app changed\n", "diff", "-f", other)
+	if out := run(1, `"key": "hls.enabled"`, "diff", "-f", other, "-o", "json"); !json.Valid([]byte(out)) {
+		t.Errorf("no JSON: %s", out)
+	}
+	run(0, changes+"valid; this would change revision 2: 1 app changed\n", "apply", "-f", other, "--dry-run")
+	run(0, "", "diff", "-f", file)
+	run(0, "applied; revision 3 is in force: 1 app changed\n", "apply", "-f", other)
+	run(1, "made from revision 2, current is 3", "rollback", "2", "--base", "2")
+	run(1, "there is no revision 9: the last is 3", "rollback", "9")
+	run(0, "~ example.com/show grace: 1m -> 20s\n", "rollback", "2", "--dry-run")
+	run(0, "no change; revision 3 is in force\n", "rollback", "3")
+	run(0, "back to what revision 2 had; revision 4 is in force: 1 app changed\n", "rollback", "2")
+	run(0, "no change; revision 4 is in force\n", "apply", "-f", file)
+	history := run(0, "REVISION  AT ", "history")
+	if lines := strings.Count(history, "\n"); lines != 5 || !strings.Contains(history, "  local     back to revision 2: 1 app changed\n") {
+		t.Errorf("history:\n%s", history)
+	}
+}
+
 // TestRestartKeepsConfig: what was applied survives a restart with --data, and
 // the built-in config does not come back.
 //
@@ -423,11 +472,13 @@ func TestRestartKeepsConfig(t *testing.T) {
 	check("default", "get", "domains")
 	check("would change revision 1", "apply", "-f", file, "--dry-run")
 	check("default", "get", "domains")
-	check("revision 2 is in force", "apply", "-f", file, "--base-revision", "1")
+	check("revision 2 is in force", "apply", "-f", file, "--base", "1")
 	check("no change; revision 2", "apply", "-f", file)
-	if got := runProgram(t, []string{api}, "apply", "-f", file, "--base-revision", "1"); got.code != 1 || !strings.Contains(got.errOut, "current is 2") {
+	check("", "diff", "-f", file)
+	if got := runProgram(t, []string{api}, "apply", "-f", file, "--base", "1"); got.code != 1 || !strings.Contains(got.errOut, "current is 2") {
 		t.Errorf("an old base revision: %+v", got)
 	}
+	checkConfigHistory(t, api, file)
 	r.end(t, os.Interrupt)
 
 	again := startDev(t, "--data", dir)
@@ -436,7 +487,8 @@ func TestRestartKeepsConfig(t *testing.T) {
 	if got := runProgram(t, []string{api}, "get", "domains", "-o", "json"); !json.Valid([]byte(got.out)) || strings.Contains(got.out, "default") {
 		t.Errorf("after the restart: %s", got.out)
 	}
-	check("no change; revision 2", "apply", "-f", file)
+	check("no change; revision 4", "apply", "-f", file)
+	check("back to revision 2: 1 app changed", "history")
 	check("dev", "get", "nodes")
 	if strings.Contains(again.out, "Warning") {
 		t.Errorf("a warning although a key is needed:\n%s", again.out)

@@ -7,6 +7,7 @@ const period = 2000; // ms between two refreshes
 const shown = 200; // rows of a list
 const box = (id) => document.getElementById(id);
 let viewersOf = ''; // key of the stream whose viewers are open
+let historyOf = -1; // config revision whose history is shown
 let timer = 0;
 
 function count(viewers) {
@@ -74,6 +75,7 @@ function showNodes(nodes) {
     { title: 'Roles', cell: (n) => (n.roles ?? []).join(', ') },
     { title: 'Place', cell: (n) => [n.region, n.zone].filter(Boolean).join(' / ') || '–' },
     { title: 'Raft', cell: (n) => (n.leader ? 'leader' : n.voter ? 'voter' : '–') },
+    { title: 'Config', num: true, cell: (n) => n.config_revision ?? '–' },
     { title: 'Load', num: true, cell: (n) => (n.load ? `${Math.round((n.load * 100) / 255)} %` : '–') },
     { title: 'Addresses', className: 'dim', cell: (n) => addresses(n) || '–' },
     { title: 'Version', className: 'dim', cell: (n) => n.version || '–' },
@@ -109,6 +111,20 @@ async function showViewers() {
   ], reply.viewers, 'No viewers.');
 }
 
+// showHistory fetches the history when there is a new revision, and not before.
+async function showHistory(revision) {
+  if (historyOf === revision) return;
+  const most = 10; // revisions that are shown
+  const reply = await get('/api/v1/history');
+  historyOf = revision;
+  table(box('history'), [
+    { title: 'Revision', num: true, cell: (r) => r.revision },
+    { title: 'At', cell: (r) => new Date(r.at).toLocaleString() },
+    { title: 'By', cell: (r) => r.by },
+    { title: 'Changes', cell: (r) => [r.same_as && `back to revision ${r.same_as}`, r.summary].filter(Boolean).join(': ') || '–' },
+  ], reply.revisions.slice(-most).reverse(), 'No config was applied yet.');
+}
+
 function showStatus(text, bad) {
   box('status').textContent = text;
   box('status').className = bad ? 'bad' : '';
@@ -123,6 +139,7 @@ async function load() {
   showStreams(streams, domains.domains, serving.find((n) => n.self) ?? serving[0] ?? self);
   showNodes(nodes.nodes);
   showDomains(domains);
+  await showHistory(domains.revision);
   await showViewers();
   const all = streams.streams.reduce((sum, s) => sum + count(s.viewers), 0);
   box('summary').textContent = [

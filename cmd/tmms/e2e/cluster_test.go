@@ -226,7 +226,7 @@ func stream(t *testing.T, node, name string) placed {
 // leaderOf is the leader that a node's admin port names; "" if it knows none.
 func leaderOf(t *testing.T, port string) string {
 	t.Helper()
-	_, body := get(t, "http://127.0.0.1:"+port+"/api/v1/nodes")
+	_, body := get(t, "http://127.0.0.1:"+port+"/api/v1/nodes?local=true")
 	var list struct {
 		Nodes []struct {
 			Name   string `json:"name"`

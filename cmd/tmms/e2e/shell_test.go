@@ -89,6 +89,12 @@ func (s *shell) nodeLogs() string {
 	return b.String()
 }
 
+// nodeLog is all that a node has logged.
+func (s *shell) nodeLog(name string) string {
+	text, _ := os.ReadFile(filepath.Join(s.dir, "run", name+".log"))
+	return string(text)
+}
+
 // copyProject copies what a fresh clone has.
 func copyProject(t *testing.T) string {
 	t.Helper()

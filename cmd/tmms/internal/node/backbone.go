@@ -131,6 +131,7 @@ func (n *Node) newReplica(server *control.ServerDeps) error {
 	follower, err := replica.New(replica.Config{
 		DataDir: n.cfg.Node.DataDir, Name: n.cfg.Node.Name,
 		CAFingerprint: n.backbone.identity.CAFingerprint(), Lease: n.cfg.Cluster.Lease,
+		Owns: n.cfg.Node.Has(nodeconfig.RoleOrigin),
 	}, replica.Deps{Log: n.opt.Log, Cluster: n.backbone.control, Registerer: n.registry})
 	if err != nil {
 		return err

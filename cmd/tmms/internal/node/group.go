@@ -49,6 +49,7 @@ type group interface {
 	SetStandby(ctx context.Context, c state.SetStandby) (state.Placement, error)
 	Move(ctx context.Context, key media.StreamKey, epoch uint64, to string) (state.Placement, error)
 	SetConfig(ctx context.Context, base uint64, doc *state.Document, by string) (uint64, error)
+	PlanConfig(ctx context.Context, doc *state.Document) (*state.Document, error)
 	UpsertNode(ctx context.Context, node state.Node) error
 	SetDrain(ctx context.Context, node string, on bool, by string) error
 	Disown(ctx context.Context) error

@@ -74,7 +74,7 @@ func New(ctx context.Context, cfg nodeconfig.Config, opt Options) (*Node, error)
 	n.delay = newDelay()
 	n.registry.MustRegister(n.delay.seconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	n.local = admin.NewLocal(view{n}, view{n}, view{n})
+	n.local = admin.NewLocal(view{n}, view{n}, view{n}, view{n})
 	for _, build := range []func(context.Context) error{
 		n.loadCerts, n.newGroup, n.newOrigin, n.newEdge, n.newAdmin, n.newGossip, n.newOperations, n.newDrain,
 	} {
@@ -227,7 +227,7 @@ func (n *Node) followIdentity(ctx context.Context) error {
 func (n *Node) parts() []Part {
 	parts := []Part{{"start", n.startThenServe}, {"delay", n.delay.run}}
 	if n.origin != nil {
-		parts = append(parts, Part{"origin", n.origin.Run})
+		parts = append(parts, Part{"origin", n.origin.Run}, Part{"apps", n.followApps})
 	}
 	if n.admin != nil {
 		parts = append(parts, Part{"admin", n.admin.Run})

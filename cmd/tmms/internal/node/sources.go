@@ -9,6 +9,7 @@ import (
 
 	"tmms/cluster/admin"
 	"tmms/cluster/relay"
+	"tmms/cluster/state"
 	"tmms/edge"
 	"tmms/media"
 	"tmms/origin/session"
@@ -126,6 +127,9 @@ func viewerInfo(w edge.Info, now time.Time) admin.ViewerInfo {
 		LagMS: w.Lag.Milliseconds(),
 	}
 }
+
+// Config implements admin.RevisionSource.
+func (v view) Config() *state.Config { return v.n.group.Config() }
 
 // Nodes implements admin.NodeSource.
 func (v view) Nodes() []admin.NodeInfo {
