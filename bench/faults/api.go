@@ -33,7 +33,9 @@ type statusError struct {
 	body   string
 }
 
-func (e *statusError) Error() string { return fmt.Sprintf("faults: status %d: %.300s", e.status, e.body) }
+func (e *statusError) Error() string {
+	return fmt.Sprintf("faults: status %d: %.300s", e.status, e.body)
+}
 
 // ask sends a request and decodes the answer; stale: it says that it may be out of date.
 func (n *Node) ask(ctx context.Context, method, path string, body, reply any) (stale bool, err error) {
@@ -141,7 +143,7 @@ type placement struct {
 	OwnerName string `json:"owner_name"` // "" of one that has lost its owner
 	Standby   string `json:"standby"`    // name
 	InSync    bool   `json:"in_sync"`
-	LostBy    string `json:"lost_by"`    // name
+	LostBy    string `json:"lost_by"` // name
 }
 
 // placed is a stream's placement as the node knows it; local: by its own copy, else

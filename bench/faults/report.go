@@ -41,7 +41,9 @@ type Measure struct {
 	times   []float64 // ms
 }
 
-func ms(d time.Duration) float64 { return float64(d.Round(100*time.Microsecond)) / float64(time.Millisecond) }
+func ms(d time.Duration) float64 {
+	return float64(d.Round(100*time.Microsecond)) / float64(time.Millisecond)
+}
 
 // took notes a time and its limit.
 func (r *Result) took(name string, d, limit time.Duration) *Measure {

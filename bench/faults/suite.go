@@ -78,6 +78,9 @@ func Run(ctx context.Context, cfg Config) (report *Report, err error) {
 
 // all runs what is to be run.
 func (s *suite) all(ctx context.Context) error {
+	if err := s.calm(ctx); err != nil {
+		return err
+	}
 	for _, c := range cases() {
 		if slices.Contains(s.Cases, c.name) {
 			s.run(ctx, c)
@@ -164,10 +167,15 @@ func (s *suite) air(ctx context.Context, first *Node, by ...string) (*Air, error
 		}
 	}
 	a, err := s.startAir(ctx, fmt.Sprintf("air%d", s.airs), names, by)
-	if err == nil {
-		s.watch(a.Stream, true)
+	if err != nil {
+		return nil, err
 	}
-	return a, err
+	if a.publisherAt() != first.Name {
+		a.Stop()
+		return nil, fmt.Errorf("faults: %s was not taken by %s: %q", a.Stream, first.Name, a.publisherTold())
+	}
+	s.watch(a.Stream, true)
+	return a, nil
 }
 
 // off takes a stream off the air.
