@@ -39,7 +39,6 @@ type PlacementInfo struct {
 	OwnerName  string    `json:"owner_name,omitempty"`
 	OwnerState string    `json:"owner_state,omitempty"` // as in the list of nodes
 	Standby    string    `json:"standby,omitempty"`     // name of a node
-	InSync     bool      `json:"in_sync,omitempty"`     // the standby has all that readers were given
 	Since      time.Time `json:"since"`                 // of the claim
 	LostBy     string    `json:"lost_by,omitempty"`     // name of the last owner
 	LostAt     time.Time `json:"lost_at,omitzero"`
@@ -228,9 +227,7 @@ type Placements interface {
 }
 
 func (s *Server) placementInfo(p *state.Placement) *PlacementInfo {
-	info := &PlacementInfo{
-		Epoch: p.Epoch, Owner: p.Owner, InSync: p.InSync, Since: time.UnixMilli(p.ClaimedAtMS).UTC(),
-	}
+	info := &PlacementInfo{Epoch: p.Epoch, Owner: p.Owner, Since: time.UnixMilli(p.ClaimedAtMS).UTC()}
 	for _, n := range s.deps.Nodes.Nodes() {
 		switch n.ID {
 		case p.Owner:
