@@ -52,14 +52,14 @@ e2e-node:
 readme: ## run the README's first command and see its stream play
 	go test -count=1 -timeout 5m -run '^TestReadme' ./cmd/tmms/e2e/...
 
-# What "make faults" does beside one round of each case: so many kills of leaders (the
-# other cases are done a tenth as often), and faults drawn from SEED for a time.
+# "make faults" kills so many leaders, does the other cases a tenth as often, and then
+# draws faults from SEED for a time.
 KILLS ?= 100
 FAULTS ?= 0s
 SEED ?= 1
 
 .PHONY: faults
-faults: deps ## a cluster in network namespaces whose nodes, networks, disks and clocks are broken, half an hour and FAULTS=30m SEED=n more, as root
+faults: deps ## break nodes, networks, disks and clocks of a cluster in network namespaces, as root, over an hour; KILLS=1: minutes; FAULTS=30m SEED=n: and at random
 	@mkdir -p .cache
 	$(BENCH) faults -kills $(KILLS) -random $(FAULTS) -seed $(SEED) -report .cache/faults.json
 

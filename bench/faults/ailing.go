@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -135,6 +136,9 @@ func (s *suite) fullDisk(ctx context.Context, r *Result) error {
 		pause(ctx, time.Second)
 	}
 	r.gapless(a.cut())
+	if log, err := os.ReadFile(full.log); err != nil || !bytes.Contains(log, []byte("no space left on device")) {
+		r.fault("%s has not noticed that its disk is full: %v", full.Name, err)
+	}
 	return full.empty()
 }
 

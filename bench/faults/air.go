@@ -143,7 +143,7 @@ func (a *Air) playing(ctx context.Context, limit time.Duration, but ...string) e
 				behind += " " + w.Name()
 			}
 		}
-		return behind == "" && a.publisherAt() != ""
+		return behind == ""
 	})
 	if err != nil {
 		return fmt.Errorf("%w: not%s; the publisher: %q", err, behind, a.publisherTold())

@@ -12,7 +12,8 @@ import (
 // a playlist that contradicts itself.
 func (r *Result) sane(v sight) {
 	if n := v.Faults(); n > 0 {
-		r.fault("%s: audio %+v, video %+v, %d returns to a publisher before", v.name, v.Tracks[signal.Audio], v.Tracks[signal.Video], v.Returned)
+		r.fault("%s: audio %+v, video %+v, %d returns to a publisher before, seams %v", v.name,
+			v.Tracks[signal.Audio], v.Tracks[signal.Video], v.Returned, v.Seams)
 	}
 	for _, s := range v.Seams {
 		if s.Lost >= 0 && s.Forward > s.Sent+maxClockGain {

@@ -85,6 +85,9 @@ func (r *Result) close() {
 	if r.Faults == nil {
 		r.Faults = []string{}
 	}
+	if r.Measured == nil {
+		r.Measured = []*Measure{}
+	}
 	r.Pass = len(r.Faults) == 0
 }
 
