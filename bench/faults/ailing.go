@@ -198,36 +198,34 @@ func damage(dataDir string) error {
 	return nil
 }
 
-// clockJump moves the wall clock of the leader, and of an owner, an hour ahead and
-// then an hour back: nobody notices.
+// clockJump moves the wall clock of the leader, of an owner and of an edge an hour
+// ahead and then an hour back: nobody notices.
 func (s *suite) clockJump(ctx context.Context, r *Result) error {
 	leader, others, err := s.roles(ctx)
 	if err != nil {
 		return err
 	}
-	for _, victim := range []*Node{leader, others[0]} {
-		a, err := s.air(ctx, victim, protos()...)
-		if err != nil {
-			return err
-		}
+	a, err := s.air(ctx, others[0], protos()...)
+	if err != nil {
+		return err
+	}
+	defer s.off(a)
+	for _, victim := range []*Node{leader, others[0], s.Edges()[0]} {
 		epochs := s.epochsBegun(a.Stream)
 		a.cut()
 		for _, step := range []time.Duration{clockStep, -clockStep, 0} {
 			if err = victim.process.clock.Move(step); err != nil {
-				break
-			}
-			pause(ctx, clockFor)
-			if o, fault := s.write(ctx, victim); o == history.Unknown {
-				r.fault("the clock of %s is %v off: a write: %v", victim.Name, step, fault)
+				return err
 			}
 			s.say("the clock of %s is %v off", victim.Name, step)
+			pause(ctx, clockFor)
+			if o, fault := s.write(ctx, leader); o == history.Unknown {
+				r.fault("the clock of %s is %v off: a write: %v", victim.Name, step, fault)
+			}
 		}
 		r.gapless(a.cut())
 		if n := s.epochsBegun(a.Stream); n != epochs {
 			r.fault("%s has begun %d epochs", a.Stream, n-epochs)
-		}
-		if s.off(a); err != nil {
-			return err
 		}
 	}
 	return nil

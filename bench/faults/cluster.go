@@ -61,7 +61,7 @@ func Start(ctx context.Context, program, bench, dir string) (*Cluster, error) {
 		}
 	}
 	for _, n := range c.nodes {
-		if err = n.start(program, n.Role == "origin"); err != nil {
+		if err = n.start(program); err != nil {
 			return c, err
 		}
 	}
@@ -217,7 +217,7 @@ func (c *Cluster) others(but ...string) (names []string) {
 
 // restart starts a node that has ended, and waits until it serves.
 func (c *Cluster) restart(ctx context.Context, n *Node) error {
-	if err := n.start(c.program, n.Role == "origin"); err != nil {
+	if err := n.start(c.program); err != nil {
 		return err
 	}
 	return c.ready(ctx, n)

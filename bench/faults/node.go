@@ -35,7 +35,7 @@ type Node struct {
 // process is one run of a node.
 type process struct {
 	cmd    *exec.Cmd
-	clock  *skewedClock  // nil: the system's
+	clock  *skewedClock
 	exited chan struct{} // closed once it was waited for
 	err    error         // of the end, once it was
 }
@@ -46,9 +46,8 @@ func (n *Node) path(ext string) string { return filepath.Join(n.dir, n.Name+"."+
 // dataDir is where it keeps its state.
 func (n *Node) dataDir() string { return filepath.Join(n.dir, n.Name) }
 
-// start starts its process; it ends with this one at the latest. With a clock its
-// wall clock is one that can be moved.
-func (n *Node) start(program string, withClock bool) error {
+// start starts its process, which ends with this one at the latest.
+func (n *Node) start(program string) error {
 	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("faults: %w", err)
@@ -57,7 +56,7 @@ func (n *Node) start(program string, withClock bool) error {
 	p := &process{exited: make(chan struct{})}
 	p.cmd = exec.CommandContext(context.Background(), program, "run", "--config", n.path("yaml"))
 	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Ptrace: withClock}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Ptrace: true}
 	begun := make(chan error, 1)
 	go func() {
 		// The thread that starts it stays until it ends: Pdeathsig is about the thread.
@@ -83,9 +82,6 @@ func (n *Node) start(program string, withClock bool) error {
 func (p *process) begin() error {
 	if err := p.cmd.Start(); err != nil {
 		return err //nolint:wrapcheck // the caller does
-	}
-	if !p.cmd.SysProcAttr.Ptrace {
-		return nil
 	}
 	var err error
 	if p.clock, err = skewClock(p.cmd.Process.Pid); err != nil {

@@ -90,7 +90,7 @@ func (s *suite) strike(ctx context.Context, p pick, a *Air) (what string, err er
 		if n, _, err = s.roles(ctx); err != nil {
 			return "", err
 		}
-	case "kill-owner", "stop-owner", "clock":
+	case "kill-owner", "stop-owner":
 		if n, err = s.owner(ctx, a); err != nil {
 			return "", err
 		}

@@ -140,9 +140,7 @@ func (s *suite) calm(ctx context.Context) error {
 		case !n.there():
 			err = errors.Join(err, n.Thaw())
 		}
-		if n.process.clock != nil {
-			err = errors.Join(err, n.process.clock.Move(0))
-		}
+		err = errors.Join(err, n.process.clock.Move(0))
 	}
 	if err = errors.Join(err, s.settle(ctx)); err != nil {
 		return err
