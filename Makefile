@@ -52,6 +52,17 @@ e2e-node:
 readme: ## run the README's first command and see its stream play
 	go test -count=1 -timeout 5m -run '^TestReadme' ./cmd/tmms/e2e/...
 
+# "make faults" kills so many leaders, does the other cases a tenth as often, and then
+# draws faults from SEED for a time.
+KILLS ?= 100
+FAULTS ?= 0s
+SEED ?= 1
+
+.PHONY: faults
+faults: deps ## break nodes, networks, disks and clocks of a cluster in network namespaces, as root, over an hour; KILLS=1: minutes; FAULTS=30m SEED=n: and at random
+	@mkdir -p .cache
+	$(BENCH) faults -kills $(KILLS) -random $(FAULTS) -seed $(SEED) -report .cache/faults.json
+
 .PHONY: siege
 siege: ## attacks between nodes, 15 s each: what they cost, and what becomes of a healthy subscription
 	go test ./cluster/relay -count=1 -timeout 20m -v -run '^Test(HostileSubscriber|HostileOwner|DatagramFlood)$$' -siege 15s

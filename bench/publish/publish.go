@@ -18,6 +18,9 @@ type Config struct {
 	URL    string // rtmp://HOST[:PORT]/APP/STREAM
 	Signal signal.Config
 	Form   Form
+	// Due stamps frames with the time at which they were due in place of that at
+	// which they were sent, so that times and markers go alike.
+	Due bool
 }
 
 // Validate names the first value out of range.
@@ -28,7 +31,7 @@ func (c Config) Validate() error {
 	return c.Signal.Validate()
 }
 
-const timeout = 10 * time.Second // of the dial, and of a write
+const timeout = 10 * time.Second // of the dial, of the handshake, and of a write
 
 // Run publishes in real time until ctx ends, which is no error. onReady, if
 // not nil, is called once the server has accepted, and again where it has asked to
@@ -48,6 +51,11 @@ func run(ctx context.Context, cfg Config, onReady func()) error {
 	if err != nil {
 		return err
 	}
+	return follow(ctx, cfg, source, onReady)
+}
+
+// follow publishes the frames of a source, wherever the server sends it.
+func follow(ctx context.Context, cfg Config, source *signal.Source, onReady func()) error {
 	var begun time.Time
 	for {
 		p, err := connect(ctx, cfg)
@@ -111,6 +119,9 @@ func connect(ctx context.Context, cfg Config) (*publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("publish: %w", err)
 	}
+	if err = c.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return nil, errors.Join(fmt.Errorf("publish: %w", err), c.Close())
+	}
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	client := rtmp.ClientConfig{URL: u, Role: rtmp.RolePublish}
@@ -118,7 +129,10 @@ func connect(ctx context.Context, cfg Config) (*publisher, error) {
 		client.Caps, client.FourCCs = rtmp.ServerCaps, []string{"avc1", "mp4a"}
 	}
 	p := &publisher{cfg: cfg, c: c, conn: rtmp.NewClientConn(client), source: source}
-	if err = p.handshake(); err != nil {
+	if err = p.handshake(); err == nil {
+		err = c.SetReadDeadline(time.Time{}) // what ctx has set is set again by serve
+	}
+	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return p, nil
@@ -226,7 +240,11 @@ func (p *publisher) publish(ctx context.Context) error {
 			p.conn.Stop()
 			return errors.Join(&movedError{p.moved}, p.send())
 		}
-		f := p.source.Next(time.Now())
+		stamp := time.Now()
+		if p.cfg.Due {
+			stamp = p.begun.Add(p.source.Due())
+		}
+		f := p.source.Next(stamp)
 		p.say(f.Type, uint32(f.Due.Milliseconds()), f.Body)
 		if err := p.send(); err != nil {
 			return errors.Join(err, ctx.Err())

@@ -1,6 +1,6 @@
 // Package signal makes and checks the synthetic stream of load tests: H.264
-// and AAC in FLV tag bodies whose video frames carry a marker, so that a viewer
-// can tell order, gaps, damage and delay. bench/floor makes the same in C.
+// and AAC in FLV tag bodies that carry a marker, so that a viewer can tell order,
+// gaps, damage and delay. bench/floor makes the same video in C.
 package signal
 
 import (
@@ -20,10 +20,13 @@ import (
 //	5  NAL unit length (4) | NAL unit type (1)
 //	10 "tmmsmark" (8) | sequence (4) | unix nanoseconds (8) | CRC-32 of what follows (4)
 //	34 filler: the low byte of the sequence
+//
+// A marked audio body has the same from "tmmsmark" on behind its first two bytes.
 const (
 	magic      = "tmmsmark"
 	magicAt    = 10
-	fillerAt   = magicAt + len(magic) + 4 + 8 + 4
+	markerSize = len(magic) + 4 + 8 + 4
+	audioAt    = 2
 	minBody    = 64
 	audioRate  = 43 // frames a second, about 44.1 kHz
 	audioBody  = 370
@@ -60,6 +63,7 @@ type Source struct {
 	cfg            Config
 	key, delta     int // sizes of video bodies
 	videos, audios int64
+	numbers        [2]uint32 // of the first audio and video frame
 	body           []byte
 	audio          []byte
 }
@@ -69,8 +73,7 @@ func NewSource(cfg Config) (*Source, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Source{cfg: cfg, audio: make([]byte, audioBody)}
-	s.audio[0], s.audio[1] = 0xAF, 1
+	s := &Source{cfg: cfg, audio: make([]byte, 0, audioBody)}
 	gopSeconds := float64(cfg.GOP) / float64(cfg.FPS)
 	video := float64(cfg.BitrateBPS) / 8 * gopSeconds
 	if !cfg.NoAudio {
@@ -86,6 +89,19 @@ func NewSource(cfg Config) (*Source, error) {
 	return s, nil
 }
 
+// Begin puts the source to its first frame again: it is a keyframe and its time is
+// 0, as an encoder begins that has lost its server. The numbers go on.
+func (s *Source) Begin() {
+	s.numbers[0] += uint32(s.audios)
+	s.numbers[1] += uint32(s.videos)
+	s.audios, s.videos = 0, 0
+}
+
+// Number gives the next frame of each track that number, to tell sources apart.
+func (s *Source) Number(n uint32) {
+	s.numbers = [2]uint32{n - uint32(s.audios), n - uint32(s.videos)}
+}
+
 // Frame is one packet to publish.
 type Frame struct {
 	Type media.Type
@@ -97,6 +113,8 @@ type Frame struct {
 func (s *Source) Next(now time.Time) Frame {
 	video, audio := s.due()
 	if audio < video {
+		s.audio = append(s.audio[:0], 0xAF, 1)
+		s.audio = appendMarker(s.audio, s.numbers[0]+uint32(s.audios), audioBody, now)
 		s.audios++
 		return Frame{Type: media.TypeAudio, Due: audio, Body: s.audio}
 	}
@@ -105,7 +123,7 @@ func (s *Source) Next(now time.Time) Frame {
 	if key {
 		size = s.key
 	}
-	s.body = appendMarked(s.body[:0], uint32(s.videos), key, size, now)
+	s.body = appendMarked(s.body[:0], s.numbers[1]+uint32(s.videos), key, size, now)
 	s.videos++
 	return Frame{Type: media.TypeVideo, Due: video, Body: s.body}
 }
@@ -138,7 +156,11 @@ func appendMarked(b []byte, seq uint32, key bool, size int, now time.Time) []byt
 	}
 	b = append(b, frame, 1, 0, 0, 0)
 	b = binary.BigEndian.AppendUint32(b, uint32(size-9))
-	b = append(b, nal)
+	return appendMarker(append(b, nal), seq, size, now)
+}
+
+// appendMarker appends a marker, and filler until b has size bytes.
+func appendMarker(b []byte, seq uint32, size int, now time.Time) []byte {
 	b = append(b, magic...)
 	b = binary.BigEndian.AppendUint32(b, seq)
 	b = binary.BigEndian.AppendUint64(b, uint64(now.UnixNano()))
@@ -147,11 +169,11 @@ func appendMarked(b []byte, seq uint32, key bool, size int, now time.Time) []byt
 	for len(b) < size {
 		b = append(b, byte(seq))
 	}
-	binary.BigEndian.PutUint32(b[sum:], crc32.ChecksumIEEE(b[fillerAt:]))
+	binary.BigEndian.PutUint32(b[sum:], crc32.ChecksumIEEE(b[sum+4:]))
 	return b
 }
 
-// Marker is what a viewer finds in a video body.
+// Marker is what a viewer finds in a body.
 type Marker struct {
 	Seq    uint32
 	Sent   time.Time
@@ -160,15 +182,30 @@ type Marker struct {
 
 // Read finds the marker of a video body; ok = false if it has none (a sequence
 // header, another publisher's frame).
-func Read(body []byte) (m Marker, ok bool) {
-	if len(body) < fillerAt || !bytes.Equal(body[magicAt:magicAt+len(magic)], []byte(magic)) {
+func Read(body []byte) (m Marker, ok bool) { return readAt(body, magicAt) }
+
+// ReadAudio finds the marker of an audio body.
+func ReadAudio(body []byte) (m Marker, ok bool) { return readAt(body, audioAt) }
+
+// ReadElementary finds the marker of one access unit, or of one audio frame, as it
+// is without a container.
+func ReadElementary(unit []byte) (m Marker, ok bool) {
+	at := bytes.Index(unit, []byte(magic))
+	if at < 0 {
 		return Marker{}, false
 	}
-	b := body[magicAt+len(magic):]
+	return readAt(unit, at)
+}
+
+func readAt(body []byte, at int) (m Marker, ok bool) {
+	if len(body) < at+markerSize || !bytes.Equal(body[at:at+len(magic)], []byte(magic)) {
+		return Marker{}, false
+	}
+	b := body[at+len(magic):]
 	return Marker{
 		Seq:    binary.BigEndian.Uint32(b),
 		Sent:   time.Unix(0, int64(binary.BigEndian.Uint64(b[4:]))),
-		Intact: binary.BigEndian.Uint32(b[12:]) == crc32.ChecksumIEEE(body[fillerAt:]),
+		Intact: binary.BigEndian.Uint32(b[12:]) == crc32.ChecksumIEEE(body[at+markerSize:]),
 	}, true
 }
 

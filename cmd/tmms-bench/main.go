@@ -33,6 +33,7 @@ const usage = `usage: tmms-bench COMMAND [flags]
   relay     what it costs to carry streams from one node to another
   crowd     10,000 viewers at once on the edges of a cluster, ahead of their stream
   watch     what nodes that follow the state cost the voter that they follow
+  faults    a cluster whose nodes, networks, disks and clocks are broken
   path      the relay across long, lossy and narrow paths
   shape     a link with delay, loss, rate and queue between two network namespaces
   mtu       run a command in a network whose loopback has a smaller MTU
@@ -77,6 +78,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		"relay":        relayCommand,
 		"relay-end":    relayEndCommand,
 		"crowd":        crowdCommand,
+		"faults":       faultsCommand,
 		"accepts":      acceptsCommand,
 		"attack":       attackCommand,
 		"hostile":      hostileCommand,

@@ -47,7 +47,7 @@ func run(m *testing.M) (int, error) {
 }
 
 func checkTools() error {
-	for _, tool := range []string{"ffmpeg", "ffprobe", "rtmpdump", "gst-launch-1.0", "dvbinfo", "node", "chromium", "ip", "nsenter", "nginx"} {
+	for _, tool := range []string{"ffmpeg", "ffprobe", "rtmpdump", "gst-launch-1.0", "dvbinfo", "node", "chromium", "ip", "nsenter", "nginx", "nft"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("%s is missing, run \"make deps\": %w", tool, err)
 		}

@@ -85,15 +85,16 @@ func standard(path string) bool {
 // owners gives the only folders that may import a module, none if there is no such rule.
 func owners(imported string) []string {
 	all := map[string][]string{
-		"github.com/knadh/koanf":           {"cmd/tmms/internal/nodeconfig"},
-		"gopkg.in/natefinch/lumberjack.v2": {"cmd/tmms/internal/logging"},
-		"github.com/hashicorp/raft":        {"cluster/consensus", "cluster/fabric"}, // fabric: its stream layer
-		"github.com/hashicorp/raft-boltdb": {"cluster/consensus"},
-		"github.com/hashicorp/go-hclog":    {"cluster/consensus"},
-		"github.com/hashicorp/memberlist":  {"cluster/gossip"},
-		"github.com/quic-go/quic-go":       {"cluster/fabric", "edge/viewer/multiplex"},
-		"github.com/klauspost/reedsolomon": {"cluster/fabric/path"},
-		"golang.org/x/net":                 {"cluster/fabric", "edge/viewer/multiplex"},
+		"github.com/knadh/koanf":            {"cmd/tmms/internal/nodeconfig"},
+		"gopkg.in/natefinch/lumberjack.v2":  {"cmd/tmms/internal/logging"},
+		"github.com/hashicorp/raft":         {"cluster/consensus", "cluster/fabric"}, // fabric: its stream layer
+		"github.com/hashicorp/raft-boltdb":  {"cluster/consensus"},
+		"github.com/hashicorp/go-hclog":     {"cluster/consensus"},
+		"github.com/hashicorp/memberlist":   {"cluster/gossip"},
+		"github.com/quic-go/quic-go":        {"cluster/fabric", "edge/viewer/multiplex"},
+		"github.com/klauspost/reedsolomon":  {"cluster/fabric/path"},
+		"golang.org/x/net":                  {"cluster/fabric", "edge/viewer/multiplex"},
+		"github.com/anishathalye/porcupine": {"bench/history"},
 	}
 	for path, dirs := range all {
 		if within(imported, path) {

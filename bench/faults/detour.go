@@ -1,0 +1,64 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"tmms/bench/shape"
+)
+
+// detour is a link of bench/shape that two nodes use in place of the switch.
+type detour struct {
+	network *Network
+	a, b    *Node
+	link    *shape.Process
+}
+
+// detour puts a link with some parameters, the same both ways, between two nodes.
+func (s *suite) detour(ctx context.Context, a, b *Node, params string) (*detour, error) {
+	d := &detour{network: s.Network, a: a, b: b}
+	cfg := shape.Config{AtoB: shape.DefaultParams(), BtoA: shape.DefaultParams(), Seed: s.Seed}
+	if err := errors.Join(cfg.AtoB.Set(params), cfg.BtoA.Set(params)); err != nil {
+		return nil, err
+	}
+	number := netip.MustParseAddr(a.Address).As4()[3]
+	device := fmt.Sprintf("link%d", number)
+	for i, end := range []*shape.End{&cfg.A, &cfg.B} {
+		n := []*Node{a, b}[i]
+		address := netip.AddrFrom4([4]byte{10, 78, number, byte(i + 1)})
+		*end = shape.End{
+			Namespace: n.space.Name(), Device: device, Addresses: []netip.Prefix{netip.PrefixFrom(address, 30)},
+		}
+	}
+	var err error
+	if d.link, err = shape.StartProcess(ctx, s.bench, cfg); err != nil {
+		return nil, err //nolint:wrapcheck // it says where it comes from
+	}
+	for _, to := range []struct{ here, there *Node }{{a, b}, {b, a}} {
+		route := []string{"route", "add", to.there.Address + "/32", "dev", device, "src", to.here.Address}
+		if err = s.Network.ip(ctx, to.here.space, route...); err != nil {
+			return nil, errors.Join(err, d.close())
+		}
+	}
+	return d, nil
+}
+
+// close takes the link away; the routes go with its devices.
+func (d *detour) close() error {
+	_, err := d.link.Stop()
+	return err //nolint:wrapcheck // it says where it comes from
+}
+
+// bit tells whether something was lost on the link.
+func (d *detour) bit() error {
+	status, err := d.link.Do("")
+	if err != nil {
+		return err //nolint:wrapcheck // it says where it comes from
+	}
+	if c := status.Counters; c[shape.AtoB].Lost+c[shape.BtoA].Lost == 0 {
+		return fmt.Errorf("faults: the link between %s and %s has lost nothing: %+v", d.a.Name, d.b.Name, c)
+	}
+	return nil
+}
