@@ -370,11 +370,17 @@ func (s *story) packets(l *relay.Live) {
 	var at run
 	var from, to media.Timestamp
 	frames := 0
+	joined := false
 	flush := func() {
-		if frames > 0 {
+		switch {
+		case frames == 0:
+			return
+		case !joined: // where in its first group is not said
+			fmt.Fprintf(&s.out, "%s run %d: up to %d ms\n", s.epoch(at.epoch), at.run, to)
+		default:
 			fmt.Fprintf(&s.out, "%s run %d: %d frames, %d to %d ms\n", s.epoch(at.epoch), at.run, frames, from, to)
 		}
-		frames = 0
+		joined, frames = true, 0
 	}
 	for _, e := range entries(l) {
 		if e.Kind == media.KindConfig || e.Kind == media.KindData {
