@@ -43,12 +43,14 @@ func TestFollowing(t *testing.T) {
 		want  []string
 	}{
 		{
-			"video", []rtmp.Message{data, audio(aac), video(config)},
+			"video",
+			[]rtmp.Message{data, audio(aac), video(config)},
 			[]rtmp.Message{audio(sound), video(delta), video(key), audio(sound), video(delta)},
 			[]string{metadata, aac, config, key, sound, delta},
 		},
 		{
-			"a configuration that changes meanwhile", []rtmp.Message{video(config)},
+			"a configuration that changes meanwhile",
+			[]rtmp.Message{video(config)},
 			[]rtmp.Message{video(config2), video(delta), video(key), video(config), video(key)},
 			[]string{config2, key, config, key},
 		},
