@@ -130,14 +130,14 @@ func (s *story) step(line string) {
 		return
 	case "failover":
 		s.group.fail(s.nodes[words[1]].id)
-		s.adopted()
+		s.adopted("grace")
 	case "handover":
 		s.inSync()
 		if left := s.nodes[words[1]].HandOver(s.t.Context()); left != 0 {
 			s.t.Fatalf("%d streams are left", left)
 		}
 		s.moved = true
-		s.adopted()
+		s.adopted("live") // the publisher is there already, and waits for a keyframe
 	case "expire":
 		s.nodes[words[1]].stop()
 		s.group.apply(state.DropOrphans{Orphans: []state.Orphan{{Key: state.Key(s.key), Epoch: s.placement().Epoch}}})
@@ -289,12 +289,12 @@ func (s *story) settle() {
 	s.look()
 }
 
-// adopted waits until the stream is at its new owner.
-func (s *story) adopted() {
+// adopted waits until the stream is at its new owner, in that state.
+func (s *story) adopted(phase string) {
 	s.t.Helper()
 	waitFor(s.t, "the takeover", func() bool {
 		list := s.owner().Streams()
-		return len(list) == 1 && list[0].Epoch == s.placement().Epoch && list[0].State == "grace"
+		return len(list) == 1 && list[0].Epoch == s.placement().Epoch && list[0].State == phase
 	})
 	s.settle()
 }
@@ -370,11 +370,17 @@ func (s *story) packets(l *relay.Live) {
 	var at run
 	var from, to media.Timestamp
 	frames := 0
+	joined := false
 	flush := func() {
-		if frames > 0 {
+		switch {
+		case frames == 0:
+			return
+		case !joined: // where in its first group is not said
+			fmt.Fprintf(&s.out, "%s run %d: up to %d ms\n", s.epoch(at.epoch), at.run, to)
+		default:
 			fmt.Fprintf(&s.out, "%s run %d: %d frames, %d to %d ms\n", s.epoch(at.epoch), at.run, frames, from, to)
 		}
-		frames = 0
+		joined, frames = true, 0
 	}
 	for _, e := range entries(l) {
 		if e.Kind == media.KindConfig || e.Kind == media.KindData {

@@ -198,11 +198,12 @@ func (c *conn) process(ctx context.Context, b []byte) error {
 	for len(b) > 0 {
 		rest, ev, err := c.consume(b)
 		b = rest
-		if err == nil {
+		switch {
+		case err == nil:
 			err = c.handle(ctx, ev)
-		} else if errors.Is(err, errMoving) {
+		case errors.Is(err, errMoving):
 			err = c.rehome(ctx)
-		} else if errors.Is(err, rtmp.ErrHTTP) {
+		case errors.Is(err, rtmp.ErrHTTP):
 			c.write(c.srv.httpElsewhere()) //nolint:errcheck // the connection is over
 		}
 		if err != nil {

@@ -27,7 +27,7 @@ func (f *following) Write(m rtmp.Message, now time.Time) error {
 		return f.publisher.Write(m, now)
 	}
 	if err != nil || header || !f.begins(m.Type, &info) {
-		return nil
+		return nil //nolint:nilerr // what can't be read is no keyframe
 	}
 	f.waiting = false
 	for _, h := range f.kept.list {

@@ -81,7 +81,7 @@ func (l *list) inherit(x *hls.Index) {
 
 // begins notes how a segment begins, for the versions to come.
 func (l *list) begins(at point) {
-	l.cut, l.resume, l.resumed = media.Timestamp(at.cut), at.append(nil), false
+	l.cut, l.resume, l.resumed = media.Timestamp(at.cut), at.encode(), false
 }
 
 // init gives the version of an initialization section: that of the last one if

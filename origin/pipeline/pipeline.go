@@ -282,6 +282,11 @@ func (p *Pipeline) take(f *frame) {
 	if !p.run.begun {
 		p.run = run{begun: true, first: f.DTS}
 	}
+	p.place(tr, f)
+}
+
+// place puts a frame where it belongs.
+func (p *Pipeline) place(tr *track, f *frame) {
 	switch p.decide(tr, f) {
 	case keep:
 		if p.partDue(tr, f) {

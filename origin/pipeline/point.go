@@ -50,7 +50,7 @@ func placeOf(id media.PacketID) place {
 }
 
 func (p place) id() media.PacketID {
-	return media.PacketID{Epoch: uint64(p.epoch), Group: uint64(p.group), Index: uint32(p.index)} //nolint:gosec // see placeOf
+	return media.PacketID{Epoch: uint64(p.epoch), Group: uint64(p.group), Index: uint32(p.index)}
 }
 
 // trackPoint is what a point has of a track.
@@ -78,9 +78,9 @@ func (pt *point) numbers() []*int64 {
 	return list
 }
 
-// append appends the point: version | numbers, each a signed varint.
-func (pt point) append(b []byte) []byte {
-	b = append(b, pointVersion)
+// encode gives the point: version | numbers, each a signed varint.
+func (pt point) encode() []byte {
+	b := []byte{pointVersion}
 	pt.tsMetadata = number(pt.ts.Metadata)
 	for _, n := range pt.numbers() {
 		b = binary.AppendVarint(b, *n)
@@ -91,7 +91,8 @@ func (pt point) append(b []byte) []byte {
 // parsePoint reads a point. The error wraps [ErrPoint].
 func parsePoint(b []byte) (pt point, err error) {
 	if len(b) == 0 || b[0] != pointVersion || len(b) > media.MaxHLSResume {
-		return point{}, fmt.Errorf("%w: %d bytes, the limit is %d, the version %d", ErrPoint, len(b), media.MaxHLSResume, pointVersion)
+		return point{}, fmt.Errorf("%w: %d bytes, the limit is %d, the version %d",
+			ErrPoint, len(b), media.MaxHLSResume, pointVersion)
 	}
 	b = b[1:]
 	for i, v := range pt.numbers() {

@@ -160,26 +160,32 @@ func (s *stream) decline(own ownedStream, reason error) {
 }
 
 // take makes this node the owner, for its first publisher. The error is a
-// *state.OwnedError if another node is; the standby in sync is given the stream
-// when that is lost, and does not claim it: it would not be known to have all of it.
+// *state.OwnedError if another node is.
 func (s *stream) take(ctx context.Context) (ownedStream, error) {
-	r := s.reg
-	if p := r.deps.Placements; p != nil {
+	if p := s.reg.deps.Placements; p != nil {
 		now, placed := p.Placement(s.key)
-		if own, ok := r.has(now, s.key); placed && ok {
+		if own, ok := s.reg.has(now, s.key); placed && ok {
 			return own, nil
 		}
-		heir := placed && now.Standby == r.deps.Node && now.InSync && now.Owner != r.deps.Node
-		if heir && !now.Orphan() {
-			return ownedStream{}, &state.OwnedError{Key: s.key, Placement: now}
-		}
-		if heir {
-			moved, err := r.deps.Claims.Move(ctx, s.key, now.Epoch, r.deps.Node)
-			if err == nil || !refusal(err) {
-				return ownedStream{Placement: moved, given: true}, err
-			}
+		if placed && now.Standby == s.reg.deps.Node && now.InSync && now.Owner != now.Standby {
+			return s.succeed(ctx, now)
 		}
 	}
-	placement, err := r.deps.Claims.Claim(ctx, s.key)
+	placement, err := s.reg.deps.Claims.Claim(ctx, s.key)
+	return ownedStream{Placement: placement}, err
+}
+
+// succeed is take at the standby in sync. That is given the stream when its owner is
+// lost, and does not claim it: it would not be known to have all of it.
+func (s *stream) succeed(ctx context.Context, now state.Placement) (ownedStream, error) {
+	if !now.Orphan() {
+		return ownedStream{}, &state.OwnedError{Key: s.key, Placement: now}
+	}
+	claims := s.reg.deps.Claims
+	moved, err := claims.Move(ctx, s.key, now.Epoch, s.reg.deps.Node)
+	if err == nil || !refusal(err) {
+		return ownedStream{Placement: moved, given: true}, err
+	}
+	placement, err := claims.Claim(ctx, s.key) // it has changed meanwhile
 	return ownedStream{Placement: placement}, err
 }

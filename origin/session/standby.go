@@ -95,7 +95,7 @@ func (s *stream) tell(ctx context.Context) {
 func (f *follower) next(ended bool) (e relay.StandbyEvent, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.telling = f.untold && !ended && !(f.said.InSync && f.inSync); f.telling {
+	if f.telling = f.untold && !ended && (!f.said.InSync || !f.inSync); f.telling {
 		f.untold = false
 	}
 	return f.said, f.telling

@@ -13,7 +13,7 @@ import (
 	"tmms/media/rtmp"
 )
 
-// given is a placement that the cluster has made of its own accord.
+// placedHere is a placement that the cluster has made of its own accord.
 func placedHere(epoch uint64) state.Placement {
 	now := time.Now().UnixMilli()
 	return state.Placement{Epoch: epoch, Owner: thisNode, ClaimedAtMS: now, T0MS: now - 10_000}
@@ -32,12 +32,12 @@ func (g *rig) wantState(want string, epoch uint64) {
 	}
 }
 
-// inCluster runs a test in a bubble, with a registry that looks at placements.
-func inCluster(t *testing.T, f func(t *testing.T, g *rig)) {
+// inCluster runs a test in a bubble with a registry that looks at placements.
+func inCluster(t *testing.T, f func(g *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		g, stop := watching(t, testApp())
-		f(t, g)
+		f(g)
 		g.Close(t.Context())
 		stop()
 		if g.Len() != 0 || g.hub.Len() != 0 {
@@ -49,7 +49,8 @@ func inCluster(t *testing.T, f func(t *testing.T, g *rig)) {
 // A stream that the cluster gives to this node waits for its publisher, which goes
 // on in that epoch.
 func TestAdopt(t *testing.T) {
-	inCluster(t, func(t *testing.T, g *rig) {
+	inCluster(t, func(g *rig) {
+		t := g.t
 		g.cluster.place(testKey(), placedHere(200))
 		g.wantState("grace", 200)
 		claims := g.cluster.epoch
@@ -74,7 +75,8 @@ func TestAdopt(t *testing.T) {
 }
 
 func TestAdoptWithoutPublisher(t *testing.T) {
-	inCluster(t, func(t *testing.T, g *rig) {
+	inCluster(t, func(g *rig) {
+		t := g.t
 		g.cluster.place(testKey(), placedHere(200))
 		time.Sleep(testApp().Grace - time.Second)
 		g.wantState("grace", 200)
@@ -89,7 +91,8 @@ func TestAdoptWithoutPublisher(t *testing.T) {
 // The publisher comes before this node has looked at the placements, and while it
 // takes the stream over.
 func TestAdoptMeetsPublisher(t *testing.T) {
-	inCluster(t, func(t *testing.T, g *rig) {
+	inCluster(t, func(g *rig) {
+		t := g.t
 		g.wantState("", 0)
 		claims := g.cluster.epoch
 		g.cluster.place(testKey(), placedHere(200))
@@ -113,7 +116,8 @@ func TestAdoptMeetsPublisher(t *testing.T) {
 // A second move takes the stream away again, whether or not its publisher came.
 func TestAdoptThenMove(t *testing.T) {
 	for _, published := range []bool{false, true} {
-		inCluster(t, func(t *testing.T, g *rig) {
+		inCluster(t, func(g *rig) {
+			t := g.t
 			g.cluster.place(testKey(), placedHere(200))
 			var moved []Moved
 			if published {
@@ -144,7 +148,8 @@ func TestAdoptThenMove(t *testing.T) {
 
 // A node that ends takes nothing over, and gives back what it was about to.
 func TestAdoptAtTheEnd(t *testing.T) {
-	inCluster(t, func(t *testing.T, g *rig) {
+	inCluster(t, func(g *rig) {
+		t := g.t
 		g.wantState("", 0)
 		g.cluster.place(testKey(), placedHere(200))
 		time.Sleep(fencePause)
@@ -164,7 +169,8 @@ func TestAdoptAtTheEnd(t *testing.T) {
 // A copy of the cluster that is behind shows a stream that was released: it is not
 // taken over.
 func TestAdoptNotWhatWasReleased(t *testing.T) {
-	inCluster(t, func(t *testing.T, g *rig) {
+	inCluster(t, func(g *rig) {
+		t := g.t
 		p, _ := g.attach(testApp(), "")
 		was, _ := g.cluster.Placement(testKey())
 		p.Detach(errGone)
@@ -198,7 +204,8 @@ func TestAdoptNothingBeforeTheStart(t *testing.T) {
 // The standby in sync does not claim: it waits until the stream is its own, and takes
 // an orphan as what it is.
 func TestStandbyDoesNotClaim(t *testing.T) {
-	inCluster(t, func(t *testing.T, g *rig) {
+	inCluster(t, func(g *rig) {
+		t := g.t
 		claims := g.cluster.epoch
 		now := state.Placement{Epoch: 90, Owner: "other", Standby: thisNode, InSync: true, T0MS: time.Now().UnixMilli()}
 		g.cluster.place(testKey(), now)
@@ -218,7 +225,8 @@ func TestStandbyDoesNotClaim(t *testing.T) {
 
 // What is known of the standby is told until the cluster knows.
 func TestStandby(t *testing.T) {
-	inCluster(t, func(t *testing.T, g *rig) {
+	inCluster(t, func(g *rig) {
+		t := g.t
 		p, _ := g.attach(testApp(), "")
 		p.publish(t, 0, 1000)
 		now, _ := g.cluster.Placement(testKey())
@@ -267,7 +275,8 @@ func TestStandby(t *testing.T) {
 // Streams with a standby in sync are handed over, their publishers told; the others
 // stay.
 func TestHandOver(t *testing.T) {
-	inCluster(t, func(t *testing.T, g *rig) {
+	inCluster(t, func(g *rig) {
+		t := g.t
 		var moved []Moved
 		p, err := g.Attach(t.Context(), testKey(), testApp(), PublisherInfo{
 			Close: func(error) {}, Moved: func(m Moved) { moved = append(moved, m) },
