@@ -57,6 +57,10 @@ siege: ## attacks between nodes, 15 s each: what they cost, and what becomes of 
 	go test ./cluster/relay -count=1 -timeout 20m -v -run '^Test(HostileSubscriber|HostileOwner|DatagramFlood)$$' -siege 15s
 	go test ./cluster/fabric -count=1 -run '^$$' -bench Stranger -benchtime 20000x
 
+.PHONY: deaths
+deaths: ## 20 owners and 20 leaders are killed: how long their streams are without an owner, against the limits
+	go test ./cluster/replica -count=1 -timeout 20m -v -run '^TestOwnerDies$$' -deaths=20
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME, a table, findings in .cache/fuzz; FUZZ=PATTERN chooses
 	@.ci/fuzz $(FUZZTIME) $(FUZZ)
