@@ -105,7 +105,8 @@ func (s *Server) routes() []route {
 		},
 		{
 			method: http.MethodGet, path: "/api/v1/raft/backup", need: roleAdmin, state: true, bytes: true,
-			summary: "The whole replicated state, with the hashes of publish keys, for /api/v1/raft/restore", handle: s.sendBackup,
+			summary: "The whole replicated state, with the hashes of publish keys, for /api/v1/raft/restore",
+			handle:  s.sendBackup,
 		},
 		{
 			method: http.MethodPost, path: "/api/v1/raft/restore", need: roleAdmin, upload: true,
@@ -115,7 +116,8 @@ func (s *Server) routes() []route {
 		},
 		{
 			method: http.MethodGet, path: "/api/v1/raft/level", need: roleRead,
-			summary: "The feature level of the cluster, and what each node knows", reply: consensus.Levels{}, handle: s.showFeatures,
+			summary: "The feature level of the cluster, and what each node knows",
+			reply:   consensus.Levels{}, handle: s.showFeatures,
 		},
 		{
 			method: http.MethodPut, path: "/api/v1/raft/level", need: roleAdmin,

@@ -28,12 +28,12 @@ func (n *Node) Snapshot(ctx context.Context) (SnapshotInfo, error) {
 	}
 	info, err := await(ctx, n, func() (SnapshotInfo, error) {
 		f := r.Snapshot()
-		if err := f.Error(); err != nil {
-			return SnapshotInfo{}, err
+		if fault := f.Error(); fault != nil {
+			return SnapshotInfo{}, fault
 		}
-		meta, body, err := f.Open()
-		if err != nil {
-			return SnapshotInfo{}, err
+		meta, body, fault := f.Open()
+		if fault != nil {
+			return SnapshotInfo{}, fault
 		}
 		return SnapshotInfo{ID: meta.ID, Index: meta.Index, Term: meta.Term, Bytes: meta.Size}, body.Close()
 	})

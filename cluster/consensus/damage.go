@@ -61,8 +61,8 @@ func mend(dir string, snaps raft.SnapshotStore, logs raft.LogStore, log *slog.Lo
 			return err
 		}
 	}
-	log.Warn("the state comes from an older snapshot and the log", slog.Uint64("snapshot", good), slog.Uint64("first", first),
-		slog.Uint64("last", last))
+	log.Warn("the state comes from an older snapshot and the log", slog.Uint64("snapshot", good),
+		slog.Uint64("first", first), slog.Uint64("last", last))
 	return nil
 }
 
@@ -92,8 +92,8 @@ func damagedSnapshots(dir string, snaps raft.SnapshotStore) (bad []damaged, err 
 	oldest := "" // ids are TERM-INDEX-TIME; raft lists the newest only
 	for _, m := range list {
 		known[m.ID], oldest = true, m.ID
-		if err := checkSnapshot(snaps, m.ID); err != nil {
-			bad = append(bad, damaged{m.ID, m.Index, err})
+		if fault := checkSnapshot(snaps, m.ID); fault != nil {
+			bad = append(bad, damaged{m.ID, m.Index, fault})
 		}
 	}
 	entries, err := os.ReadDir(filepath.Join(dir, snapDir))

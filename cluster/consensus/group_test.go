@@ -230,6 +230,44 @@ func TestLeaderHandsOver(t *testing.T) {
 	next.end(t) // nobody answers it
 }
 
+// A voter that was cut off and comes back does not depose the leader: it asks for
+// votes only once it might get them (pre-vote), so its term has not risen.
+// Requirement: C5.
+func TestCutOffVoterDoesNotDisturb(t *testing.T) {
+	logs := &logBuffer{}
+	nodes := group(t, 3, 100*time.Millisecond, slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	leader, others := leaderOf(t, nodes)
+	lost, rest := others[0], []*running{leader, others[1]}
+	wires := func(r *running) *raft.InmemTransport { return r.transport.(*raft.InmemTransport) }
+	before := leader.raft.Load().CurrentTerm()
+	for _, r := range rest {
+		wires(r).Disconnect(lost.address)
+		wires(lost).Disconnect(r.address)
+	}
+	logs.reset()
+	eventually(t, "it has asked for pre-votes many times", func() bool {
+		return lost.raft.Load().State() == raft.Candidate && strings.Count(logs.String(), "pre-vote") > 20
+	})
+	if _, err := leader.Claim(t.Context(), key("meanwhile")); err != nil {
+		t.Fatal(err)
+	}
+	if got := lost.raft.Load().CurrentTerm(); got != before {
+		t.Errorf("its term rose from %d to %d", before, got)
+	}
+	for _, r := range rest {
+		wires(r).Connect(lost.address, wires(lost))
+		wires(lost).Connect(r.address, wires(r))
+	}
+	eventually(t, "it follows", func() bool {
+		id, _, known := lost.Leader()
+		_, placed := lost.Placement(key("meanwhile"))
+		return known && id == leader.ID() && placed
+	})
+	if !leader.IsLeader() || leader.raft.Load().CurrentTerm() != before {
+		t.Errorf("the leader was deposed; the term is %d, was %d", leader.raft.Load().CurrentTerm(), before)
+	}
+}
+
 // logBuffer is a log that can be read while it is written.
 type logBuffer struct {
 	mu sync.Mutex

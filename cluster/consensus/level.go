@@ -71,7 +71,8 @@ func (n *Node) LeadLevel(ctx context.Context, level int) (Levels, error) {
 	case level == 0, level == now.Level:
 		return now, nil
 	case level < now.Level || level > maxLevel:
-		return now, fmt.Errorf("%w: feature level %d, the cluster is at %d, and it does not fall", ErrInvalid, level, now.Level)
+		return now, fmt.Errorf("%w: feature level %d, the cluster is at %d, and it does not fall",
+			ErrInvalid, level, now.Level)
 	}
 	if behind := now.behind(level); len(behind) > 0 {
 		return now, fmt.Errorf("%w: feature level %d is not known to %s", ErrLevel, level, strings.Join(behind, ", "))

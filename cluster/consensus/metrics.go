@@ -6,6 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+const stuckHelp = "1 while the raft log can't be written and this node takes no part in the group, else 0."
+
 // register adds the metrics, all of which are read at scrape time.
 func (n *Node) register(reg prometheus.Registerer) error {
 	gauges := []struct {
@@ -27,16 +29,13 @@ func (n *Node) register(reg prometheus.Registerer) error {
 		{"tmms_cluster_placements", "Streams that are placed, those that have lost their owner too.", func() float64 {
 			return float64(n.PlacementCount())
 		}},
+		{"tmms_cluster_disk_stuck", stuckHelp, func() float64 {
+			if n.Trouble() != nil {
+				return 1
+			}
+			return 0
+		}},
 	}
-	gauges = append(gauges, struct {
-		name, help string
-		value      func() float64
-	}{"tmms_cluster_disk_stuck", "1 while the raft log can't be written and this node takes no part in the group, else 0.", func() float64 {
-		if n.Trouble() != nil {
-			return 1
-		}
-		return 0
-	}})
 	for _, g := range gauges {
 		c := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, g.value)
 		if err := reg.Register(c); err != nil {

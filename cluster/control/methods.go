@@ -40,7 +40,7 @@ func (s *Server) call(ctx context.Context, peer pki.Peer, req request) (any, err
 	case methodTransfer:
 		return s.transfer(ctx, req)
 	case methodLevel:
-		return s.level(ctx, req)
+		return s.level(ctx, peer, req)
 	case methodJoin, methodRemove:
 		return struct{}{}, s.changeGroup(ctx, req)
 	}
@@ -129,10 +129,15 @@ func (s *Server) transfer(ctx context.Context, req request) (joining, error) {
 	return joining{Name: name}, err
 }
 
-func (s *Server) level(ctx context.Context, req request) (consensus.Levels, error) {
+// level shows the feature levels to everybody, and raises the cluster's for origins.
+func (s *Server) level(ctx context.Context, peer pki.Peer, req request) (consensus.Levels, error) {
 	l, err := decodeBody[leveling](req.Body)
 	if err != nil {
 		return consensus.Levels{}, err
+	}
+	if l.Level != 0 && !peer.Has(pki.RoleOrigin) {
+		return consensus.Levels{}, fmt.Errorf("%w: the feature level is raised by %s, whose roles are %v",
+			member.ErrForbidden, peer.Name, peer.Roles)
 	}
 	return s.deps.Group.LeadLevel(ctx, l.Level)
 }

@@ -177,12 +177,12 @@ func TestMayPropose(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, m := range []string{methodHello, methodPropose, methodRead, methodRenew, methodWatch, methodStatus, methodQuery} {
+	for _, m := range []string{methodHello, methodPropose, methodRead, methodRenew, methodWatch, methodStatus, methodQuery, methodLevel} {
 		if mayCall(origin, m) != nil || mayCall(edge, m) != nil || mayCall(client, m) == nil {
 			t.Errorf("%s: %v, %v, %v", m, mayCall(origin, m), mayCall(edge, m), mayCall(client, m))
 		}
 	}
-	for _, m := range []string{methodJoin, methodRemove, methodRevoke, methodTransfer, methodLevel} {
+	for _, m := range []string{methodJoin, methodRemove, methodRevoke, methodTransfer} {
 		if mayCall(origin, m) != nil || mayCall(edge, m) == nil {
 			t.Errorf("%s: %v, %v", m, mayCall(origin, m), mayCall(edge, m))
 		}

@@ -33,7 +33,8 @@ type Restored struct {
 // feature level above this cluster's. Asking twice does no harm.
 func (w *Writes) Restore(ctx context.Context, backup []byte, opt RestoreOptions) (Restored, error) {
 	if len(backup) > media.MaxBackupBytes {
-		return Restored{}, fmt.Errorf("%w: a backup of %d bytes, the limit is %d", ErrInvalid, len(backup), media.MaxBackupBytes)
+		return Restored{}, fmt.Errorf("%w: a backup of %d bytes, the limit is %d",
+			ErrInvalid, len(backup), media.MaxBackupBytes)
 	}
 	c, whole, err := state.NewRestore(backup, media.MaxConfigBytes-restoreRoom)
 	if err != nil {

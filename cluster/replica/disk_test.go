@@ -82,8 +82,9 @@ func (d *badDisk) SetUint64(k []byte, v uint64) error {
 func TestBadDisk(t *testing.T) {
 	for name, full := range map[string]bool{"full": true, "slow": false} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := newCluster(t, "a", "b", "c")
-			c.lease = 3 * time.Second
+			c.lease = time.Second
 			defer c.dump()
 			disks := map[*process]*badDisk{}
 			var list []*process

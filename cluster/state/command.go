@@ -101,7 +101,7 @@ func Encode(c Command) ([]byte, error) {
 func Decode(b []byte) (Command, error) { return decodeCommand(b) }
 
 // decodeCommand is the reverse of Encode; every error wraps ErrUnknownCommand.
-func decodeCommand(b []byte) (Command, error) {
+func decodeCommand(b []byte) (Command, error) { //nolint:gocyclo // a case a command
 	var e envelope
 	if err := strictJSON(b, &e); err != nil {
 		return nil, fmt.Errorf("%w: %q: %w", ErrUnknownCommand, clip(string(b)), err)

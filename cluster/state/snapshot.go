@@ -27,9 +27,10 @@ const (
 	snapshotMagic   = "TMMSSNAP"
 	snapshotVersion = 4 // has standbys in sync, drains and a feature level
 	snapshotRevoked = 3 // has revocations
-	snapshotPlain   = 2 // has orphans; a snapshot is of the oldest version that can say it, so that former releases read it
-	snapshotOldest  = 1
-	snapshotHead    = 52
+	// A snapshot is of the oldest version that can say it, so that former releases read it.
+	snapshotPlain  = 2 // has orphans
+	snapshotOldest = 1
+	snapshotHead   = 52
 )
 
 // image is the state as JSON; lists are sorted, so equal states have equal bytes.

@@ -112,7 +112,7 @@ func (c SetStandby) apply(s *State) (any, error) {
 	p, refusal := s.placedIn(key, c.Epoch)
 	switch {
 	case refusal != nil:
-		return refusal, nil
+		return refusal, nil //nolint:nilerr // a refusal is a result
 	case p.Standby != c.From:
 		return &StandbyError{Key: key, Given: c.From, Current: p.Standby}, nil
 	case p.Orphan(), c.To == p.Owner:
@@ -128,7 +128,7 @@ func (c Move) apply(s *State) (any, error) {
 	p, refusal := s.placedIn(key, c.Epoch)
 	switch {
 	case refusal != nil:
-		return refusal, nil
+		return refusal, nil //nolint:nilerr // a refusal is a result
 	case c.To == "" || p.Standby != c.To || !p.InSync:
 		return &NotInSyncError{Key: key, To: c.To, Placement: p}, nil
 	case s.Draining(c.To):

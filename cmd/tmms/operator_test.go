@@ -257,6 +257,9 @@ func TestOperator(t *testing.T) {
 	t.Run("read-your-writes", func(t *testing.T) { f.t = t; f.readYourWrites() })
 	t.Run("rotate-key", func(t *testing.T) { f.t = t; f.rotateKey() })
 	t.Run("rotate-key-refused", func(t *testing.T) { f.t = t; f.rotateKeyRefused() })
+	t.Run("raft-backup", func(t *testing.T) { f.t = t; f.raftBackup() })
+	t.Run("raft-transfer", func(t *testing.T) { f.t = t; f.raftTransfer() })
+	t.Run("raft-level", func(t *testing.T) { f.t = t; f.raftLevel() })
 	t.Run("revoke", func(t *testing.T) { f.t = t; f.revoke() })
 	t.Run("raft-members", func(t *testing.T) { f.t = t; f.raftMembers() })
 	t.Run("raft-quorum", func(t *testing.T) { f.t = t; f.raftQuorum() })
@@ -418,6 +421,66 @@ func (f *fleet) revoke() {
 	f.start("e1")
 	f.ready("e1")
 	f.alive("o1", "o2", "o3", "e1")
+}
+
+// raftBackup saves the state through an edge and brings it back through an origin.
+func (f *fleet) raftBackup() {
+	file := filepath.Join(f.t.TempDir(), "state")
+	var before, after struct{ Revision int }
+	f.get("o1", "/api/v1/domains", &before)
+	out := f.tmms("raft", "snapshot", file, f.nodes["e1"].api())
+	if !strings.Contains(out, fmt.Sprintf("config revision %d", before.Revision)) {
+		f.t.Errorf("it says %s", out)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		f.t.Errorf("the file: %v, %v", info, err)
+	}
+	domains := filepath.Join(f.t.TempDir(), "domains.yaml")
+	if err := os.WriteFile(domains, []byte("domains: []\n"), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	f.tmms("apply", "-f", domains, f.nodes["o1"].api())
+	out = f.tmms("raft", "restore", file, f.nodes["o3"].api())
+	if want := fmt.Sprintf("config revision %d is in force", before.Revision+2); !strings.Contains(out, want) {
+		f.t.Errorf("it says %s, want %s", out, want)
+	}
+	f.get("e1", "/api/v1/domains", &after)
+	if after.Revision != before.Revision+2 {
+		f.t.Errorf("the edge is at revision %d", after.Revision)
+	}
+	f.refused("role origin", "raft", "restore", file, f.nodes["e1"].api())
+	f.refused("bad snapshot", "raft", "restore", domains, f.nodes["o1"].api())
+	if out = f.tmms("raft", "snapshot", f.nodes["o2"].api()); !strings.Contains(out, "entry ") || !strings.Contains(out, " bytes") {
+		f.t.Errorf("it says %s", out)
+	}
+	f.refused("no raft log", "raft", "snapshot", f.nodes["e1"].api())
+}
+
+func (f *fleet) raftTransfer() {
+	for _, to := range []string{"o2", "o3", "o2"} {
+		if out := f.tmms("raft", "transfer", to, f.nodes["o1"].api()); out != to+" leads\n" {
+			f.t.Errorf("it says %s", out)
+		}
+		waitFor(f.t, to+" in the status", func() bool {
+			for line := range strings.Lines(f.tmms("raft", "status", f.nodes["e1"].api())) {
+				if strings.HasPrefix(line, to+" ") {
+					return strings.Contains(line, "leader")
+				}
+			}
+			return false
+		})
+	}
+	f.refused("is called", "raft", "transfer", "nobody", f.nodes["o1"].api())
+}
+
+func (f *fleet) raftLevel() {
+	out := f.tmms("raft", "level", f.nodes["e1"].api())
+	if !strings.Contains(out, "feature level 1\n") || strings.Count(out, "\n") != 7 || strings.Contains(out, "does not answer") {
+		f.t.Errorf("it says %s", out)
+	}
+	f.refused("feature level 1000 is not known to e1", "raft", "level", "1000", f.nodes["o1"].api())
+	f.refused("role origin", "raft", "level", "1", f.nodes["e1"].api())
+	f.tmms("raft", "level", "1", f.nodes["o1"].api())
 }
 
 func (f *fleet) raftMembers() {

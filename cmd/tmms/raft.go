@@ -55,6 +55,9 @@ func runRaftStatus(ctx context.Context, c console, args []string) error {
 	}
 	fmt.Fprintf(c.stdout, "cluster %s, term %d, entry %d of %d is committed, feature level %d\n\n",
 		printable(info.ClusterID), info.Term, info.Committed, info.LastIndex, info.Level)
+	if info.Trouble != "" {
+		fmt.Fprintf(c.stdout, "the node that was asked takes no part in it now: %s\n\n", printable(info.Trouble))
+	}
 	return raftTable(info).print(c.stdout)
 }
 
@@ -151,8 +154,8 @@ func runRaftLevel(ctx context.Context, c console, args []string) error {
 	}
 	method, body := http.MethodGet, any(nil)
 	if len(q.words) == 1 {
-		level, err := strconv.Atoi(q.words[0])
-		if err != nil || level < 1 {
+		level, fault := strconv.Atoi(q.words[0])
+		if fault != nil || level < 1 {
 			return usagef("LEVEL is %q, it must be a number from 1", q.words[0])
 		}
 		method, body = http.MethodPut, struct {

@@ -38,7 +38,8 @@ func runRaftSnapshot(ctx context.Context, c console, args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.stdout, "snapshot %s: entry %d of term %d, %d bytes\n", printable(info.ID), info.Index, info.Term, info.Bytes)
+	fmt.Fprintf(c.stdout, "snapshot %s: entry %d of term %d, %d bytes\n",
+		printable(info.ID), info.Index, info.Term, info.Bytes)
 	return nil
 }
 
@@ -109,10 +110,12 @@ func runRaftRestore(ctx context.Context, c console, args []string) error {
 	if got.Changed {
 		what = "is in force"
 	}
-	fmt.Fprintf(c.stdout, "config revision %d %s; %d revisions, %d streams and %d nodes came back, %d certificates are revoked\n",
+	fmt.Fprintf(c.stdout,
+		"config revision %d %s; %d revisions, %d streams and %d nodes came back, %d certificates are revoked\n",
 		got.Revision, what, got.Revisions, got.Streams, got.Nodes, got.Revocations)
 	if !got.Whole {
-		fmt.Fprintln(c.stderr, "tmms raft: the backup is too long for one entry of the log: streams and old revisions were left out")
+		fmt.Fprintln(c.stderr,
+			"tmms raft: the backup is too long for one entry of the log: streams and old revisions were left out")
 	}
 	return nil
 }
