@@ -266,3 +266,9 @@ func TestMediaVeto(t *testing.T) {
 		return at.Owner == before.Standby
 	})
 }
+
+// sameOwner reports whether a stream has stayed where it was; the leader may have
+// given it a standby.
+func sameOwner(a, b state.Placement) bool {
+	return a.Owner == b.Owner && a.Epoch == b.Epoch && a.T0MS == b.T0MS
+}
