@@ -26,6 +26,8 @@ type RaftInfo struct {
 	LastIndex  uint64       `json:"last_index"` // of the log
 	Level      int          `json:"level"`      // the cluster's feature level
 	Servers    []RaftServer `json:"servers"`    // ordered by name
+	// Trouble says why the node that says this can't take part in the group.
+	Trouble string `json:"trouble,omitempty"`
 }
 
 // RaftServer is a member of the raft group.
@@ -72,7 +74,7 @@ func (s *Server) raftInfo(status consensus.Status) RaftInfo {
 	info := RaftInfo{
 		ClusterID: status.ClusterID, Leader: status.Leader, By: status.By, Term: status.Term,
 		Committed: status.Committed, LastIndex: status.LastIndex,
-		Level: status.Level, Servers: []RaftServer{},
+		Level: status.Level, Trouble: status.Trouble, Servers: []RaftServer{},
 	}
 	names := s.names()
 	for _, d := range status.Servers {

@@ -111,7 +111,7 @@ func TestRaftStatus(t *testing.T) {
 	n := serve(t, Config{})
 	var info RaftInfo
 	a := n.do("GET", "/api/v1/raft", "").want(t, 200, &info)
-	want := "{c n1 one n1 3 70 71 2 [{n1 one 192.0.2.1:7400 true true 0} {n2 two 192.0.2.2:7400 true false 1.5}]}"
+	want := "{c n1 one n1 3 70 71 2 [{n1 one 192.0.2.1:7400 true true 0} {n2 two 192.0.2.2:7400 true false 1.5}] }"
 	if got := fmt.Sprint(info); got != want || a.Header.Get(staleHeader) != "" {
 		t.Errorf("got %s, %q\nwant %s", got, a.Header.Get(staleHeader), want)
 	}

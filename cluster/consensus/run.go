@@ -25,7 +25,7 @@ const (
 
 // Run opens the stores, begins or joins the group, and works until ctx ends
 // (then it returns nil) or the state machine cannot go on. Everything that it
-// started has ended when it returns. It can be called once.
+// started has ended when it returns, unless the disk hangs. It can be called once.
 func (n *Node) Run(ctx context.Context) error {
 	defer close(n.done)
 	st, err := n.openStores()
@@ -229,21 +229,6 @@ func (n *Node) renew(ctx context.Context) error {
 	return n.peers.Renew(ctx, n.ID())
 }
 
-// hung is closed when the disk, and so raft, does not come to an end; it is not
-// waited for then.
-func (n *Node) hung(st *stores, ended <-chan error) <-chan struct{} {
-	hung := make(chan struct{})
-	if st.disk.trouble() == nil {
-		return hung
-	}
-	time.AfterFunc(n.cfg.SlowDisk, func() {
-		if st.disk.trouble() != nil && len(ended) == 0 {
-			close(hung)
-		}
-	})
-	return hung
-}
-
 // stop lets the commands on their way come to an end, then raft, then the stores.
 func (n *Node) stop(r *raft.Raft, st *stores) error {
 	n.callMu.Lock()
@@ -268,10 +253,15 @@ func (n *Node) stop(r *raft.Raft, st *stores) error {
 		ended <- err
 	}()
 	var err error
+	patience := time.NewTimer(n.cfg.SlowDisk + quiesce)
+	defer patience.Stop()
 	select {
 	case err = <-ended:
-	case <-n.hung(st, ended):
-		return fmt.Errorf("consensus: shut down: %w", st.disk.trouble())
+	case <-patience.C:
+		if fault := st.disk.trouble(); fault != nil { // a write hangs: raft can't end
+			return fmt.Errorf("consensus: shut down: %w", fault)
+		}
+		err = <-ended
 	}
 	n.stores.Store(nil)
 	if err = errors.Join(err, st.close()); err != nil {

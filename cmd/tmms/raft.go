@@ -55,6 +55,9 @@ func runRaftStatus(ctx context.Context, c console, args []string) error {
 	}
 	fmt.Fprintf(c.stdout, "cluster %s, term %d, entry %d of %d is committed, feature level %d\n\n",
 		printable(info.ClusterID), info.Term, info.Committed, info.LastIndex, info.Level)
+	if info.Trouble != "" {
+		fmt.Fprintf(c.stdout, "the node that was asked takes no part in it now: %s\n\n", printable(info.Trouble))
+	}
 	return raftTable(info).print(c.stdout)
 }
 
