@@ -62,6 +62,10 @@ SEEDS ?= 10000
 sim: ## SEEDS clusters in virtual time under faults, two minutes a thousand; SEED=N shows one, FIRST=N begins there
 	go test ./cluster/sim -count=1 -timeout 4h -v -run '^TestSeeds$$' -seeds $(SEEDS) $(if $(FIRST),-first $(FIRST)) $(if $(SEED),-seed $(SEED))
 
+.PHONY: deaths
+deaths: ## 20 owners and 20 leaders are killed: how long their streams are without an owner, against the limits
+	go test ./cluster/replica -count=1 -timeout 20m -v -run '^TestOwnerDies$$' -deaths=20
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME, a table, findings in .cache/fuzz; FUZZ=PATTERN chooses
 	@.ci/fuzz $(FUZZTIME) $(FUZZ)

@@ -24,13 +24,8 @@ func (f *Fabric) Keep(ctx context.Context, others func() []Target) error {
 	var dials sync.WaitGroup
 	defer dials.Wait()
 	dialing := make(chan struct{}, media.MaxFabricKept)
-	for {
-		kept := map[string]bool{f.Name(): true}
-		for _, to := range others() {
-			if kept[to.Name] || len(kept) > media.MaxFabricKept || f.connected(to.Name) {
-				continue
-			}
-			kept[to.Name] = true
+	for look := 0; ; look++ {
+		for _, to := range f.missing(others(), look) {
 			select {
 			case dialing <- struct{}{}:
 			default:
@@ -49,6 +44,27 @@ func (f *Fabric) Keep(ctx context.Context, others func() []Target) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+// missing are the nodes with which there is no session. One with several addresses is
+// tried at another one at each look.
+func (f *Fabric) missing(others []Target, look int) (list []Target) {
+	addresses := map[string][]Target{}
+	var names []string
+	for _, to := range others {
+		if to.Name != f.Name() && (addresses[to.Name] != nil || len(names) < media.MaxFabricKept) {
+			if addresses[to.Name] == nil {
+				names = append(names, to.Name)
+			}
+			addresses[to.Name] = append(addresses[to.Name], to)
+		}
+	}
+	for _, name := range names {
+		if all := addresses[name]; !f.connected(name) {
+			list = append(list, all[look%len(all)])
+		}
+	}
+	return list
 }
 
 // connected reports whether there is a session for control with a node, dialed by

@@ -87,7 +87,7 @@ func (e events) NotifyPingComplete(node *memberlist.Node, rtt time.Duration, pay
 
 // AckPayload implements memberlist.PingDelegate: an answer to a probe says where this
 // node is, which so costs no packet and goes out as often as it is probed.
-func (e events) AckPayload() []byte { return appendPlace(nil, e.g.Here()) }
+func (e events) AckPayload() []byte { return encodePlace(e.g.Here()) }
 
 // conflict is a name at two addresses.
 type conflict struct {

@@ -26,15 +26,15 @@ const (
 // errPlace refuses what is no place.
 var errPlace = errors.New("gossip: not a place that this release understands")
 
-func appendPlace(b []byte, c placement.Coordinate) []byte {
-	b = append(b, placeVersion)
+func encodePlace(c placement.Coordinate) []byte {
+	b := append(make([]byte, 0, placeBytes), placeVersion)
 	for _, x := range append(c.Vec[:], c.Height, c.Error) {
 		b = binary.BigEndian.AppendUint32(b, math.Float32bits(float32(x)))
 	}
 	return b
 }
 
-// parsePlace is the reverse of appendPlace.
+// parsePlace is the reverse of encodePlace.
 func parsePlace(b []byte) (c placement.Coordinate, err error) {
 	if len(b) < placeBytes || b[0] != placeVersion {
 		return c, errPlace
