@@ -34,7 +34,11 @@ var errFull = errors.New("too many members")
 
 // NotifyAlive implements memberlist.AliveDelegate: an error keeps a node out.
 func (e events) NotifyAlive(node *memberlist.Node) error {
-	if _, _, err := parseMeta(node.Name, node.Meta); err != nil {
+	meta, _, err := parseMeta(node.Name, node.Meta)
+	if err != nil {
+		return err
+	}
+	if err := e.g.admits(meta); err != nil {
 		return err
 	}
 	if !e.g.roster.room(node.Name) {
@@ -62,13 +66,28 @@ func (e events) NotifyLeave(node *memberlist.Node) {
 	}
 }
 
-// NotifyPingComplete implements memberlist.PingDelegate.
-func (e events) NotifyPingComplete(node *memberlist.Node, rtt time.Duration, _ []byte) {
-	e.g.roster.probed(node.Name, rtt, time.Now())
+// NotifyMerge implements memberlist.MergeDelegate: a join that meets another cluster
+// takes nothing from it, not even doubts about nodes of the same names.
+func (e events) NotifyMerge(peers []*memberlist.Node) error {
+	for _, p := range peers {
+		if meta, _, err := parseMeta(p.Name, p.Meta); err == nil {
+			if err := e.g.admits(meta); err != nil {
+				return fmt.Errorf("%s at %s: %w", p.Name, p.Address(), err)
+			}
+		}
+	}
+	return nil
 }
 
-// AckPayload implements memberlist.PingDelegate.
-func (events) AckPayload() []byte { return nil }
+// NotifyPingComplete implements memberlist.PingDelegate.
+func (e events) NotifyPingComplete(node *memberlist.Node, rtt time.Duration, payload []byte) {
+	e.g.roster.probed(node.Name, rtt, time.Now())
+	e.g.measured(node.Name, rtt, payload)
+}
+
+// AckPayload implements memberlist.PingDelegate: an answer to a probe says where this
+// node is, which so costs no packet and goes out as often as it is probed.
+func (e events) AckPayload() []byte { return encodePlace(e.g.Here()) }
 
 // conflict is a name at two addresses.
 type conflict struct {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"tmms/cluster/placement"
 	"tmms/media"
 )
 
@@ -35,6 +36,12 @@ type Gossip struct {
 	contested atomic.Bool // this node's name was met at another address
 	started   atomic.Bool
 
+	list    atomic.Pointer[memberlist.Memberlist] // nil before Run
+	cluster atomic.Pointer[string]                // nil or the tag of the cluster
+
+	hereMu sync.Mutex
+	here   placement.Coordinate // guarded by hereMu
+
 	conflictMu sync.Mutex
 	conflicts  map[conflict]bool // guarded by conflictMu; those that were logged
 }
@@ -49,6 +56,7 @@ func New(cfg Config, self Meta, deps Deps) (*Gossip, error) {
 	g := &Gossip{
 		cfg: cfg, log: deps.Log, roster: newRoster(), self: self,
 		urgent: make(chan struct{}, 1), loaded: make(chan struct{}, 1), conflicts: make(map[conflict]bool),
+		here: placement.Origo(),
 	}
 	g.load.Store(uint32(self.Load))
 	g.settings, g.pace = cfg.Preset.settings()
@@ -84,9 +92,13 @@ func (g *Gossip) Changed() <-chan struct{} { return g.roster.watch() }
 // SetLoad says how busy this node is, 0 to 255. Others hear of it within seconds,
 // however often it is called.
 func (g *Gossip) SetLoad(load uint8) {
-	if g.load.Swap(uint32(load)) == uint32(load) {
-		return
+	if g.load.Swap(uint32(load)) != uint32(load) {
+		g.update()
 	}
+}
+
+// update has what this node says of itself told again soon.
+func (g *Gossip) update() {
 	select {
 	case g.loaded <- struct{}{}:
 	default:
@@ -97,6 +109,7 @@ func (g *Gossip) SetLoad(load uint8) {
 func (g *Gossip) encoded() []byte {
 	m := g.self
 	m.Load = uint8(g.load.Load())
+	m.Cluster = g.tag()
 	var flags byte
 	if g.leaving.Load() {
 		flags |= flagLeaving
@@ -128,6 +141,7 @@ func (g *Gossip) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("gossip: %w", err), g.Close())
 	}
+	g.list.Store(list)
 	g.log.Info("gossip has started", slog.String("node", g.self.Name), slog.String("addr", advertise.String()))
 	j := newJoiner(g, list, advertise)
 	var joining sync.WaitGroup
@@ -148,7 +162,7 @@ func (g *Gossip) memberlistConfig() *memberlist.Config {
 	c.Name = g.self.Name
 	c.Transport = g.transport
 	c.Keyring = g.keys.ring
-	c.Delegate, c.Events, c.Alive, c.Conflict, c.Ping = e, e, e, e, e
+	c.Delegate, c.Events, c.Alive, c.Conflict, c.Ping, c.Merge = e, e, e, e, e, e
 	c.TCPTimeout = g.pace.dialTimeout
 	c.LogOutput = newBridge(g.log, func(name string) { g.roster.doubt(name, StateSuspect, time.Now()) })
 	return c

@@ -67,6 +67,12 @@ func joins(addrs ...string) option { return func(c *Config, _ *Meta) { c.Join = 
 // start runs a member until the test's end.
 func start(t *testing.T, name string, opts ...option) *peer {
 	t.Helper()
+	return startTuned(t, name, func(*Gossip) {}, opts...)
+}
+
+// startTuned is start with settings that no config has.
+func startTuned(t *testing.T, name string, tune func(*Gossip), opts ...option) *peer {
+	t.Helper()
 	cfg := Config{Listen: "127.0.0.1:0", Keys: [][]byte{key1}, Preset: PresetLocal}
 	self := meta(name)
 	for _, o := range opts {
@@ -80,6 +86,7 @@ func start(t *testing.T, name string, opts ...option) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tune(p.Gossip)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
@@ -461,8 +468,12 @@ func TestMetrics(t *testing.T) {
 	peers[2].stop()
 	peers[0].awaitStates("n1:alive", "n2:alive", "n3:left")
 	families, err := peers[0].reg.Gather()
-	if err != nil || len(families) != 1 || families[0].GetName() != "tmms_cluster_members" {
+	if err != nil || len(families) != 2 || families[0].GetName() != "tmms_cluster_members" ||
+		families[1].GetName() != "tmms_gossip_health_score" {
 		t.Fatalf("%v, %v", families, err)
+	}
+	if score := families[1].GetMetric()[0].GetGauge().GetValue(); score < 0 || score > 8 {
+		t.Errorf("health score %f", score)
 	}
 	got := map[string]float64{}
 	for _, m := range families[0].GetMetric() {

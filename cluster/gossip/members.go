@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"tmms/cluster/placement"
 	"tmms/media"
 )
 
@@ -33,9 +34,11 @@ func (s State) Gone() bool { return s == StateDead || s == StateLeft }
 type Member struct {
 	Meta
 	State State
-	Since time.Time      // when the state began, as seen from here
-	Addr  netip.AddrPort // of its gossip port
-	RTT   time.Duration  // to it, the shorter of late probes; 0: it was not probed yet
+	Since time.Time            // when the state began, as seen from here
+	Addr  netip.AddrPort       // of its gossip port
+	RTT   time.Duration        // to it, the shorter of late probes; 0: it was not probed yet
+	Place placement.Coordinate // as it says itself
+	Known bool                 // Place is
 }
 
 // roster is what is known of the members; memberlist's callbacks write it. They
@@ -123,7 +126,7 @@ func (r *roster) seen(node *memberlist.Node, now time.Time) {
 	defer r.mu.Unlock()
 	m := &Member{Meta: meta, State: StateAlive, Since: now, Addr: addrOf(node)}
 	if old := r.members[meta.Name]; old != nil && old.State == StateAlive && old.ID == meta.ID {
-		m.Since, m.RTT = old.Since, old.RTT
+		m.Since, m.RTT, m.Place, m.Known = old.Since, old.RTT, old.Place, old.Known
 	}
 	r.members[meta.Name] = m
 	delete(r.leaving, meta.Name)
@@ -182,7 +185,29 @@ func (r *roster) probed(name string, rtt time.Duration, now time.Time) {
 	}
 }
 
+// located is a member that has said where it is; it gives the round trip to it.
+func (r *roster) located(name string, at placement.Coordinate) (rtt time.Duration, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.members[name]
+	if m == nil {
+		return 0, false
+	}
+	m.Place, m.Known = at, true
+	return m.RTT, m.RTT > 0
+}
+
 func addrOf(n *memberlist.Node) netip.AddrPort {
 	ip, _ := netip.AddrFromSlice(n.Addr)
 	return netip.AddrPortFrom(ip.Unmap(), n.Port)
+}
+
+// Health is memberlist's awareness of this node's own state: 0 is healthy; it rises
+// with probes that fail and doubts about itself, such as those of a process that gets
+// no processor, and timeouts grow with it. 0 before Run.
+func (g *Gossip) Health() int {
+	if list := g.list.Load(); list != nil {
+		return list.GetHealthScore()
+	}
+	return 0
 }

@@ -19,6 +19,8 @@ type Meta struct {
 	Version string   // cut to media.MaxNodeVersion bytes: for the eye only
 	Addrs   Addrs
 	Load    uint8 // 0 idle .. 255 full
+	// Cluster tells clusters apart, see [Gossip.SetCluster]; "" is not known yet.
+	Cluster string
 }
 
 // Addrs are where a node is reached, as HOST:PORT of at most
@@ -35,10 +37,11 @@ const maxMeta = 512
 //
 //	0       1       2       3
 //	+-------+-------+-------+------------------------------------------------------------+
-//	| 1     | roles | load  | flags | id | region | zone | version | fabric | rtmp | http | admin
+//	| 1     | roles | load  | flags | id | region | zone | version | fabric | rtmp | http | admin | cluster
 //	+-------+-------+-------+------------------------------------------------------------+
 //
 // roles: bit 0 origin, bit 1 edge. flags: bit 0 the node is leaving.
+// The cluster is not there in what earlier releases send.
 const (
 	metaVersion = 1
 	metaHead    = 4
@@ -47,7 +50,7 @@ const (
 
 // maxEncoded is the most that Meta takes: the compiler holds it to maxMeta.
 const maxEncoded = metaHead + (1 + media.MaxNodeID) + 2*(1+media.MaxPlace) + (1 + media.MaxNodeVersion) +
-	4*(1+media.MaxNodeAddress)
+	4*(1+media.MaxNodeAddress) + (1 + clusterTag)
 
 const _ = uint(maxMeta - maxEncoded)
 
@@ -78,6 +81,7 @@ func (m *Meta) fields() []field {
 		{"rtmp address", &m.Addrs.RTMP, media.MaxNodeAddress},
 		{"http address", &m.Addrs.HTTP, media.MaxNodeAddress},
 		{"admin address", &m.Addrs.Admin, media.MaxNodeAddress},
+		{"cluster", &m.Cluster, clusterTag},
 	}
 }
 
@@ -163,6 +167,9 @@ func parseMeta(name string, b []byte) (m Meta, flags byte, err error) {
 	}
 	b = b[metaHead:]
 	for _, f := range m.fields() {
+		if len(b) == 0 && f.value == &m.Cluster {
+			break // of an earlier release
+		}
 		if len(b) == 0 || len(b) < 1+int(b[0]) {
 			return Meta{}, 0, errMetaShort
 		}

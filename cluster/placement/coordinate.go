@@ -42,7 +42,7 @@ func (c Coordinate) Valid() bool {
 			return false
 		}
 	}
-	return c.Height >= minHeight && c.Height <= maxSeconds && c.Error >= 0 && c.Error <= maxError
+	return c.Height > 0 && c.Height <= maxSeconds && c.Error >= 0 && c.Error <= maxError
 }
 
 // RTT is the round-trip time between two places.

@@ -24,6 +24,8 @@ func mayImport(from, to string) bool {
 	}
 	top, _, _ := strings.Cut(from, "/")
 	switch {
+	case within(to, "cluster/gossip") && judges(from): // gossip is never a verdict
+		return false
 	case within(from, "cmd/tmms-bench/internal/relayend"), // what the relay costs is measured on the relay itself
 		within(from, "cmd/tmms-bench/internal/followers"): // and a follower is a node of the cluster
 		allowed[top] = []string{"cmd/tmms-bench", "bench", "cluster", "media"}
@@ -35,6 +37,16 @@ func mayImport(from, to string) bool {
 		allowed[top] = []string{from, "media"}
 	}
 	return slices.ContainsFunc(allowed[top], func(dir string) bool { return within(to, dir) })
+}
+
+// judges reports whether a package has a part in who is dead and who owns a stream.
+func judges(path string) bool {
+	for _, dir := range []string{"cluster/verdict", "cluster/duties", "cluster/consensus", "cluster/state", "cluster/fabric"} {
+		if within(path, dir) {
+			return true
+		}
+	}
+	return false
 }
 
 // mayTest is mayImport for what only tests import: the end-to-end tests may use the load generator.

@@ -16,6 +16,7 @@ type group interface {
 	Ready() <-chan struct{}
 
 	ID() string
+	ClusterID() string
 	Config() *state.Config
 	Watch() (*state.Config, <-chan struct{})
 	WatchRevocations() (*state.Revocations, <-chan struct{})

@@ -29,6 +29,7 @@ func (n *Node) start(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("the cluster's state is not ready: %w", ctx.Err())
 	}
+	n.backbone.gossip.SetCluster(n.group.ClusterID())
 	if err := n.firstConfig(ctx); err != nil {
 		return err
 	}
