@@ -25,9 +25,9 @@ type upgrade struct {
 
 // TestRollingUpgrade replaces three origins and three edges one by one, as
 // docs/operations.md says it, while publishers push to each origin, viewers watch at
-// each edge by each protocol, and configs are put in force: each viewer and each
-// publisher loses at most one connection, to a node that goes away, and no config is
-// lost that was acknowledged.
+// each edge by each protocol, and configs are put in force: no viewer and no publisher
+// loses more than one connection for each node that goes away, none sees another
+// error, and no config is lost that was acknowledged.
 //
 // Requirement: C5 C6
 func TestRollingUpgrade(t *testing.T) {
