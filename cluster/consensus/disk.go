@@ -18,6 +18,9 @@ const (
 	diskRetry = 500 * time.Millisecond
 )
 
+// Entry is one of the raft log.
+type Entry = raft.Log
+
 // Store is what raft keeps its log and its votes in.
 type Store interface {
 	raft.LogStore

@@ -97,7 +97,7 @@ func (p *peers) Revoke(ctx context.Context, r Revocation) (state.RevokeResult, e
 
 func (p *peers) Transfer(ctx context.Context, to string) (string, error) {
 	if l := p.leader(); l != nil {
-		return l.Transfer(ctx, to)
+		return l.LeadTransfer(ctx, to)
 	}
 	return "", ErrNotLeader
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"tmms/cluster/fabric"
+	"tmms/cluster/member"
 	"tmms/cluster/state"
 )
 
@@ -53,10 +54,15 @@ func (n *Node) RaiseLevel(ctx context.Context, level int) (Levels, error) {
 }
 
 func (n *Node) level(ctx context.Context, level int) (Levels, error) {
-	if n.leads() == nil && n.peers != nil {
-		return n.peers.Level(ctx, level)
+	if n.peers == nil {
+		return n.LeadLevel(ctx, level)
 	}
-	return n.LeadLevel(ctx, level)
+	return member.Again(ctx, func(ctx context.Context) (Levels, error) {
+		if n.leads() == nil {
+			return n.peers.Level(ctx, level)
+		}
+		return n.LeadLevel(ctx, level)
+	})
 }
 
 // LeadLevel is the leader's part of Levels, and with a level that is not 0 of

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 
 	"github.com/hashicorp/raft"
+
+	"tmms/cluster/member"
 )
 
 // ErrTransfer says that the leadership stays where it is.
@@ -14,15 +16,24 @@ var ErrTransfer = errors.New("the leadership was not handed over")
 
 // Transfer hands the leadership over to the voter that is called so, by name or
 // id, or to whichever answers first if that is empty, and gives the name of who
-// leads then. It takes three election timeouts at most. The error wraps
-// [ErrTransfer], or [ErrInvalid] for who has no vote.
+// leads then. It waits for a leader until ctx ends. The error wraps [ErrTransfer], or [ErrInvalid] for who has no vote.
 func (n *Node) Transfer(ctx context.Context, nameOrID string) (name string, err error) {
+	if n.peers == nil {
+		return n.LeadTransfer(ctx, nameOrID)
+	}
+	return member.Again(ctx, func(ctx context.Context) (string, error) {
+		if n.leads() == nil {
+			return n.peers.Transfer(ctx, nameOrID)
+		}
+		return n.LeadTransfer(ctx, nameOrID)
+	})
+}
+
+// LeadTransfer is Transfer on the leader; it is ErrNotLeader elsewhere.
+func (n *Node) LeadTransfer(ctx context.Context, nameOrID string) (name string, err error) {
 	l := n.leads()
 	if l == nil {
-		if n.peers == nil {
-			return "", ErrNotLeader
-		}
-		return n.peers.Transfer(ctx, nameOrID)
+		return "", ErrNotLeader
 	}
 	to, err := l.heir(ctx, nameOrID)
 	if err != nil {

@@ -122,10 +122,7 @@ func (s *Server) transfer(ctx context.Context, req request) (joining, error) {
 	if err != nil {
 		return joining{}, err
 	}
-	if !s.deps.Group.IsLeader() {
-		return joining{}, member.ErrNotLeader
-	}
-	name, err := s.deps.Group.Transfer(ctx, j.Name)
+	name, err := s.deps.Group.LeadTransfer(ctx, j.Name)
 	return joining{Name: name}, err
 }
 

@@ -33,7 +33,7 @@ type Group interface {
 	Join(ctx context.Context, name, address string) error
 	Remove(ctx context.Context, nameOrID string) error
 	LeadRevoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error)
-	Transfer(ctx context.Context, nameOrID string) (name string, err error)
+	LeadTransfer(ctx context.Context, nameOrID string) (name string, err error)
 	LeadLevel(ctx context.Context, level int) (consensus.Levels, error)
 	LocalStatus() (consensus.Status, error)
 	Since(clusterID string, from uint64) (changes []member.Change, next <-chan struct{}, err error)

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"tmms/cluster/consensus"
 )
 
@@ -66,7 +64,7 @@ func (d *badDisk) write(op func() error) error {
 	return op()
 }
 
-func (d *badDisk) StoreLogs(l []*raft.Log) error {
+func (d *badDisk) StoreLogs(l []*consensus.Entry) error {
 	return d.write(func() error { return d.Store.StoreLogs(l) })
 }
 

@@ -278,18 +278,22 @@ func (n *Node) Remove(ctx context.Context, nameOrID string) error {
 
 // Transfer hands the leadership over, see consensus.Node.Transfer.
 func (n *Node) Transfer(ctx context.Context, nameOrID string) (name string, err error) {
-	return n.cluster.Transfer(ctx, nameOrID)
+	return member.Again(ctx, func(ctx context.Context) (string, error) { return n.cluster.Transfer(ctx, nameOrID) })
 }
 
 // Levels gives the feature levels of the cluster and its nodes.
-func (n *Node) Levels(ctx context.Context) (consensus.Levels, error) { return n.cluster.Level(ctx, 0) }
+func (n *Node) Levels(ctx context.Context) (consensus.Levels, error) { return n.level(ctx, 0) }
+
+func (n *Node) level(ctx context.Context, level int) (consensus.Levels, error) {
+	return member.Again(ctx, func(ctx context.Context) (consensus.Levels, error) { return n.cluster.Level(ctx, level) })
+}
 
 // RaiseLevel raises the cluster's feature level, see consensus.Node.RaiseLevel.
 func (n *Node) RaiseLevel(ctx context.Context, level int) (consensus.Levels, error) {
 	if level <= 0 {
 		return consensus.Levels{}, fmt.Errorf("%w: feature level %d", member.ErrInvalid, level)
 	}
-	return n.cluster.Level(ctx, level)
+	return n.level(ctx, level)
 }
 
 // Snapshot is refused: there is no raft log here.
