@@ -25,7 +25,7 @@ type conduit struct {
 	*net.UDPConn
 
 	// Set at construction.
-	batch    *ipv4.PacketConn
+	inlet    *inlet
 	began    time.Time
 	budget   *path.Budget
 	recovery Recovery
@@ -44,7 +44,7 @@ type conduit struct {
 
 func newConduit(socket *net.UDPConn, recovery Recovery) *conduit {
 	c := &conduit{
-		UDPConn: socket, batch: ipv4.NewPacketConn(socket), began: time.Now(), recovery: recovery,
+		UDPConn: socket, inlet: newInlet(socket), began: time.Now(), recovery: recovery,
 		budget: path.NewBudget(media.MaxFabricPathMemory), poke: make(chan struct{}, 1),
 	}
 	c.ways.Store(&map[netip.AddrPort]*way{})
@@ -183,7 +183,7 @@ func (c *conduit) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
 		if n := c.drain(ms); n > 0 {
 			return n, nil
 		}
-		n, err := c.batch.ReadBatch(ms, flags)
+		n, err := c.inlet.read(ms, flags)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			_ = c.UDPConn.SetReadDeadline(time.Time{})
 			if c.closing.Load() {

@@ -26,6 +26,22 @@ func isSegment(h *unix.Cmsghdr) bool {
 	return h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_SEGMENT
 }
 
+// joinedSize finds in control messages how long the packets are that were joined to
+// one buffer (UDP_GRO), the last of which may be shorter; 0: it is one packet.
+func joinedSize(oob []byte) int {
+	for len(oob) > 0 {
+		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
+		if err != nil {
+			return 0
+		}
+		if h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && len(data) >= 4 {
+			return int(int32(binary.NativeEndian.Uint32(data))) //nolint:gosec // an int of the kernel's
+		}
+		oob = rest
+	}
+	return 0
+}
+
 // withoutSegments appends the control messages of oob but that of segments.
 func withoutSegments(to, oob []byte) []byte {
 	for len(oob) > 0 {

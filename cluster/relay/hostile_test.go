@@ -232,7 +232,7 @@ func handshakes(ctx context.Context, t *testing.T, to fabric.Target) {
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	for range 100 {
+	for range 50 { // whose own memory counts here too
 		f, err := fabric.New(fabric.Config{Listen: "127.0.0.1:0"}, id, fabric.Deps{Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Error(err)
