@@ -69,7 +69,7 @@ func TestEdgesAreQuiet(t *testing.T) {
 	ca := newCA(t, time.Now())
 	serve := func(f *Fabric) { f.Handle(ALPNControl, echo) }
 	tm := fast()
-	tm.keepAlive, tm.silence = 20*time.Millisecond, time.Minute
+	tm.keepAlive = 20 * time.Millisecond
 	tm.quietAlive, tm.quietSilence = 500*time.Millisecond, 3*time.Second
 	o := startWith(t, issue(t, ca, "o", pki.RoleOrigin), "127.0.0.1:0", tm, serve)
 	e := startWith(t, issue(t, ca, "e", pki.RoleEdge), "127.0.0.1:0", tm, serve)
