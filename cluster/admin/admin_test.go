@@ -270,11 +270,12 @@ func TestApply(t *testing.T) {
 	put := func(method, body string) (reply applyReply, diff string) {
 		t.Helper()
 		n.do(method, "/api/v1/config", body).want(t, 200, &reply)
+		var lines strings.Builder
 		for _, c := range reply.Diff.Changes {
-			diff += c.String() + "\n"
+			lines.WriteString(c.String() + "\n")
 		}
 		reply.Diff = nil
-		return reply, diff
+		return reply, lines.String()
 	}
 	all := "+ a.example: aliases *\n+ a.example/live: 1 key\n+ a.example/open: open\n"
 	done, diff := put("PUT", `{"dry_run":true,`+oneDomain+`}`)

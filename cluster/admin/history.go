@@ -173,8 +173,8 @@ func (s *Server) rollback(w http.ResponseWriter, r *http.Request, by caller) err
 func (s *Server) revision(number uint64) (state.Revision, error) {
 	history := s.deps.Configs.History()
 	if len(history) == 0 {
-		return state.Revision{}, refuse(http.StatusNotFound, "not_found", "there is no revision %d: no config was applied yet",
-			number)
+		return state.Revision{}, refuse(http.StatusNotFound, "not_found",
+			"there is no revision %d: no config was applied yet", number)
 	}
 	oldest, last := history[0].Number, history[len(history)-1].Number
 	switch {

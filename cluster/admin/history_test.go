@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -148,18 +149,19 @@ func TestNodesShowTheirRevisions(t *testing.T) {
 	f := mixed()
 	f.cfg = (&far{runs: 5}).Config()
 	f.nodes[1].runs, f.nodes[2].runs = 4, 5
-	show := func(path string) (all string) {
+	show := func(path string) string {
 		t.Helper()
 		var reply nodesReply
 		f.get(t, path, &reply)
+		var all strings.Builder
 		for _, n := range reply.Nodes {
 			revision := "?"
 			if n.ConfigRevision != nil {
-				revision = fmt.Sprint(*n.ConfigRevision)
+				revision = strconv.FormatUint(*n.ConfigRevision, 10)
 			}
-			all += n.Name + ":" + revision + " "
+			all.WriteString(n.Name + ":" + revision + " ")
 		}
-		return all
+		return all.String()
 	}
 	if got := show("/api/v1/nodes"); got != "e1:5 o1:4 e2:5 " {
 		t.Errorf("got %s", got)

@@ -15,6 +15,7 @@ import (
 type pulse struct {
 	packets uint64    // that had come
 	at      time.Time // when they were more than before; zero: not looked at yet
+	looked  time.Time // of a quiet session
 }
 
 // beat notes how many packets have come, and gives the time since there were more.
@@ -68,6 +69,10 @@ func (f *Fabric) listen(before map[*Session]*pulse, now time.Time, stood time.Du
 		if !p.at.IsZero() {
 			p.at = p.at.Add(stood)
 		}
+		if s.quiet && now.Sub(p.looked) < quietLook {
+			continue
+		}
+		p.looked = now
 		stats := s.conn.ConnectionStats()
 		limit := max(f.silenceOf(s), rttsOfSilence*stats.SmoothedRTT)
 		if silent := p.beat(stats.PacketsReceived, now); silent > limit && s.Context().Err() == nil {
@@ -78,6 +83,10 @@ func (f *Fabric) listen(before map[*Session]*pulse, now time.Time, stood time.Du
 	}
 	return pulses
 }
+
+// quietLook is the least time between two looks at a quiet session: there may be a
+// thousand.
+const quietLook = 500 * time.Millisecond
 
 // silenceOf is how long nothing may come on a session, if the way is short.
 func (f *Fabric) silenceOf(s *Session) time.Duration {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"tmms/cluster/pki"
 )
 
 // TestVanishedPeer: a peer that is gone without a word is given up long before
@@ -59,6 +61,37 @@ func TestQuietSessionsStay(t *testing.T) {
 	case <-time.After(2 * defaultTiming().silence):
 	}
 	ask(t, s, "still there")
+}
+
+// TestEdgesAreQuiet: on the session on which an edge follows the state nearly nothing
+// is sent for its own sake, and its end is found out all the same.
+func TestEdgesAreQuiet(t *testing.T) {
+	ca := newCA(t, time.Now())
+	serve := func(f *Fabric) { f.Handle(ALPNControl, echo) }
+	tm := fast()
+	tm.keepAlive = 20 * time.Millisecond
+	tm.quietAlive, tm.quietSilence = 500*time.Millisecond, 3*time.Second
+	o := startWith(t, issue(t, ca, "o", pki.RoleOrigin), "127.0.0.1:0", tm, serve)
+	e := startWith(t, issue(t, ca, "e", pki.RoleEdge), "127.0.0.1:0", tm, serve)
+	p := startWith(t, issue(t, ca, "p", pki.RoleOrigin), "127.0.0.1:0", tm, serve)
+	quiet, strict := connect(t, e, o.target(), ALPNControl), connect(t, p, o.target(), ALPNControl)
+	ask(t, quiet, "x")
+	ask(t, strict, "x")
+	sent := func(s *Session) uint64 { return s.conn.ConnectionStats().PacketsSent }
+	quietBefore, strictBefore := sent(quiet), sent(strict)
+	waitFor(t, "keep-alives of the origin", func() bool { return sent(strict) >= strictBefore+40 })
+	if n := sent(quiet) - quietBefore; n > 20 {
+		t.Errorf("the edge has sent %d packets, the origin %d", n, sent(strict)-strictBefore)
+	}
+	o.kill(t)
+	select {
+	case <-quiet.Context().Done():
+	case <-within(t).Done():
+		t.Fatal("the session stays")
+	}
+	if end, ok := errors.AsType[*quic.ApplicationError](context.Cause(quiet.Context())); !ok || uint64(end.ErrorCode) != CodeSilent {
+		t.Errorf("it ended with %v", context.Cause(quiet.Context()))
+	}
 }
 
 func TestPulse(t *testing.T) {

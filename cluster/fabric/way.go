@@ -140,7 +140,7 @@ func (w *way) deafen() {
 func (w *way) tick(now time.Duration) (busy, wake, observed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.observed == 0 || now-w.observed >= path.ObservePause {
+	if w.observed == 0 || now-w.observed >= w.pause() {
 		w.observe(now)
 		observed = true
 	}
@@ -160,6 +160,19 @@ func (w *way) tick(now time.Duration) (busy, wake, observed bool) {
 		}
 	}
 	return busy, wake, observed
+}
+
+// quietPause is the pause between two looks at a way that has quiet sessions only.
+const quietPause = 2 * time.Second
+
+// pause is the time between two looks at what QUIC knows. mu is held.
+func (w *way) pause() time.Duration {
+	for s := range w.sessions {
+		if !s.quiet {
+			return path.ObservePause
+		}
+	}
+	return quietPause
 }
 
 // receiverIdle is how long a receiver is kept to which nothing comes.

@@ -86,7 +86,8 @@ func (v *View) snapshotServes() bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	s := v.snap
-	return s.bytes != nil && s.restored == v.restored && s.index >= v.ring.floor && v.state.Index()-s.index <= ringEntries/8
+	known := s.bytes != nil && s.restored == v.restored
+	return known && s.index >= v.ring.floor && v.state.Index()-s.index <= ringEntries/8
 }
 
 // capture gives the state of this moment, and how often it was replaced before.

@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -207,16 +208,16 @@ func TestKeepKeys(t *testing.T) {
 		{[]string{Redacted, Redacted, Redacted}, "fault"},
 	} {
 		doc := docWithKeys(c.keys...)
-		err := doc.KeepKeys(old)
+		fault := doc.KeepKeys(old)
 		got := strings.Join(doc.Domains[0].Apps[0].publishKeys(), " ")
 		for i, stored := range old.findApp("a.example", "live").stored {
-			got = strings.ReplaceAll(got, stored, fmt.Sprint(i+1))
+			got = strings.ReplaceAll(got, stored, strconv.Itoa(i+1))
 		}
-		if err != nil {
+		if fault != nil {
 			got = "fault"
 		}
 		if got != c.want {
-			t.Errorf("%q: got %s, want %s (%v)", c.keys, got, c.want, err)
+			t.Errorf("%q: got %s, want %s (%v)", c.keys, got, c.want, fault)
 		}
 	}
 	if docWithKeys(Redacted).KeepKeys(nil) == nil || docWithKeys("a").KeepKeys(nil) != nil {

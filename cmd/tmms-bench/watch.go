@@ -139,6 +139,7 @@ func printWatch(out io.Writer, r, alone watchRow) {
 	if r.followers > 0 {
 		each = fmt.Sprintf("%.1f", (r.share()-alone.share())*1e6/float64(r.followers))
 	}
-	fmt.Fprintf(out, "%9d  %9.1f  %18.2f  %24s  %21v\n", r.followers, float64(r.changes)/r.took.Seconds(), 100*r.share(), each,
+	rate := float64(r.changes) / r.took.Seconds()
+	fmt.Fprintf(out, "%9d  %9.1f  %18.2f  %24s  %21v\n", r.followers, rate, 100*r.share(), each,
 		r.behind.Round(time.Millisecond))
 }

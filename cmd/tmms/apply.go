@@ -108,7 +108,9 @@ func loadDomains(file string) ([]state.DomainDoc, error) {
 }
 
 // changeConfig asks for a change of the config.
-func (cl *client) changeConfig(ctx context.Context, method, path string, body any) (r applyReply, raw []byte, err error) {
+func (cl *client) changeConfig(
+	ctx context.Context, method, path string, body any,
+) (r applyReply, raw []byte, err error) {
 	cl.http.Timeout = configTimeout
 	raw, err = cl.call(ctx, method, path, body)
 	if err != nil {

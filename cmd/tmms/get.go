@@ -181,7 +181,8 @@ func getNodes(ctx context.Context, cl *client) (table, []byte, error) {
 		if n.ConfigRevision != nil {
 			config = strconv.FormatUint(*n.ConfigRevision, 10)
 		}
-		t.add(n.Name, strings.Join(n.Roles, " "), n.Region, n.Zone, state, raft, config, n.Version, strings.Join(addresses, " "))
+		t.add(n.Name, strings.Join(n.Roles, " "), n.Region, n.Zone, state, raft, config, n.Version,
+			strings.Join(addresses, " "))
 	}
 	return t, raw, err
 }

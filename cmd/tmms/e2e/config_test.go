@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func TestConfigUnderLoad(t *testing.T) {
 	for i := range 12 {
 		o.apply(t, configYAML(30+i, true))
 		if i%4 == 3 {
-			o.run(t, "rollback", fmt.Sprint(first))
+			o.run(t, "rollback", strconv.FormatUint(first, 10))
 		}
 	}
 	last := o.history(t)
@@ -105,6 +106,7 @@ type operatorAt struct {
 }
 
 func (o *operatorAt) file(t *testing.T, text string) string {
+	t.Helper()
 	return writeFile(t, "domains.yaml", text)
 }
 

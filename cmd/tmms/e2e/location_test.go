@@ -113,6 +113,7 @@ type tour struct {
 }
 
 func newTour(t *testing.T, name string) *tour {
+	t.Helper()
 	return &tour{
 		t: t, name: name, gone: map[string]bool{}, lists: map[string]string{}, names: map[uint64]string{},
 		marked: map[string]bool{}, files: map[string][]byte{},
@@ -272,10 +273,10 @@ func (o *tour) check() {
 			o.faults = append(o.faults, fmt.Sprintf("%s comes after one of epoch %s", name, before))
 		}
 		if seam && seamless && !o.marked[name] {
-			o.faults = append(o.faults, fmt.Sprintf("%s is no discontinuity", name))
+			o.faults = append(o.faults, name+" is no discontinuity")
 		}
 		if !seam && before != "" && o.marked[name] {
-			o.faults = append(o.faults, fmt.Sprintf("%s is a discontinuity", name))
+			o.faults = append(o.faults, name+" is a discontinuity")
 		}
 		if at != 0 && msn != at+1 && (!seam || seamless) {
 			o.faults = append(o.faults, fmt.Sprintf("segment %d comes after %d", msn, at))
@@ -291,6 +292,7 @@ func (o *tour) check() {
 // askedOnce lets many ask the cache for a segment that it does not have: it asks the
 // edges once.
 func askedOnce(t *testing.T, o *tour) {
+	t.Helper()
 	const many = 20
 	// A query makes it another file for the cache, and the same for the edges.
 	url := o.url(cacheHTTP, o.newest()) + "?once"
@@ -333,6 +335,7 @@ func cached(t *testing.T, url string) (status string, head http.Header, body []b
 // keptAsTold looks at how long the cache keeps things: a segment for good, a playlist
 // for a second, what is not there not at all.
 func keptAsTold(t *testing.T, o *tour) {
+	t.Helper()
 	name := o.newest()
 	first, _, _ := cached(t, o.url(cacheHTTP, name))
 	second, head, body := cached(t, o.url(cacheHTTP, name))
@@ -356,7 +359,7 @@ func keptAsTold(t *testing.T, o *tour) {
 	})
 	missing := o.url(cacheHTTP, "1-1.ts")
 	for range 2 {
-		res, err := http.Get(missing) //nolint:noctx // two requests on this machine
+		res, err := http.Get(missing)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -80,15 +80,17 @@ func loadCA(dir string) (*pki.CA, error) {
 }
 
 func (v *Voter) start(program, dir string) error {
-	args := []string{"run"}
-	for key, value := range map[string]string{
+	settings := map[string]string{
 		"node.name": "o1", "node.roles": "origin", "node.data_dir": filepath.Join(dir, "data"),
 		"listen.rtmp": "127.0.0.1:0", "listen.http": "", "listen.admin": v.admin, "listen.fabric": v.fabric,
 		"listen.gossip": "127.0.0.1:0", "cluster.voters": "o1@" + v.fabric,
 		"cluster.gossip_key_file": filepath.Join(dir, "gossip.key"), "cluster.ca_file": filepath.Join(dir, "ca.crt"),
 		"cluster.cert_file": filepath.Join(dir, "o1.crt"), "cluster.key_file": filepath.Join(dir, "o1.key"),
 		"log.level": "warn",
-	} {
+	}
+	args := make([]string, 0, 1+2*len(settings))
+	args = append(args, "run")
+	for key, value := range settings {
 		args = append(args, "--set", key+"="+value)
 	}
 	v.cmd = exec.CommandContext(context.Background(), program, args...)
