@@ -30,18 +30,10 @@ func (s *suite) loss(ctx context.Context, r *Result) (err error) {
 	for _, v := range a.cut() {
 		normal[v.name] = v.LagP99
 	}
-	var ways []*detour
-	defer func() {
-		for _, d := range ways {
-			err = errors.Join(err, d.close())
-		}
-	}()
-	for _, o := range s.Origins() {
-		d, err := s.detour(ctx, o, edge, fmt.Sprintf("delay %s loss 5%% rate 100M queue 1000", lossRTT/2))
-		if err != nil {
-			return err
-		}
-		ways = append(ways, d)
+	ways, err := s.detours(ctx, edge)
+	defer func() { err = errors.Join(err, closeAll(ways)) }()
+	if err != nil {
+		return err
 	}
 	pause(ctx, brokenLinkOf)
 	list := a.cut()
@@ -52,11 +44,9 @@ func (s *suite) loss(ctx context.Context, r *Result) (err error) {
 		}
 	}
 	for _, d := range ways {
-		if err := d.bit(); err != nil {
-			return err
-		}
+		err = errors.Join(err, d.bit())
 	}
-	return nil
+	return err
 }
 
 // slowDisk lets each write of the owner's state wait: its streams do not notice,
@@ -251,9 +241,7 @@ func (s *suite) stopLeader(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	if o, err := s.write(ctx, next); o != history.Applied && o != history.Conflict {
-		r.fault("the new leader %s does not take a write: %v", next.Name, err)
-	}
+	s.takesWrites(ctx, r, next)
 	pause(ctx, time.Until(stopped.Add(stopFor)))
 	if err = leader.Thaw(); err != nil {
 		return err

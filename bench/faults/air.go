@@ -3,7 +3,6 @@ package faults
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,7 +42,8 @@ func (c *Cluster) startAir(ctx context.Context, stream string, origins, by []str
 	a := &Air{Stream: stream, cluster: c}
 	ctx, a.cancel = context.WithCancel(ctx)
 	a.publish(ctx, origins, 0)
-	if err := c.until(ctx, startTimeout, "an origin takes "+stream, func() bool { return a.publisherAt() != "" }); err != nil {
+	taken := func() bool { return a.publisherAt() != "" }
+	if err := c.until(ctx, startTimeout, "an origin takes "+stream, taken); err != nil {
 		a.Stop()
 		return nil, err
 	}
@@ -133,20 +133,20 @@ func fresh(w *witness.Witness) time.Duration {
 	return time.Second
 }
 
-// playing waits until all viewers have a fresh picture, but those of some edges.
-func (a *Air) playing(ctx context.Context, limit time.Duration, but ...string) error {
-	behind := ""
+// playing waits until all viewers have a fresh picture.
+func (a *Air) playing(ctx context.Context, limit time.Duration) error {
+	var behind []string
 	err := a.cluster.until(ctx, limit, "viewers of "+a.Stream+" play", func() bool {
-		behind = ""
-		for i, w := range a.witnesses {
-			if !slices.Contains(but, a.edges[i]) && time.Since(w.Since()) > fresh(w) {
-				behind += " " + w.Name()
+		behind = nil
+		for _, w := range a.witnesses {
+			if time.Since(w.Since()) > fresh(w) {
+				behind = append(behind, w.Name())
 			}
 		}
-		return behind == ""
+		return behind == nil
 	})
 	if err != nil {
-		return fmt.Errorf("%w: not%s; the publisher: %q", err, behind, a.publisherTold())
+		return fmt.Errorf("%w: not %q; the publisher: %q", err, behind, a.publisherTold())
 	}
 	return nil
 }

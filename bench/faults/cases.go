@@ -10,17 +10,17 @@ import (
 // scenario is a case: how one thing is broken, and what must hold.
 type scenario struct {
 	name string
-	run  func(s *suite) func(ctx context.Context, r *Result) error
+	run  func(s *suite) runner
 }
 
+// runner runs a case; an error ends it, as faults do not.
+type runner func(ctx context.Context, r *Result) error
+
 // each makes a case of rounds, all alike.
-func each(round func(s *suite, ctx context.Context, r *Result) error) func(*suite) func(context.Context, *Result) error {
-	return func(s *suite) func(context.Context, *Result) error {
+func each(round func(*suite, context.Context, *Result) error) func(*suite) runner {
+	return func(s *suite) runner {
 		return func(ctx context.Context, r *Result) error {
-			for range s.rounds() {
-				if ctx.Err() != nil {
-					break
-				}
+			for r.Rounds < s.rounds() && ctx.Err() == nil {
 				r.Rounds++
 				if err := round(s, ctx, r); err != nil {
 					return err
@@ -35,7 +35,7 @@ func each(round func(s *suite, ctx context.Context, r *Result) error) func(*suit
 // cases are those of CASES under "Cluster" that break something.
 func cases() []scenario {
 	return []scenario{
-		{"kill-leader", func(s *suite) func(context.Context, *Result) error { return s.killLeader }},
+		{"kill-leader", func(s *suite) runner { return s.killLeader }},
 		{"kill-origin", each((*suite).killOrigin)},
 		{"kill-standby", each((*suite).killStandby)},
 		{"kill-edge", each((*suite).killEdge)},
@@ -66,9 +66,6 @@ func CaseNames() (names []string) {
 // go on as if nothing were.
 func (s *suite) killLeader(ctx context.Context, r *Result) error {
 	for range s.Kills {
-		if ctx.Err() != nil {
-			return nil
-		}
 		r.Rounds++
 		if err := s.killOneLeader(ctx, r); err != nil {
 			return err
@@ -82,14 +79,12 @@ func (s *suite) killOneLeader(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	var airs []*Air
-	for _, o := range others {
-		a, err := s.air(ctx, o, "flv")
-		if err != nil {
+	airs := make([]*Air, len(others))
+	for i, o := range others {
+		if airs[i], err = s.air(ctx, o, "flv"); err != nil {
 			return err
 		}
-		defer s.off(a)
-		airs = append(airs, a)
+		defer s.off(airs[i])
 	}
 	for _, a := range airs {
 		a.cut()
@@ -102,10 +97,9 @@ func (s *suite) killOneLeader(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	s.say("round %d: %s killed, %s leads after %v", r.Rounds, leader.Name, next.Name, time.Since(killed).Round(time.Millisecond))
-	if o, err := s.write(ctx, next); o != history.Applied && o != history.Conflict {
-		r.fault("the new leader %s does not take a write: %v", next.Name, err)
-	}
+	s.say("round %d: %s killed, %s leads after %v", r.Rounds, leader.Name, next.Name,
+		time.Since(killed).Round(time.Millisecond))
+	s.takesWrites(ctx, r, next)
 	if err = s.restart(ctx, leader); err != nil {
 		return err
 	}
@@ -114,6 +108,13 @@ func (s *suite) killOneLeader(ctx context.Context, r *Result) error {
 		r.gapless(a.cut())
 	}
 	return nil
+}
+
+// takesWrites wants a leader to take one.
+func (s *suite) takesWrites(ctx context.Context, r *Result, leader *Node) {
+	if o, err := s.write(ctx, leader); o != history.Applied && o != history.Conflict {
+		r.fault("%s, which leads, does not take a write: %v", leader.Name, err)
+	}
 }
 
 // newLeader measures until one of the nodes leads.
@@ -140,9 +141,8 @@ func (s *suite) killOrigin(ctx context.Context, r *Result) error {
 		return err
 	}
 	defer s.off(a)
-	if _, err := s.standby(ctx, r, a); err != nil {
-		r.fault("%v", err)
-	}
+	_, err = s.standby(ctx, r, a)
+	r.check(err)
 	a.cut()
 	killed := time.Now()
 	if err = victim.Kill(); err != nil {
@@ -186,12 +186,12 @@ func (s *suite) newOwner(ctx context.Context, r *Result, a *Air, but *Node, sinc
 func (s *suite) standby(ctx context.Context, r *Result, a *Air, but ...*Node) (n *Node, err error) {
 	since := time.Now()
 	err = s.until(ctx, maxStandby, a.Stream+" has a standby", func() bool {
-		owner, err := s.owner(ctx, a)
-		if err != nil {
+		owner, fault := s.owner(ctx, a)
+		if fault != nil {
 			return false
 		}
-		p, _, err := owner.placed(ctx, a.Stream, true)
-		if err != nil || p == nil || p.Standby == "" || !p.InSync {
+		p, _, fault := owner.placed(ctx, a.Stream, true)
+		if fault != nil || p == nil || p.Standby == "" || !p.InSync {
 			return false
 		}
 		n = s.Node(p.Standby)

@@ -97,7 +97,7 @@ func clockFunction(pid int) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("faults: %w", err)
 	}
-	defer mem.Close()
+	defer func() { _ = mem.Close() }() // it was read only
 	image, err := io.ReadAll(io.NewSectionReader(mem, begin, end-begin))
 	if err != nil {
 		return 0, fmt.Errorf("faults: vdso of process %d: %w", pid, err)

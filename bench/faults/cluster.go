@@ -44,7 +44,7 @@ func plan() []*Node {
 // too.
 func Start(ctx context.Context, program, bench, dir string) (*Cluster, error) {
 	c := &Cluster{program: program, bench: bench, dir: dir, nodes: plan()}
-	names := []string{}
+	names := make([]string, 0, len(c.nodes)+1)
 	for _, n := range c.nodes {
 		names = append(names, n.Name)
 	}

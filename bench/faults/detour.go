@@ -45,6 +45,26 @@ func (s *suite) detour(ctx context.Context, a, b *Node, params string) (*detour,
 	return d, nil
 }
 
+// detours puts links that lose 5 % and take 50 ms between an edge and each origin;
+// after an error too those that are there are to be closed.
+func (s *suite) detours(ctx context.Context, edge *Node) (ways []*detour, err error) {
+	for _, o := range s.Origins() {
+		d, err := s.detour(ctx, o, edge, fmt.Sprintf("delay %s loss 5%% rate 100M queue 1000", lossRTT/2))
+		if err != nil {
+			return ways, err
+		}
+		ways = append(ways, d)
+	}
+	return ways, nil
+}
+
+func closeAll(ways []*detour) (err error) {
+	for _, d := range ways {
+		err = errors.Join(err, d.close())
+	}
+	return err
+}
+
 // close takes the link away; the routes go with its devices.
 func (d *detour) close() error {
 	_, err := d.link.Stop()

@@ -52,7 +52,7 @@ func (n *Node) start(program string) error {
 	if err != nil {
 		return fmt.Errorf("faults: %w", err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }() // the process has its own
 	p := &process{exited: make(chan struct{})}
 	p.cmd = exec.CommandContext(context.Background(), program, "run", "--config", n.path("yaml"))
 	p.cmd.Stdout, p.cmd.Stderr = log, log

@@ -205,7 +205,8 @@ func (s *overseer) kept(ctx context.Context, n *Node) error {
 	case stale:
 		return fmt.Errorf("faults: %s gives no current config", n.Name)
 	case revision < want.revision, revision == want.revision && value != want.value:
-		return fmt.Errorf("faults: %s has revision %d %q, acknowledged was %d %q", n.Name, revision, value, want.revision, want.value)
+		return fmt.Errorf("faults: %s has revision %d %q, acknowledged was %d %q", n.Name, revision, value,
+			want.revision, want.value)
 	}
 	return nil
 }

@@ -144,15 +144,9 @@ func (s *suite) flap(ctx context.Context, n *Node, d time.Duration) error {
 func (s *suite) ail(ctx context.Context, p pick, n *Node) error {
 	switch p.kind {
 	case "loss":
-		var errs []error
-		for _, o := range s.Origins() {
-			d, err := s.detour(ctx, o, n, fmt.Sprintf("delay %s loss 5%% rate 100M queue 1000", lossRTT/2))
-			if errs = append(errs, err); err == nil {
-				defer func() { _ = d.close() }() // the next one would not start
-			}
-		}
+		ways, err := s.detours(ctx, n)
 		pause(ctx, p.hold)
-		return errors.Join(errs...)
+		return errors.Join(err, closeAll(ways))
 	case "slow-disk":
 		slowing, end := context.WithTimeout(ctx, p.hold)
 		defer end()

@@ -99,7 +99,8 @@ func (m *Measure) close() {
 
 // Text writes the report for people.
 func (r *Report) Text(to io.Writer) {
-	fmt.Fprintf(to, "%-22s %6s  %-5s %-26s %8s %8s %8s %9s\n", "case", "rounds", "", "measured (ms)", "p50", "p99", "max", "limit")
+	fmt.Fprintf(to, "%-22s %6s  %-5s %-26s %8s %8s %8s %9s\n",
+		"case", "rounds", "", "measured (ms)", "p50", "p99", "max", "limit")
 	for _, c := range r.Cases {
 		name, verdict := c.Name, map[bool]string{true: "PASS", false: "FAIL"}[c.Pass]
 		fmt.Fprintf(to, "%-22s %6d  %-5s", name, c.Rounds, verdict)

@@ -90,7 +90,7 @@ func (s *suite) all(ctx context.Context) error {
 		}
 	}
 	if s.Random > 0 {
-		s.run(ctx, scenario{"random", func(s *suite) func(context.Context, *Result) error { return s.random }})
+		s.run(ctx, scenario{"random", func(s *suite) runner { return s.random }})
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func (s *suite) say(format string, args ...any) {
 // has acknowledged.
 func (s *suite) calm(ctx context.Context) error {
 	if ctx.Err() != nil {
-		return nil
+		return fmt.Errorf("faults: %w", ctx.Err())
 	}
 	err := s.Network.Heal(ctx)
 	for _, n := range s.nodes {
@@ -192,7 +192,7 @@ func (s *suite) owner(ctx context.Context, a *Air) (n *Node, err error) {
 			if !o.there() {
 				continue
 			}
-			if p, _, err := o.placed(ctx, a.Stream, true); err == nil && p != nil && p.OwnerName != "" {
+			if p, _, fault := o.placed(ctx, a.Stream, true); fault == nil && p != nil && p.OwnerName != "" {
 				n = s.Node(p.OwnerName)
 				return n != nil && n.there()
 			}

@@ -48,21 +48,18 @@ func (r Roaming) Run(ctx context.Context) error {
 		return err
 	}
 	source.Number(r.Number)
-	for i := 0; ; i++ {
+	for i := 0; ctx.Err() == nil; i++ {
 		url := r.URLs[i%len(r.URLs)]
-		err := r.stay(ctx, url, source)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if r.OnLost != nil {
-			r.OnLost(url, err)
+		lost := r.stay(ctx, url, source)
+		if ctx.Err() == nil && r.OnLost != nil {
+			r.OnLost(url, lost)
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-time.After(r.Pause):
 		}
 	}
+	return nil
 }
 
 // stay publishes at one server as long as it can.

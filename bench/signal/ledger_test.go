@@ -13,13 +13,12 @@ func arrivals(t *testing.T, s *Source, began time.Time, clock, d time.Duration) 
 	for s.Due() < d {
 		f := s.Next(began.Add(s.Due()))
 		a := Arrival{Time: clock + f.Due.Truncate(time.Millisecond), Now: began.Add(f.Due + 10*time.Millisecond)}
-		ok := false
+		read := ReadAudio
 		if f.Type == media.TypeVideo {
-			a.Track = Video
-			a.Marker, ok = Read(f.Body)
-		} else {
-			a.Marker, ok = ReadAudio(f.Body)
+			a.Track, read = Video, Read
 		}
+		var ok bool
+		a.Marker, ok = read(f.Body)
 		if !ok || !a.Marker.Intact {
 			t.Fatalf("frame at %v without a good marker", f.Due)
 		}

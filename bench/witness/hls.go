@@ -43,13 +43,13 @@ func (w *Witness) hls(ctx context.Context) error {
 	transport := &http.Transport{DialContext: w.cfg.Dial, MaxIdleConnsPerHost: 1}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: 15 * time.Second}
-	media, err := mediaPlaylist(w.cfg.URL)
+	list, err := mediaPlaylist(w.cfg.URL)
 	if err != nil {
 		return err
 	}
 	seen := &seenList{names: map[uint64]string{}}
 	for ctx.Err() == nil {
-		if err := w.poll(ctx, client, media, seen); err != nil {
+		if err := w.poll(ctx, client, list, seen); err != nil {
 			w.lose(ctx, err)
 		}
 		select {

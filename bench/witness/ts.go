@@ -78,7 +78,8 @@ func appendFrames(frames []frame, unit []byte) []frame {
 	if unit[7]&0x40 != 0 && header >= pesHeader+2*tsStamp {
 		stamp = stamp[tsStamp:] // that of decoding
 	}
-	ticks := int64(stamp[0]&0x0E)<<29 | int64(stamp[1])<<22 | int64(stamp[2]&0xFE)<<14 | int64(stamp[3])<<7 | int64(stamp[4])>>1
+	ticks := int64(stamp[0]&0x0E)<<29 | int64(stamp[1])<<22 | int64(stamp[2]&0xFE)<<14 |
+		int64(stamp[3])<<7 | int64(stamp[4])>>1
 	es := unit[header:]
 	switch unit[3] & 0xF0 {
 	case pesVideo:

@@ -18,24 +18,24 @@ import (
 	"tmms/media/mpegts"
 )
 
-func source(t testing.TB) *signal.Source {
-	t.Helper()
+func source(tb testing.TB) *signal.Source {
+	tb.Helper()
 	s, err := signal.NewSource(signal.Config{BitrateBPS: 300_000, FPS: 25, GOP: 25})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }
 
 // segmentOf muxes some frames as the server does.
-func segmentOf(t testing.TB, s *signal.Source, began time.Time, end time.Duration) []byte {
-	t.Helper()
+func segmentOf(tb testing.TB, s *signal.Source, began time.Time, end time.Duration) []byte {
+	tb.Helper()
 	video, audio := signal.Headers()
 	m, err := mpegts.NewMuxer(mpegts.Config{
 		Video: mpegts.Track{Codec: media.CodecH264, Config: video[5:]}, Audio: mpegts.Track{Codec: media.CodecAAC, Config: audio[2:]},
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var b []byte
 	for s.Due() < end {
@@ -48,7 +48,7 @@ func segmentOf(t testing.TB, s *signal.Source, began time.Time, end time.Duratio
 			b, err = m.WriteAudio(b, at, f.Body[2:])
 		}
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return m.Flush(b)

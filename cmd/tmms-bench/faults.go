@@ -63,7 +63,7 @@ func faultsFlags(flags *flag.FlagSet, args []string) (*faultsBench, error) {
 	b := &faultsBench{cfg: faults.Config{Kills: 10, Seed: 1}}
 	only := flags.String("cases", "", "`NAMES` of cases, with commas, or none (default: all: "+
 		strings.Join(faults.CaseNames(), ", ")+")")
-	flags.IntVar(&b.cfg.Kills, "kills", b.cfg.Kills, "how often the leader is killed; other cases are done a tenth as often")
+	flags.IntVar(&b.cfg.Kills, "kills", b.cfg.Kills, "leaders to kill; other cases are done a tenth as often")
 	flags.DurationVar(&b.cfg.Random, "random", 0, "how long faults are drawn at random, after the cases")
 	flags.Uint64Var(&b.cfg.Seed, "seed", b.cfg.Seed, "of the random faults; the same draws the same")
 	flags.StringVar(&b.cfg.Program, "tmms", "", "`FILE` of the program under test (default: it is built)")
