@@ -531,6 +531,10 @@ const (
 	// ResumeHold is how long a new owner holds a stream's first publisher for
 	// other nodes to say how far they have got in the stream.
 	ResumeHold = 500 * time.Millisecond
+	// RehomeTimeout bounds how long a publisher waits whose stream has another owner,
+	// until it is published there; RehomeRetry is the pause between two tries.
+	RehomeTimeout = 2 * time.Second
+	RehomeRetry   = 100 * time.Millisecond
 	// ClaimRetry is the pause between two claims of the hold.
 	ClaimRetry = 500 * time.Millisecond
 )

@@ -55,6 +55,14 @@ func (c *claims) Resume(context.Context, media.StreamKey, uint64) (state.Placeme
 
 func (c *claims) Disown(context.Context) error { return nil }
 
+func (c *claims) SetStandby(context.Context, state.SetStandby) (state.Placement, error) {
+	return state.Placement{}, state.ErrNotPlaced
+}
+
+func (c *claims) Move(context.Context, media.StreamKey, uint64, string) (state.Placement, error) {
+	return state.Placement{}, state.ErrNotPlaced
+}
+
 func (c *claims) len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,6 +115,7 @@ func testConfig(t *testing.T) *state.Config {
 		{Name: "default", Aliases: []string{"*"}, Apps: []state.AppDoc{
 			{Name: "live", HLS: hls(&off)},
 			{Name: "hls", HLS: hls(&yes)},
+			{Name: "ll", HLS: &state.HLSDoc{Enabled: &yes, LowLatency: true}},
 			{Name: "first", HLS: hls(&off), BusyPolicy: state.BusyReject},
 		}},
 		{Name: "tv.example.com", Aliases: []string{"*.tv.example.com"}, Apps: []state.AppDoc{
@@ -210,12 +219,12 @@ func (p *pipes) dial() net.Conn {
 	return a
 }
 
-// waitFor polls until ok or 10 s have passed.
+// waitFor polls until ok or 30 s have passed.
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); {
+	for deadline := time.Now().Add(30 * time.Second); !ok(); {
 		if time.Now().After(deadline) {
 			t.Fatal("timeout: ", what)
 		}

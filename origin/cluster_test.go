@@ -538,8 +538,8 @@ func TestSupersededUnderViewers(t *testing.T) {
 	waitFor(t, "the end", func() bool { return life.State() == relay.StateEnded && feed.Live() == nil })
 }
 
-// A stream that another node has been given is ended here, and its publisher
-// closed; the placement is left alone. One that has merely lost its owner goes on.
+// A stream that another node has been given is ended here, and its publisher goes on
+// there; the placement is left alone. One that has merely lost its owner goes on.
 func TestSuperseded(t *testing.T) {
 	g := newGroup(t)
 	a, b := g.start("a"), g.start("b")
@@ -552,8 +552,10 @@ func TestSuperseded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.closed()
 	waitFor(t, "end", func() bool { return a.state() == "" && a.hub.Len() == 0 })
+	waitFor(t, "the relay", func() bool { return b.state() == "live" })
+	c.publish(2000, 1000)
+	oneClock(t, b.waitPackets("test", 78))
 	if p, _ := g.placement("test"); p != now {
 		t.Errorf("the placement is %+v, want %+v", p, now)
 	}

@@ -33,6 +33,7 @@ type group struct {
 	changed chan struct{}
 	refused int             // claims
 	gone    map[string]bool // nodes whose lease lapsed, which reach nobody
+	ahead   time.Duration   // of the clock that claims are stamped with
 }
 
 func newGroup(t *testing.T) *group {
@@ -75,6 +76,20 @@ func (g *group) expire(id string) {
 	g.lapse(id)
 }
 
+// fail lets the cluster find out that a node is dead: its streams go to their
+// standbys. The node reaches nobody from before on.
+func (g *group) fail(id string) {
+	g.apply(state.FailOver{Node: id, MaxEpoch: 1 << 62, AtUnixMS: time.Now().UnixMilli()})
+}
+
+// kill makes a node reach nobody, and nobody it.
+func (c *clusterNode) kill(g *group) {
+	g.mu.Lock()
+	g.gone[c.id] = true
+	g.mu.Unlock()
+	c.wire.setCut(true)
+}
+
 // lapse takes a node's streams from it, which may take them back.
 func (g *group) lapse(id string) {
 	g.apply(state.ExpireNode{Node: id, MaxEpoch: 1 << 62, AtUnixMS: time.Now().UnixMilli()})
@@ -90,7 +105,7 @@ type member struct {
 func (m member) ID() string { return m.id }
 
 func (m member) Claim(_ context.Context, key media.StreamKey) (state.Placement, error) {
-	switch r := m.apply(state.Claim{Key: state.Key(key), Node: m.id, AtUnixMS: time.Now().UnixMilli()}).(type) {
+	switch r := m.apply(state.Claim{Key: state.Key(key), Node: m.id, AtUnixMS: time.Now().Add(m.ahead).UnixMilli()}).(type) {
 	case state.Placement:
 		return r, nil
 	case error:
@@ -108,10 +123,7 @@ func (m member) Release(_ context.Context, key media.StreamKey, epoch uint64) er
 }
 
 func (m member) Resume(_ context.Context, key media.StreamKey, epoch uint64) (state.Placement, error) {
-	m.mu.Lock()
-	gone := m.gone[m.id]
-	m.mu.Unlock()
-	if gone {
+	if m.isGone() {
 		return state.Placement{}, context.DeadlineExceeded
 	}
 	switch r := m.apply(state.Resume{Key: state.Key(key), Node: m.id, Epoch: epoch}).(type) {
@@ -123,9 +135,46 @@ func (m member) Resume(_ context.Context, key media.StreamKey, epoch uint64) (st
 	panic("unknown result")
 }
 
+func (m member) SetStandby(_ context.Context, c state.SetStandby) (state.Placement, error) {
+	if m.isGone() {
+		return state.Placement{}, context.DeadlineExceeded
+	}
+	return placedBy(m.apply(c))
+}
+
+func (m member) Move(_ context.Context, key media.StreamKey, epoch uint64, to string) (state.Placement, error) {
+	return placedBy(m.apply(state.Move{Key: state.Key(key), Epoch: epoch, To: to, AtUnixMS: time.Now().UnixMilli()}))
+}
+
+// placedBy is what a command on a placement gives.
+func placedBy(result any) (state.Placement, error) {
+	if err, refused := result.(error); refused {
+		return state.Placement{}, err
+	}
+	return result.(state.Placement), nil
+}
+
+func (m member) PlacedAt(node string) []state.PlacedStream {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state.PlacedAt(node)
+}
+
+func (m member) StandbyOf(node string) []state.PlacedStream {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state.StandbyOf(node)
+}
+
 func (m member) Disown(context.Context) error {
 	m.lapse(m.id)
 	return nil
+}
+
+func (m member) isGone() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.gone[m.id]
 }
 
 func (m member) Placement(key media.StreamKey) (state.Placement, bool) {
@@ -201,7 +250,7 @@ func (g *group) start(name string) *clusterNode {
 	}
 	c.Origin, err = origin.New(origin.DefaultConfig(), origin.Deps{
 		Hub: c.hub, Claims: m, Apps: apps{testConfig(g.t)}, Budget: c.budget, Log: log, Registerer: c.metrics,
-		Now: time.Now, Placements: m, Forward: relay.NewPusher(f, m, time.Now),
+		Now: time.Now, Placements: m, Node: c.id, Forward: relay.NewPusher(f, m, time.Now),
 		PlayAt:  func() string { return "edge.example.com:1935" },
 		WatchAt: func() string { return "edge.example.com:8080" },
 		Yield:   c.successors.next,
@@ -213,19 +262,20 @@ func (g *group) start(name string) *clusterNode {
 	if err != nil {
 		g.t.Fatal(err)
 	}
+	keeper := relay.NewKeeper(c.hub, m, c.id, relay.Deps{Log: log})
 	server.OnPush(c.AcceptPush)
 	f.Handle(fabric.ALPNRelay, server.Serve)
 	c.wire = newWire(g.t, f.Addr())
 	g.apply(state.UpsertNode{Node: state.Node{
 		ID: c.id, Name: name, Roles: []string{"origin"}, Addresses: map[string]string{"fabric": c.wire.addr()},
 	}})
-	c.run(f, puller)
+	c.run(f, puller, keeper)
 	c.rtmp = c.listen()
 	return c
 }
 
 // run starts the fabric and the origin; stop ends them in the order of a node.
-func (c *clusterNode) run(f *fabric.Fabric, puller *relay.Puller) {
+func (c *clusterNode) run(f *fabric.Fabric, puller *relay.Puller, keeper *relay.Keeper) {
 	start := func(run func(context.Context) error) (stop func()) {
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
@@ -237,9 +287,10 @@ func (c *clusterNode) run(f *fabric.Fabric, puller *relay.Puller) {
 			}
 		}
 	}
-	stopFabric, stopPuller, stopOrigin := start(f.Run), start(puller.Run), start(c.Run)
+	stopFabric, stopPuller, stopKeeper, stopOrigin := start(f.Run), start(puller.Run), start(keeper.Run), start(c.Run)
 	c.stop = sync.OnceFunc(func() {
 		stopOrigin()
+		stopKeeper()
 		stopPuller()
 		stopFabric()
 		if s, h := len(c.Streams()), c.hub.Len(); s+h != 0 {

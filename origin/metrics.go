@@ -18,6 +18,8 @@ func (o *Origin) register(r prometheus.Registerer) error {
 			"Publisher connections whose stream another node owns.", o.server.Forwarded)),
 		r.Register(gauge("tmms_origin_streams", "Streams owned by this node, those in their grace included.",
 			func() int64 { return int64(o.sessions.Len()) })),
+		r.Register(gauge("tmms_origin_exposed_streams",
+			"Streams whose standby does not keep up, which the cluster could not be told yet.", o.sessions.Exposed)),
 		r.Register(counter("tmms_origin_ingest_bytes_total", "Bytes received from publisher connections.", nil,
 			o.server.Bytes)),
 		r.Register(counter("tmms_origin_refused_connections_total",

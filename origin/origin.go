@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tmms/cluster/relay"
+	"tmms/cluster/state"
 	"tmms/media"
 	"tmms/media/rtmp"
 	"tmms/origin/ingest"
@@ -35,8 +36,12 @@ type Deps struct {
 
 	// Of a cluster.
 	Placements session.Placements // nil: nobody else claims the streams of this node
-	Forward    ingest.Forwarder   // nil: a stream that another node owns is refused
-	Sockets    ingest.Sockets     // nil: a goroutine reads for each publisher; it must outlive Run
+	Node       string             // this node's id, with Placements
+	// Started is closed once the cluster knows that no stream is this node's of an
+	// earlier process; nil: so it is.
+	Started <-chan struct{}
+	Forward ingest.Forwarder // nil: a stream that another node owns is refused
+	Sockets ingest.Sockets   // nil: a goroutine reads for each publisher; it must outlive Run
 	// PlayAt names an address, HOST:PORT, of a node that plays, for players that
 	// come here; nil or "": none is known.
 	PlayAt func() string
@@ -74,12 +79,15 @@ func New(cfg Config, deps Deps) (*Origin, error) {
 	}
 	sessions, err := session.New(cfg.Session, session.Deps{
 		Hub: deps.Hub, Claims: deps.Claims, Placements: deps.Placements, Log: deps.Log, Now: deps.Now,
+		Node: deps.Node, Started: deps.Started, App: func(key media.StreamKey) (*state.App, error) {
+			return findApp(deps.Apps, key)
+		},
 	})
 	if err != nil {
 		return nil, err
 	}
 	server, err := ingest.New(cfg.Ingest, ingest.Deps{
-		Sessions: sessions, Apps: deps.Apps, Forward: deps.Forward, Placements: deps.Placements,
+		Sessions: sessions, Apps: deps.Apps, Forward: deps.Forward, Placements: deps.Placements, Node: deps.Node,
 		Sockets: deps.Sockets, Budget: deps.Budget, PlayAt: deps.PlayAt, WatchAt: deps.WatchAt,
 		PublishAt: deps.PublishAt, Yield: deps.Yield,
 		Log: deps.Log, Now: deps.Now,
@@ -142,6 +150,11 @@ func (o *Origin) Drain(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+// HandOver gives each stream that has a standby in sync to that. Publishers go on:
+// what they send is relayed to the new owner, from the next keyframe on, or they are
+// asked to reconnect where that fails. left is the number of streams that stay.
+func (o *Origin) HandOver(ctx context.Context) (left int) { return o.sessions.HandOver(ctx) }
 
 // Reconnectable is the number of publishers that Drain would ask to reconnect, and
 // so wait for.

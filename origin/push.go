@@ -9,6 +9,7 @@ import (
 
 	"tmms/cluster/relay"
 	"tmms/cluster/state"
+	"tmms/media"
 	"tmms/media/relaywire"
 	"tmms/media/rtmp"
 	"tmms/origin/ingest"
@@ -21,7 +22,7 @@ import (
 // compared with that of a publisher that is there already. An error is a
 // [relay.PushRefusedError].
 func (o *Origin) AcceptPush(ctx context.Context, r relay.PushRequest) (relay.PushSink, error) {
-	app, err := o.app(r)
+	app, err := findApp(o.apps, r.Key)
 	if err != nil {
 		return nil, refusal(err)
 	}
@@ -39,16 +40,16 @@ func (o *Origin) AcceptPush(ctx context.Context, r relay.PushRequest) (relay.Pus
 	return p, nil
 }
 
-// app finds the app of a stream, by the canonical name of its domain.
-func (o *Origin) app(r relay.PushRequest) (*state.App, error) {
-	d, err := o.apps.Config().Resolve("", r.Key.Domain)
+// findApp finds the app of a stream, by the canonical name of its domain.
+func findApp(apps ingest.Apps, key media.StreamKey) (*state.App, error) {
+	d, err := apps.Config().Resolve("", key.Domain)
 	if err != nil {
 		return nil, err
 	}
-	if d.Name != r.Key.Domain {
-		return nil, fmt.Errorf("%w: %q is an alias of %s", state.ErrUnknownDomain, r.Key.Domain, d.Name)
+	if d.Name != key.Domain {
+		return nil, fmt.Errorf("%w: %q is an alias of %s", state.ErrUnknownDomain, key.Domain, d.Name)
 	}
-	return d.App(r.Key.App)
+	return d.App(key.App)
 }
 
 // pushed is a publisher that another node forwards.

@@ -117,11 +117,11 @@ func (w *Writer) Append(p *media.Packet) error {
 // write puts p into the log. w.mu is held.
 func (w *Writer) write(p *media.Packet) {
 	w.noteConfig(p)
-	e := w.append(p)
-	w.live.packets.Add(1)
-	if p.DTS > w.live.LastDTS() {
+	if p.DTS > w.live.LastDTS() { // before others see it, who may say at once that they have it
 		w.live.lastDTS.Store(int64(p.DTS))
 	}
+	e := w.append(p)
+	w.live.packets.Add(1)
 	if w.newGroup && isFrame(p.Kind) {
 		w.newGroup = false
 		w.addJoin(e)

@@ -45,6 +45,8 @@ type Config struct {
 	Metadata bool
 	// Resume continues the counters of an earlier muxer of the same stream.
 	Resume *Counters
+	// Continue makes the muxer go on as the one that gave it; Resume is ignored then.
+	Continue *State
 }
 
 // Counters are what a receiver may check across muxers, all modulo their width.
@@ -69,24 +71,32 @@ type Muxer struct {
 	scratch []byte // an audio frame
 }
 
-// NewMuxer makes a muxer. The error wraps [ErrUnsupported], or is the parser's
-// for a bad configuration.
+// NewMuxer makes a muxer. The error wraps [ErrUnsupported], is the parser's for a
+// bad configuration, or [ErrState].
 func NewMuxer(cfg Config) (*Muxer, error) {
 	m := &Muxer{video: stream{pid: pid{id: videoPID}}, audio: stream{pid: pid{id: audioPID}}}
 	m.tables.pat.id, m.tables.pmt.id, m.metadata.stream.pid.id = patPID, pmtPID, metadataPID
-	if r := cfg.Resume; r != nil {
+	if cfg.Continue != nil {
+		if err := m.restore(cfg.Continue); err != nil {
+			return nil, err
+		}
+	} else if r := cfg.Resume; r != nil {
 		m.tables.pat.next, m.tables.pmt.next, m.video.pid.next, m.audio.pid.next = r.PAT, r.PMT, r.Video, r.Audio
 		m.metadata.stream.pid.next = r.Metadata
 		m.tables.version = r.Version // the first tables differ from none: it is raised
 	} else {
 		m.tables.version = maxVersion // raised to 0
 	}
-	return m, m.Reconfigure(cfg)
+	if err := m.Reconfigure(cfg); err != nil || cfg.Continue == nil {
+		return m, err
+	}
+	m.clock = cfg.Continue.clock()
+	return m, nil
 }
 
 // Reconfigure changes the tracks, at a cut: after Flush and before WriteTables.
 // The version of the PMT rises if the PMT changed; counters and clock go on.
-// On error nothing has changed. Resume is ignored here.
+// On error nothing has changed. Resume and Continue are ignored here.
 func (m *Muxer) Reconfigure(cfg Config) error {
 	if m.Gathers() {
 		return ErrNotFlushed
@@ -135,10 +145,11 @@ func (m *Muxer) Counters() Counters {
 // the PID goes on from (ISO/IEC 13818-1 sections 2.4.3.3 and 2.4.3.5): for a
 // receiver that goes on here without what comes between. It changes nothing.
 func (m *Muxer) AppendBreaks(dst []byte) []byte {
-	pids := [...]pid{m.tables.pat, m.tables.pmt, m.video.pid, m.audio.pid, m.metadata.stream.pid}
+	pids := m.pids()
 	for i, there := range [...]bool{true, true, m.video.es != nil, m.audio.es != nil, m.metadata.on} {
 		if there {
-			dst = pids[i].appendEmpty(dst, adaptation{discontinuity: true})
+			p := *pids[i]
+			dst = p.appendEmpty(dst, adaptation{discontinuity: true})
 		}
 	}
 	return dst

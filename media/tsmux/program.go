@@ -45,6 +45,28 @@ func (p *Program) Apply(video, audio mpegts.Track) (changed bool, err error) {
 	return true, nil
 }
 
+// State is what another program needs to go on where one is, after Flush: see
+// mpegts.State. Tags that wait for their track are no part of it.
+type State struct {
+	mpegts.State
+
+	Metadata bool // there is a track of it
+}
+
+// State gives what Continue takes; only after Apply.
+func (p *Program) State() State { return State{State: p.mux.State(), Metadata: p.metadata} }
+
+// Continue gives a program without tracks those of the one that gave s, and its
+// state. The error is that of mpegts.NewMuxer.
+func (p *Program) Continue(s State, video, audio mpegts.Track) error {
+	mux, err := mpegts.NewMuxer(mpegts.Config{Video: video, Audio: audio, Metadata: s.Metadata, Continue: &s.State})
+	if err != nil {
+		return err
+	}
+	p.mux, p.video, p.audio, p.metadata = mux, video, audio, s.Metadata
+	return nil
+}
+
 // Open says that the program has had tracks; nothing but Apply and WriteMetadata
 // may be called before.
 func (p *Program) Open() bool { return p.mux != nil }

@@ -82,6 +82,7 @@ type Deps struct {
 	// Placements tells when a stream's owner changes; nil: a publisher that is
 	// held learns it with its next try.
 	Placements session.Placements
+	Node       string // this node's id, with Placements
 	// Sockets reads for publishers of streams that this node owns; nil: each
 	// publisher's goroutine does it.
 	Sockets Sockets

@@ -16,6 +16,7 @@ import (
 	"tmms/cluster/relay"
 	"tmms/cluster/state"
 	"tmms/media"
+	"tmms/media/relaywire"
 	"tmms/media/rtmp"
 	"tmms/origin/session"
 )
@@ -42,8 +43,9 @@ type conn struct {
 	started time.Time
 	cancel  context.CancelFunc // set before the goroutine starts
 
-	cause   atomic.Pointer[error] // why somebody else closed it
-	asked   chan struct{}         // closed when the peer is to leave
+	moved   atomic.Pointer[session.Moved] // the stream has another owner; the goroutine is to go there
+	cause   atomic.Pointer[error]         // why somebody else closed it
+	asked   chan struct{}                 // closed when the peer is to leave
 	asking  sync.Once
 	pending *list.Element // guarded by srv.mu
 
@@ -64,6 +66,10 @@ type conn struct {
 	pub      publisher   // while publishing
 	push     *relay.Push // pub, if another node owns the stream
 	owner    string      // that node, of what was published last; "": this one
+	token    relaywire.TokenDigest
+	encoder  string
+	carried  rtmp.Message // that could not be written, see rehome
+	away     error        // why the peer, who was asked to reconnect, is closed
 	bytes    int64
 
 	early []byte // came while the peer was asked to publish elsewhere
@@ -158,7 +164,7 @@ func (c *conn) serve(ctx context.Context, req *rtmp.Request, unread []byte) erro
 		if err := c.lend(ctx); err != nil {
 			return err
 		}
-		n, err := c.read()
+		n, err := c.read(ctx)
 		if err == nil {
 			err = c.feed(ctx, c.buffer()[:n])
 		}
@@ -194,6 +200,8 @@ func (c *conn) process(ctx context.Context, b []byte) error {
 		b = rest
 		if err == nil {
 			err = c.handle(ctx, ev)
+		} else if errors.Is(err, errMoving) {
+			err = c.rehome(ctx)
 		} else if errors.Is(err, rtmp.ErrHTTP) {
 			c.write(c.srv.httpElsewhere()) //nolint:errcheck // the connection is over
 		}
@@ -203,7 +211,7 @@ func (c *conn) process(ctx context.Context, b []byte) error {
 		}
 	}
 	if c.push != nil {
-		if err := c.push.Flush(c.last); err != nil {
+		if err := c.push.Flush(c.last); err != nil && c.moved.Load() == nil {
 			return err
 		}
 	}
@@ -225,12 +233,24 @@ func (c *conn) consume(b []byte) (rest []byte, ev rtmp.Event, err error) {
 			return b, ev, nil
 		case c.pub == nil: // on its way when the peer unpublished
 		default:
-			if err = c.pub.Write(ev.Message, c.last); err != nil {
+			if err = c.pass(ev.Message); err != nil {
 				return b, rtmp.Event{}, err
 			}
 		}
 	}
 	return nil, rtmp.Event{}, nil
+}
+
+// pass gives a message to the stream. [errMoving] keeps it for the stream's new owner.
+func (c *conn) pass(m rtmp.Message) error {
+	if c.moving(m) {
+		return errMoving
+	}
+	err := c.pub.Write(m, c.last)
+	if err != nil && c.moving(m) {
+		return errMoving
+	}
+	return err
 }
 
 func (c *conn) handle(ctx context.Context, ev rtmp.Event) error {
@@ -305,14 +325,20 @@ func (c *conn) attach(ctx context.Context, req *rtmp.Request) error {
 	if err = c.srv.authorize(ctx, app, token); err != nil {
 		return err
 	}
-	if err = c.hold(ctx, token, req.FlashVer); err != nil {
+	c.token, c.encoder = digest(token), req.FlashVer
+	if err = c.hold(ctx); err != nil {
 		return err
 	}
+	c.attached()
+	return nil
+}
+
+// attached notes where the stream is published.
+func (c *conn) attached() {
 	c.epoch, c.run, c.owner = c.pub.Epoch(), c.pub.Run(), ""
 	if c.push != nil {
 		c.owner = c.push.Owner()
 	}
-	return nil
 }
 
 // detach gives the stream up.
@@ -333,7 +359,7 @@ func (c *conn) detach(cause error) {
 
 // read waits for bytes. It pings a publisher that is silent for half of its
 // idle timeout, since answers count as bytes.
-func (c *conn) read() (int, error) {
+func (c *conn) read(ctx context.Context) (int, error) {
 	if n := c.takeEarly(); n > 0 {
 		return n, nil
 	}
@@ -345,6 +371,12 @@ func (c *conn) read() (int, error) {
 		if err := c.depart(); err != nil {
 			return 0, err
 		}
+		if c.pub != nil && c.moved.Load() != nil {
+			if err := c.rehome(ctx); err != nil {
+				return 0, err
+			}
+			continue
+		}
 		n, err := c.nc.Read(c.buffer())
 		switch {
 		case err == nil || n > 0:
@@ -353,7 +385,7 @@ func (c *conn) read() (int, error) {
 			return 0, errPeer
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return 0, fmt.Errorf("ingest: read: %w", err)
-		case c.toDepart():
+		case c.toDepart(), c.moved.Load() != nil:
 			continue
 		case cause != nil:
 			return 0, cause
@@ -374,6 +406,8 @@ func (c *conn) patience() (until time.Time, cause error) {
 		return c.last.Add(c.app.IdleTimeout / 2), nil
 	case c.pub != nil:
 		return c.last.Add(c.app.IdleTimeout), fmt.Errorf("ingest: %w for %v", errIdle, c.app.IdleTimeout)
+	case c.away != nil:
+		return c.deadline, c.away
 	case c.rtmp.Phase() == rtmp.PhaseHandshake:
 		return c.started.Add(media.HandshakeTimeout),
 			fmt.Errorf("ingest: %w within %v", errHandshake, media.HandshakeTimeout)

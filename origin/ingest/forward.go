@@ -38,16 +38,16 @@ type publisher interface {
 // the owner can't be reached it tries again, at once when the cluster has given
 // the stream up: for [media.ClaimHold] at most, in which the publisher's bytes
 // wait in the socket.
-func (c *conn) hold(ctx context.Context, token, encoder string) error {
-	if done, err := c.yield(ctx, token, encoder); done {
+func (c *conn) hold(ctx context.Context) error {
+	if done, err := c.yield(ctx); done {
 		return err
 	}
 	held, cancel := context.WithTimeout(ctx, media.ClaimHold)
 	defer cancel()
 	for {
-		owned, err := c.claim(ctx, token)
+		owned, err := c.claim(ctx)
 		if errors.Is(err, state.ErrDraining) { // it has just begun
-			if done, yielded := c.yield(ctx, token, encoder); done {
+			if done, yielded := c.yield(ctx); done {
 				return yielded
 			}
 		}
@@ -55,7 +55,7 @@ func (c *conn) hold(ctx context.Context, token, encoder string) error {
 			return err
 		}
 		moved, watched := c.watch(held, *owned)
-		err = c.forward(moved, owned.Owner, token, encoder)
+		err = c.forward(moved, owned.Owner)
 		if errors.Is(err, ErrOwner) {
 			pause(moved, media.ClaimRetry)
 		}
@@ -115,10 +115,12 @@ func pause(ctx context.Context, d time.Duration) {
 
 // claim takes the stream for this node. If another node owns it, owned is its
 // placement and forwarding is possible.
-func (c *conn) claim(ctx context.Context, token string) (owned *state.Placement, err error) {
-	p, err := c.srv.deps.Sessions.Attach(ctx, c.key, c.app, session.PublisherInfo{
-		Remote: c.remote, Token: token, Close: c.close,
-	})
+func (c *conn) claim(ctx context.Context) (owned *state.Placement, err error) {
+	info := session.PublisherInfo{Remote: c.remote, Digest: c.token, Close: c.close}
+	if c.srv.deps.Forward != nil {
+		info.Moved = c.move
+	}
+	p, err := c.srv.deps.Sessions.Attach(ctx, c.key, c.app, info)
 	if err == nil {
 		c.pub = p
 		return nil, nil
@@ -131,16 +133,16 @@ func (c *conn) claim(ctx context.Context, token string) (owned *state.Placement,
 }
 
 // forward makes the connection a publisher at the owner.
-func (c *conn) forward(ctx context.Context, owner, token, encoder string) error {
-	r := relay.PushRequest{Close: c.close, PushRequest: relaywire.PushRequest{
-		Key: c.key, Remote: c.remote, Encoder: encoder, Token: digest(token),
+func (c *conn) forward(ctx context.Context, owner string) error {
+	r := relay.PushRequest{Close: c.pushClosed, PushRequest: relaywire.PushRequest{
+		Key: c.key, Remote: c.remote, Encoder: c.encoder, Token: c.token,
 	}}
 	push, err := c.srv.deps.Forward.Push(ctx, owner, r)
 	if err != nil {
 		return forwardError(err)
 	}
 	c.srv.forwarded.Add(1)
-	c.pub, c.push = push, push
+	c.pub, c.push = &following{publisher: push}, push
 	return nil
 }
 

@@ -105,6 +105,12 @@ func (c *conn) plug(nc net.Conn) {
 func (w *lent) settle(ctx context.Context) error {
 	c := w.conn
 	switch {
+	case errors.Is(w.err, errMoving) && w.nc != nil:
+		if err := c.rehome(ctx); err != nil {
+			c.flush() //nolint:errcheck // the connection is over; err says why
+			return err
+		}
+		return c.process(ctx, w.rest)
 	case w.err != nil && w.nc != nil:
 		c.flush() //nolint:errcheck // the connection is over; err says why
 		return w.err

@@ -20,7 +20,7 @@ type Elsewhere struct {
 // media.ReconnectTimeout for it; all others are forwarded, and who owns the stream
 // then need not know. An origin that does not take it is followed by the next.
 // done = false: the stream is here already, or is to be claimed by this node.
-func (c *conn) yield(ctx context.Context, token, encoder string) (done bool, err error) {
+func (c *conn) yield(ctx context.Context) (done bool, err error) {
 	to, ok := c.successor(nil)
 	if !ok {
 		return false, nil
@@ -32,7 +32,7 @@ func (c *conn) yield(ctx context.Context, token, encoder string) (done bool, err
 	defer cancel()
 	var failed []string
 	for {
-		err = c.forward(held, to.Owner, token, encoder)
+		err = c.forward(held, to.Owner)
 		if !errors.Is(err, ErrOwner) || held.Err() != nil {
 			return true, err
 		}

@@ -140,17 +140,25 @@ func (p *Pipeline) behindParts(end media.Timestamp) media.Timestamp {
 }
 
 // cut ends the open segment, if there is one, at the time end and begins the
-// next with f.
-func (p *Pipeline) cut(f *frame, end media.Timestamp) {
-	start := f.DTS
+// next with f; discontinuity: there is a hole in between.
+func (p *Pipeline) cut(f *frame, end media.Timestamp, discontinuity bool) {
+	next := opening{frame: f, start: max(f.DTS, p.floor), discontinuity: discontinuity}
 	if p.open != nil {
 		end = p.behindParts(end)
-		start = max(start, end)
-		p.close(end)
+		next.start = max(next.start, end)
+		p.close(end, &next)
 	} else {
-		p.firstDTS = f.DTS
+		p.firstDTS = next.start
+		p.list.begins(p.point(&next))
 	}
-	p.begin(start, false)
+	p.begin(next.start, discontinuity)
+}
+
+// opening is how a segment begins.
+type opening struct {
+	frame         *frame // the first one
+	start         media.Timestamp
+	discontinuity bool
 }
 
 // restart gives up what the open segment has and begins it anew with f.
@@ -161,8 +169,9 @@ func (p *Pipeline) restart(f *frame) {
 	p.begin(max(f.DTS, p.open.start), p.msn != p.cfg.FirstMSN)
 }
 
-// close publishes the open segment.
-func (p *Pipeline) close(end media.Timestamp) {
+// close publishes the open segment; next is how the one behind it begins, nil if
+// that is not known.
+func (p *Pipeline) close(end media.Timestamp, next *opening) {
 	p.scratch = p.mux.flush(p.scratch[:0])
 	p.open.ts.append(p.scratch)
 	p.closePart(end)
@@ -170,9 +179,10 @@ func (p *Pipeline) close(end media.Timestamp) {
 		p.freeze()
 	}
 	s := p.open.seal(p.cfg.Epoch, p.msn, end-p.open.start, !p.hasVideo(), p.cfg.LowLatency)
+	p.msn++
+	p.list.begins(p.point(next))
 	p.list.add(s, p.open.videoFrames)
 	p.limit = ms(p.list.target) + roundUp
-	p.msn++
 }
 
 // freeze fixes the part target with the first segment.
@@ -197,10 +207,7 @@ func (p *Pipeline) begin(start media.Timestamp, discontinuity bool) {
 		p.open = nil
 		return
 	}
-	spliced := changed
-	if p.msn == p.cfg.FirstMSN { // the first program of all, or the first of another owner
-		spliced = p.cfg.Resumed
-	}
+	spliced := p.spliced(changed)
 	p.open = &segment{
 		start: start, end: start, partStart: start, program: p.clock.at(start), discontinuity: discontinuity || spliced,
 	}
@@ -212,6 +219,15 @@ func (p *Pipeline) begin(start media.Timestamp, discontinuity bool) {
 	p.early = nil
 	p.scratch = p.mux.tables(p.scratch[:0])
 	p.open.ts.append(p.scratch)
+}
+
+// spliced says that the segment to begin, whose program has changed or not, does
+// not go on from the one before.
+func (p *Pipeline) spliced(changed bool) bool {
+	if p.msn == p.cfg.FirstMSN { // the first program of all, or the first of another owner
+		return p.cfg.Resumed
+	}
+	return changed
 }
 
 // join changes the program within the open segment. MPEG-TS can have another
@@ -237,13 +253,18 @@ func (p *Pipeline) splicing() bool {
 		(p.video.inSegment == 0 || p.audio.inSegment == 0)
 }
 
+// changes says that the program that is wanted is not the one that there is.
+func (p *Pipeline) changes() bool {
+	return !p.video.active.same(p.wants(&p.video).Track) || !p.audio.active.same(p.wants(&p.audio).Track)
+}
+
 // apply gives the muxers the program that is wanted; changed says that they had
 // another.
 func (p *Pipeline) apply() (changed bool) {
-	video, audio := p.wants(&p.video), p.wants(&p.audio)
-	if p.video.active.same(video.Track) && p.audio.active.same(audio.Track) {
+	if !p.changes() {
 		return false
 	}
+	video, audio := p.wants(&p.video), p.wants(&p.audio)
 	if p.err = p.mux.apply(video.Track, audio.Track); p.err != nil {
 		p.err = fmt.Errorf("pipeline: %w", p.err)
 		return false

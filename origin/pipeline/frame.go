@@ -13,6 +13,7 @@ type frame struct {
 	tsmux.Frame
 
 	wall time.Time // when it came
+	id   media.PacketID
 }
 
 // clone gives a copy that shares no memory with f.

@@ -35,6 +35,9 @@ type list struct {
 	peakBPS       int
 	rateKnown     bool
 	ended         bool
+	cut           media.Timestamp // of the open segment's first frame
+	resume        []byte          // how to go on there
+	resumed       bool            // the last version has them
 }
 
 // entry is a segment that can be fetched.
@@ -55,6 +58,30 @@ func newList(cfg Config, publish func(*hls.Index)) *list {
 func (l *list) describe(cfg fmp4.Config) {
 	l.variant = describe(cfg)
 	l.rateKnown = false
+}
+
+// inherit makes a new list go on with the index of another owner.
+func (l *list) inherit(x *hls.Index) {
+	var playlist time.Duration
+	for _, s := range x.Playlist() {
+		playlist += s.Duration
+	}
+	for _, s := range x.Segments {
+		l.entries = append(l.entries, entry{Segment: s, longest: playlist})
+		l.bytes += size(s)
+	}
+	l.listed, l.target, l.partTarget = x.Listed, x.Target, x.PartTarget
+	l.discontinuous, l.dependent = x.DiscontinuitySequence, !x.Independent
+	l.variant, l.peakBPS, l.rateKnown = x.Variant, x.Variant.PeakBPS, x.Variant.FrameRate > 0
+	l.inits, l.shown = slices.Clone(x.Inits), x
+	if n := len(x.Inits); n > 0 && x.Inits[n-1].Epoch == x.Epoch {
+		l.lastInit = x.Inits[n-1]
+	}
+}
+
+// begins notes how a segment begins, for the versions to come.
+func (l *list) begins(at point) {
+	l.cut, l.resume, l.resumed = media.Timestamp(at.cut), at.append(nil), false
 }
 
 // init gives the version of an initialization section: that of the last one if
@@ -147,11 +174,16 @@ func (l *list) forget() {
 		if e.MP4 == nil {
 			continue
 		}
-		for len(l.inits) > 0 && l.inits[0].Version < e.Init {
+		for len(l.inits) > 0 && before(l.inits[0], e.Segment) {
 			l.inits = l.inits[1:]
 		}
 		return
 	}
+}
+
+// before says that an initialization section is older than that of a segment.
+func before(i *hls.Init, s *hls.Segment) bool {
+	return i.Epoch < s.Epoch || i.Epoch == s.Epoch && i.Version < s.Init
 }
 
 // show publishes the next version.
@@ -162,8 +194,9 @@ func (l *list) show() {
 		Version: l.version, Listing: l.version, Epoch: l.epoch, Target: l.target, DiscontinuitySequence: l.discontinuous,
 		Segments: make([]*hls.Segment, len(l.entries)), Listed: l.listed,
 		Independent: !l.dependent, Ended: l.ended, Variant: l.variant,
-		PartTarget: l.partTarget, Inits: l.inits,
+		PartTarget: l.partTarget, Inits: l.inits, Cut: l.cut, Resume: l.resume,
 	}
+	l.resumed = true
 	for i, e := range l.entries {
 		x.Segments[i] = e.Segment
 	}
@@ -178,6 +211,9 @@ func (l *list) part(open *hls.Segment) {
 	l.version++
 	x := *l.shown
 	x.Version, x.Open, x.Inits = l.version, open, l.inits
+	if !l.resumed { // the first segment of an epoch that goes on with another's list
+		x.Listing, x.Cut, x.Resume, l.resumed = l.version, l.cut, l.resume, true
+	}
 	l.shown = &x
 	l.publish(&x)
 }

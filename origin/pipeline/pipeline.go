@@ -72,11 +72,14 @@ type Pipeline struct {
 	msn          uint64  // of the open segment
 	limit        media.Timestamp
 	firstDTS     media.Timestamp // of the first segment
+	floor        media.Timestamp // where the owner before has ended its last segment
 	probe        probe
 	run          run
 	scratch      []byte  // TS packets on their way to the segment
 	tag          []byte  // the last event
 	early        []event // from before the first segment
+	entering     *point  // the next frame is the first of the open segment of the owner before
+	quiet        bool    // nothing is to be published
 	dropped      uint64
 	err          error // final
 }
@@ -97,11 +100,17 @@ func New(cfg Config, publish func(*hls.Index)) (*Pipeline, error) {
 	if cfg.LowLatency {
 		want = cfg.Part
 	}
-	return &Pipeline{
-		cfg: cfg, list: newList(cfg, publish), msn: cfg.FirstMSN,
+	p := &Pipeline{
+		cfg: cfg, msn: cfg.FirstMSN,
 		mux: mux{low: cfg.LowLatency}, parts: partRule{want: ms(want)},
 		video: track{typ: media.TypeVideo, needKey: true}, audio: track{typ: media.TypeAudio},
-	}, nil
+	}
+	p.list = newList(cfg, func(x *hls.Index) {
+		if !p.quiet {
+			publish(x)
+		}
+	})
+	return p, nil
 }
 
 // StartRun says that the next packet is the first of a new publisher
@@ -143,7 +152,7 @@ func (p *Pipeline) Write(pkt *media.Packet, wall time.Time) error {
 	case media.KindConfig:
 		p.configure(p.track(pkt.Type), in.Track)
 	case media.KindKey, media.KindDelta, media.KindAudio:
-		p.frame(frame{Frame: in.Frame, wall: wall})
+		p.frame(frame{Frame: in.Frame, wall: wall, id: pkt.ID})
 	case media.KindData, media.KindEnd: // nothing to mux
 	}
 	return p.err
@@ -157,7 +166,7 @@ func (p *Pipeline) End() {
 	}
 	p.settle()
 	if p.open != nil && p.open.frames() > 0 {
-		p.close(p.mediaEnd())
+		p.close(p.mediaEnd(), nil)
 	}
 	p.open, p.err = nil, ErrEnded
 	p.list.end()
@@ -259,6 +268,10 @@ func (p *Pipeline) settle() {
 // take puts a frame into the segment that it belongs to.
 func (p *Pipeline) take(f *frame) {
 	tr := p.track(f.Type)
+	if p.entering != nil && p.err == nil {
+		p.enter(tr, f)
+		return
+	}
 	if p.err != nil || tr.typ == media.TypeVideo && tr.needKey && !f.Key {
 		p.dropped++
 		return
@@ -281,12 +294,9 @@ func (p *Pipeline) take(f *frame) {
 	case join:
 		p.join()
 	case cut:
-		p.cut(f, f.DTS)
+		p.cut(f, f.DTS, false)
 	case hole:
-		p.cut(f, p.mediaEnd())
-		if p.open != nil {
-			p.open.discontinuity = true
-		}
+		p.cut(f, p.mediaEnd(), true)
 	case restart:
 		p.restart(f)
 	}

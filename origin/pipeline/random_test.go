@@ -67,7 +67,7 @@ func (p *publisher) oddity() {
 		p.heard = p.clock
 	case 4:
 		p.behind += time.Duration(p.IntN(20_000)-5000) * time.Millisecond
-		p.p.StartRun(testWall.Add(p.behind + time.Duration(p.clock)*time.Millisecond))
+		p.startRun(testWall.Add(p.behind + time.Duration(p.clock)*time.Millisecond))
 		p.videoHeader(avc240)
 		p.since = p.gop
 	case 5:

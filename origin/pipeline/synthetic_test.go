@@ -43,6 +43,25 @@ type rig struct {
 	all     []*hls.Segment  // in order of their first publication
 	behind  time.Duration   // what the wall clock is ahead of stream time
 	now     media.Timestamp // DTS of the last packet
+
+	cfg   Config
+	tape  []taped // what was written
+	run   uint32
+	count uint32
+}
+
+// taped is a packet with the time at which it came, and how many indexes were
+// published behind it.
+type taped struct {
+	media.Packet
+	wall    time.Time
+	indexes int
+}
+
+// startRun begins another run of the publisher.
+func (r *rig) startRun(wall time.Time) {
+	r.run++
+	r.p.StartRun(wall)
 }
 
 func newRig(t *testing.T, change ...func(*Config)) *rig {
@@ -63,7 +82,7 @@ func newRig(t *testing.T, change ...func(*Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.p = p
+	r.p, r.cfg = p, cfg
 	t.Cleanup(func() { r.names.unchanged(t) })
 	return r
 }
@@ -140,7 +159,14 @@ func checkStep(bad func(string), old, x *hls.Index) {
 
 func (r *rig) write(typ media.Type, dts media.Timestamp, body []byte) error {
 	r.now = max(r.now, dts)
-	return r.p.Write(&media.Packet{Type: typ, DTS: dts, Body: body}, testWall.Add(r.behind+dts.Duration()))
+	p := media.Packet{
+		ID: media.PacketID{Epoch: r.cfg.Epoch, Index: r.count}, Run: r.run, Type: typ, DTS: dts, Body: body,
+	}
+	r.count++
+	wall := testWall.Add(r.behind + dts.Duration())
+	err := r.p.Write(&p, wall)
+	r.tape = append(r.tape, taped{p, wall, len(r.indexes)})
+	return err
 }
 
 func (r *rig) must(err error) {

@@ -59,20 +59,32 @@ type Claimer interface {
 	// Disown takes this node's name off all of its streams, which keep their
 	// clocks for another owner.
 	Disown(ctx context.Context) error
+	// SetStandby says that a stream's standby is in sync, or takes it out.
+	SetStandby(ctx context.Context, c state.SetStandby) (state.Placement, error)
+	// Move gives a stream, of that epoch, to its standby in sync, in a new epoch.
+	Move(ctx context.Context, key media.StreamKey, epoch uint64, to string) (state.Placement, error)
 }
 
 // Placements is this node's copy of who owns the streams.
 type Placements interface {
 	Placement(key media.StreamKey) (state.Placement, bool)
+	// PlacedAt lists the streams that the node owns or is the standby of, in no order.
+	PlacedAt(node string) []state.PlacedStream
 	// WatchPlacements is closed at the next change of any placement.
 	WatchPlacements() <-chan struct{}
 }
 
-// Deps are what a registry works with; all fields but Placements are needed.
+// Deps are what a registry works with; all fields but those of a cluster are needed.
 type Deps struct {
-	Hub        *relay.Hub
-	Claims     Claimer
-	Placements Placements // nil: nobody else claims the streams of this node
-	Log        *slog.Logger
-	Now        func() time.Time
+	Hub    *relay.Hub
+	Claims Claimer
+	Log    *slog.Logger
+	Now    func() time.Time
+
+	// Of a cluster.
+	Placements Placements      // nil: nobody else claims the streams of this node
+	Node       string          // this node's id
+	Started    <-chan struct{} // closed once no stream is of an earlier process; nil: at once
+	// App finds the app of a stream by its canonical key.
+	App func(key media.StreamKey) (*state.App, error)
 }

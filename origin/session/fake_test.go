@@ -24,9 +24,109 @@ type cluster struct {
 	resumed int           // calls of Resume that did not
 	waiting chan struct{} // Claim waits for it to be closed
 	t0      time.Time     // when an earlier owner began the streams; zero: there was none
+
+	placed    map[media.StreamKey]state.Placement // what the view of the node shows
+	changed   chan struct{}
+	proposals []state.SetStandby
+	moves     int
+	mute      error // what SetStandby and Move answer
 }
 
-func newCluster() *cluster { return &cluster{held: map[media.StreamKey]uint64{}, epoch: 100} }
+func newCluster() *cluster {
+	return &cluster{
+		held: map[media.StreamKey]uint64{}, epoch: 100,
+		placed: map[media.StreamKey]state.Placement{}, changed: make(chan struct{}),
+	}
+}
+
+// place shows a placement; one without an epoch takes it away.
+func (c *cluster) place(key media.StreamKey, p state.Placement) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.set(key, p)
+}
+
+// set is place while mu is held.
+func (c *cluster) set(key media.StreamKey, p state.Placement) {
+	if c.placed[key] = p; p.Epoch == 0 {
+		delete(c.placed, key)
+	}
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+func (c *cluster) Placement(key media.StreamKey) (state.Placement, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p, ok := c.placed[key]
+	return p, ok
+}
+
+func (c *cluster) PlacedAt(node string) (list []state.PlacedStream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, p := range c.placed {
+		if p.Owner == node || p.Standby == node {
+			list = append(list, state.PlacedStream{Key: key, Placement: p})
+		}
+	}
+	return list
+}
+
+func (c *cluster) WatchPlacements() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changed
+}
+
+func (c *cluster) SetStandby(_ context.Context, s state.SetStandby) (state.Placement, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.proposals = append(c.proposals, s)
+	p := c.placed[media.StreamKey(s.Key)]
+	switch {
+	case c.mute != nil:
+		return state.Placement{}, c.mute
+	case p.Epoch != s.Epoch:
+		return state.Placement{}, &state.StaleEpochError{}
+	case p.Standby != s.From:
+		return state.Placement{}, &state.StandbyError{}
+	}
+	p.Standby, p.InSync = s.To, s.InSync
+	c.set(media.StreamKey(s.Key), p)
+	return p, nil
+}
+
+// setMute sets what SetStandby and Move answer.
+func (c *cluster) setMute(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mute = err
+}
+
+// proposed counts the proposals on standbys.
+func (c *cluster) proposed() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.proposals)
+}
+
+func (c *cluster) Move(_ context.Context, key media.StreamKey, epoch uint64, to string) (state.Placement, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.placed[key]
+	c.moves++
+	if c.mute != nil {
+		return state.Placement{}, c.mute
+	}
+	if p.Epoch != epoch || p.Standby != to || !p.InSync {
+		return state.Placement{}, &state.NotInSyncError{}
+	}
+	c.epoch++
+	p = state.Placement{Epoch: c.epoch, Owner: to, T0MS: p.T0MS, ClaimedAtMS: time.Now().UnixMilli()}
+	c.set(key, p)
+	return p, nil
+}
 
 func (c *cluster) Claim(ctx context.Context, key media.StreamKey) (state.Placement, error) {
 	if c.waiting != nil {
@@ -43,10 +143,11 @@ func (c *cluster) Claim(ctx context.Context, key media.StreamKey) (state.Placeme
 	}
 	c.epoch++
 	c.held[key] = c.epoch
-	p := state.Placement{Epoch: c.epoch, ClaimedAtMS: time.Now().UnixMilli(), T0MS: time.Now().UnixMilli()}
+	p := state.Placement{Epoch: c.epoch, Owner: thisNode, ClaimedAtMS: time.Now().UnixMilli(), T0MS: time.Now().UnixMilli()}
 	if !c.t0.IsZero() {
 		p.T0MS = c.t0.UnixMilli()
 	}
+	c.set(key, p)
 	return p, nil
 }
 
@@ -59,6 +160,9 @@ func (c *cluster) Release(_ context.Context, key media.StreamKey, epoch uint64) 
 	}
 	if c.held[key] == epoch {
 		delete(c.held, key)
+	}
+	if c.placed[key].Epoch == epoch {
+		c.set(key, state.Placement{})
 	}
 	return nil
 }
@@ -90,6 +194,9 @@ func (c *cluster) placements() int {
 	return len(c.held)
 }
 
+// thisNode is the id of the node under test.
+const thisNode = "self"
+
 // rig is a registry with what it stands on.
 type rig struct {
 	*Registry
@@ -101,10 +208,34 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	g := &rig{t: t, hub: relay.NewHub(), cluster: newCluster()}
-	r, err := New(DefaultConfig(), Deps{
-		Hub: g.hub, Claims: g.cluster, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	return newRigWith(t, func(*Deps) {})
+}
+
+// watching is a rig of a cluster, which looks at the placements until stop.
+func watching(t *testing.T, app *state.App) (g *rig, stop func()) {
+	t.Helper()
+	g = newRigWith(t, func(d *Deps) {
+		d.Placements, d.Node = d.Claims.(*cluster), thisNode
+		d.App = func(media.StreamKey) (*state.App, error) { return app, nil }
 	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		g.Watch(ctx)
+	}()
+	return g, func() {
+		cancel()
+		<-done
+	}
+}
+
+func newRigWith(t *testing.T, change func(*Deps)) *rig {
+	t.Helper()
+	g := &rig{t: t, hub: relay.NewHub(), cluster: newCluster()}
+	deps := Deps{Hub: g.hub, Claims: g.cluster, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	change(&deps)
+	r, err := New(DefaultConfig(), deps)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,41 +23,56 @@ const (
 // placement was dropped. Their publishers are closed and come back to where the
 // stream is now; who watches here goes on with what comes from there. A stream
 // whose placement has merely lost its owner, because this node was not heard
-// of for a while, goes on and is taken back: nobody else has its epoch. Without
-// Deps.Placements it only waits.
+// of for a while, goes on and is taken back: nobody else has its epoch. Streams
+// that the cluster has given to this node are taken over, and it is told how the
+// standbys are. Without Deps.Placements it only waits.
 func (r *Registry) Watch(ctx context.Context) {
 	p := r.deps.Placements
 	if p == nil {
 		<-ctx.Done()
 		return
 	}
-	var resuming sync.WaitGroup
-	defer resuming.Wait()
-	for {
+	quit := make(chan struct{})
+	var jobs sync.WaitGroup
+	defer jobs.Wait()
+	defer close(quit)
+	jobs.Go(func() { r.background.serve(ctx, quit) })
+	for started := r.deps.Started; ; {
 		changed := p.WatchPlacements()
 		var again <-chan time.Time
-		for _, s := range r.all() {
-			placement, ok := p.Placement(s.key)
-			owned := s.fence(placement, ok)
-			if owned == lost {
-				resuming.Go(func() { s.resume(ctx) })
-			}
-			if owned != settled && again == nil {
-				again = time.After(unseenPause)
-			}
+		unsettled := r.fenceAll(p)
+		if r.adopt(p) || unsettled {
+			again = time.After(unseenPause)
 		}
 		select {
 		case <-changed:
 		case <-again:
+		case <-started:
+			started = nil
 		case <-ctx.Done():
 			return
 		}
-		select {
-		case <-time.After(fencePause):
-		case <-ctx.Done():
+		if pause(ctx, fencePause); ctx.Err() != nil {
 			return
 		}
 	}
+}
+
+// fenceAll looks at all streams; unsettled: again soon, even if no placement changes.
+func (r *Registry) fenceAll(p Placements) (unsettled bool) {
+	for _, s := range r.all() {
+		placement, ok := p.Placement(s.key)
+		switch s.fence(placement, ok) {
+		case settled:
+			s.follow(placement)
+			continue
+		case lost:
+			r.background.run(s.resume)
+		case unseen, waiting:
+		}
+		unsettled = true
+	}
+	return unsettled
 }
 
 // ownership is what a placement says of a stream of this node.
@@ -88,19 +103,28 @@ func (s *stream) fence(now state.Placement, placed bool) ownership {
 		defer s.mu.Unlock()
 		return s.ownership(now)
 	}
-	p := s.takePublisher()
 	reason := fmt.Errorf("session: %s: %w: epoch %d, now %d", s.key, ErrSuperseded, s.epoch, now.Epoch)
+	s.sendOn(s.takePublisher(), now, reason)
 	if placed {
 		s.part(reason)
 	} else {
 		s.finish(reason)
 	}
 	s.mu.Unlock()
-	if p != nil {
-		p.info.Close(reason)
-	}
 	s.leave() // there is nothing to give back
 	return settled
+}
+
+// sendOn tells a publisher, if there is one, where the stream is now, or closes it.
+// s.mu is held: what it writes next is refused, and it knows why.
+func (s *stream) sendOn(p *Publisher, now state.Placement, reason error) {
+	switch {
+	case p == nil:
+	case p.info.Moved == nil || now.Orphan():
+		p.info.Close(reason)
+	default:
+		p.info.Moved(Moved{Owner: now.Owner, Epoch: now.Epoch, Headers: s.seq.inForce(), Reason: reason})
+	}
 }
 
 // ownership tells how a placement that is not another node's stands. s.mu is held.

@@ -16,10 +16,15 @@ type Info struct {
 
 	Publisher *PublisherStats // nil unless live
 	Tracks    Tracks
-	Packets   int64 // of all runs
-	Dropped   int64 // packets that did not enter the stream
-	Rebases   int64 // discontinuities within a run that were corrected
-	HLSError  error // why HLS is off although the app has it on; nil if it is not
+	Packets   int64  // of all runs
+	Dropped   int64  // packets that did not enter the stream
+	Rebases   int64  // discontinuities within a run that were corrected
+	Standby   string // node id; "": none
+	InSync    bool   // the standby is, as the cluster knows
+	// Exposed says that the cluster counts on the standby although readers do not wait
+	// for it any more: it could not be told, or is about to.
+	Exposed  bool
+	HLSError error // why HLS is off although the app has it on; nil if it is not
 }
 
 // PublisherStats describes a publisher connection.
@@ -43,5 +48,6 @@ func (s *stream) info(now time.Time) Info {
 		info.Tracks, info.Packets, info.Dropped, info.Rebases = q.tracks, q.packets, q.dropped, q.rebases
 		info.HLSError = q.segments.err
 	}
+	s.standby.describe(&info)
 	return info
 }

@@ -19,6 +19,19 @@ type PublisherInfo struct {
 	// Close ends the connection for a reason. It must not block, nor call back
 	// into the session; it may be called from any goroutine, and more than once.
 	Close func(reason error)
+	// Moved, if not nil, is called in place of Close when the stream has another
+	// owner: the publisher may go on there. The same holds as for Close.
+	Moved func(m Moved)
+}
+
+// Moved says where a stream is, by the placement, and what is in force in it.
+type Moved struct {
+	Owner string // node id
+	Epoch uint64
+	// Headers are the metadata and the codec configurations, in the order in which
+	// they are sent; nobody changes them.
+	Headers []rtmp.Message
+	Reason  error // why it is not here any more
 }
 
 // Publisher is one publisher connection's hold on a stream, until Detach or

@@ -38,10 +38,14 @@ type Registry struct {
 	deps     Deps
 	counters Counters
 
+	background *background
+	proposals  chan struct{} // bounds those on standbys that are under way
+
 	mu      sync.Mutex
 	streams media.Table[*stream] // guarded by mu; from the claim until the placement is released
 	closed  bool                 // guarded by mu
 	left    bool                 // guarded by mu; see Leave
+	given   given                // guarded by mu
 }
 
 // New returns an empty registry.
@@ -49,7 +53,9 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Registry{cfg: cfg, deps: deps}, nil
+	return &Registry{
+		cfg: cfg, deps: deps, background: newBackground(), proposals: make(chan struct{}, closeWorkers),
+	}, nil
 }
 
 // Attach makes pub the publisher of key. A new stream is claimed first, one in
@@ -102,7 +108,10 @@ func (r *Registry) enter(key media.StreamKey) (s *stream, created bool, err erro
 func (r *Registry) leave(s *stream) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.streams.Delete(s.key)
+	if r.streams.Get(s.key) == s {
+		r.streams.Delete(s.key)
+	}
+	r.given.leave(r, s.key, s.epoch)
 }
 
 // all lists the streams held.
@@ -121,6 +130,17 @@ func (r *Registry) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.streams.Len()
+}
+
+// Exposed is the number of streams whose readers do not wait for the standby that the
+// cluster counts on.
+func (r *Registry) Exposed() (n int64) {
+	for _, s := range r.all() {
+		if s.standby.exposed() {
+			n++
+		}
+	}
+	return n
 }
 
 // Counters are those of all streams since New.
@@ -149,8 +169,9 @@ func (r *Registry) Stream(key media.StreamKey) (info Info, ok bool) {
 }
 
 // Leave refuses new streams and takes this node's name off those there are, so
-// that another node can go on with them at once: it is for the time before
-// their publishers are closed. Close then ends them here only. It does nothing
+// that another node can go on with them at once: those that have a standby in sync
+// go there, the others to whoever claims them. It is for the time before their
+// publishers are closed. Close then ends them here only. It does nothing
 // without Deps.Placements, and leaves it to Close when the cluster can't be told.
 func (r *Registry) Leave(ctx context.Context) {
 	r.mu.Lock()
@@ -159,6 +180,7 @@ func (r *Registry) Leave(ctx context.Context) {
 	if r.deps.Placements == nil || r.Len() == 0 {
 		return
 	}
+	r.HandOver(ctx)
 	left := r.disown(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"tmms/cluster/relay"
 	"tmms/cluster/state"
 	"tmms/media"
+	"tmms/media/hls"
 	"tmms/origin/pipeline"
 )
 
@@ -24,6 +25,27 @@ type segmenter struct {
 	pipe   *pipeline.Pipeline // nil: no HLS
 	err    error              // why there is none although the app has it on
 	logged bool
+
+	held    bool // an index waits until it is known whether the stream stays here
+	waiting *hls.Index
+}
+
+// publish shows an index to readers.
+func (s *segmenter) publish(x *hls.Index) {
+	if s.held {
+		s.waiting = x
+		return
+	}
+	s.writer.PublishIndex(x)
+}
+
+// hold keeps what is published from readers, or lets them see it.
+func (s *segmenter) hold(on bool) {
+	x := s.waiting
+	s.held, s.waiting = on, nil
+	if !on && x != nil {
+		s.writer.PublishIndex(x)
+	}
 }
 
 // startRun begins, continues or ends HLS as the app wants it now.
@@ -49,12 +71,18 @@ func (s *segmenter) startRun(run uint32, app *state.App, now time.Time) {
 	}
 }
 
-// open makes a pipeline and tells it the configurations in force.
-func (s *segmenter) open(run uint32, app *state.App, now time.Time) error {
+// config says how the epoch is cut.
+func (s *segmenter) config(app *state.App, now time.Time) pipeline.Config {
 	cfg := pipeline.DefaultConfig(s.epoch, uint64(max(now.Unix(), 0)))
 	cfg.Segment, cfg.Window = app.HLS.Segment, app.HLS.Window
 	cfg.LowLatency, cfg.Part = app.HLS.LowLatency, app.HLS.Part
 	cfg.Resumed = s.resumed
+	return cfg
+}
+
+// open makes a pipeline and tells it the configurations in force.
+func (s *segmenter) open(run uint32, app *state.App, now time.Time) error {
+	cfg := s.config(app, now)
 	if s.resumed {
 		_, reported, marks := s.writer.Live().Reported()
 		cfg.FirstMSN, cfg.Discontinuities = max(cfg.FirstMSN, reported), marks
@@ -63,7 +91,7 @@ func (s *segmenter) open(run uint32, app *state.App, now time.Time) error {
 		cfg.FirstMSN = max(cfg.FirstMSN, x.NextMSN())
 		cfg.Discontinuities = max(cfg.Discontinuities, x.Discontinuities())
 	}
-	p, err := pipeline.New(cfg, s.writer.PublishIndex)
+	p, err := pipeline.New(cfg, s.publish)
 	if err != nil {
 		return err
 	}

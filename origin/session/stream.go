@@ -35,6 +35,9 @@ type stream struct {
 	key   media.StreamKey
 	reg   *Registry
 	since time.Time
+
+	standby follower
+
 	ready chan struct{} // closed when the claim is decided
 	done  chan struct{} // closed when the stream has left the registry
 
@@ -47,6 +50,8 @@ type stream struct {
 	runs  uint32      // publishers so far
 	pub   *Publisher  // while live
 	timer *time.Timer // while in the grace
+	waits uint32      // graces so far
+	given bool        // the cluster has given it to this node, and not by a claim
 	seq   *sequencer  // from the claim to the end
 	seen  bool        // its placement has been seen in this node's copy of the cluster
 	again time.Time   // before which it is not taken back, see fence
@@ -66,26 +71,43 @@ func (s *stream) claim(ctx context.Context, app *state.App, pub PublisherInfo) (
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.reg.cfg.ClaimTimeout)
 	defer cancel()
 	defer close(s.ready)
-	placement, err := s.reg.deps.Claims.Claim(ctx, s.key)
+	own, err := s.take(ctx)
 	if err != nil {
 		s.setEnded()
 		s.leave()
 		return nil, fmt.Errorf("session: claim %s: %w", s.key, err)
 	}
-	seq, err := newSequencer(s.reg, s.key, placement, app)
-	if err == nil && seq.resumed && s.reg.deps.Placements != nil {
-		<-time.After(media.ResumeHold)
-	}
-	s.mu.Lock()
-	s.epoch, s.seq = placement.Epoch, seq
-	if err != nil {
-		s.phase = ended
-		s.mu.Unlock()
-		s.release(context.Background())
+	if err = s.open(own, app); err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.startRun(app, pub), nil
+}
+
+// open makes the media of a stream that this node owns now, and waits until the
+// readers at other nodes have said how far they are, if there was an owner before.
+// On error the placement is released.
+func (s *stream) open(own ownedStream, app *state.App) error {
+	seq, err := newSequencer(s.reg, s.key, own.Placement, app)
+	if err == nil {
+		if own.given {
+			seq.inherit(app, s.reg.deps.Now())
+		}
+		if seq.resumed && s.reg.deps.Placements != nil {
+			<-time.After(media.ResumeHold)
+		}
+	}
+	s.mu.Lock()
+	s.epoch, s.seq, s.given = own.Epoch, seq, own.given
+	if err == nil {
+		s.mu.Unlock()
+		return nil
+	}
+	s.phase = ended
+	s.mu.Unlock()
+	s.release(context.Background())
+	return err
 }
 
 // join attaches pub to a stream that exists. With wait not nil the caller has
@@ -99,7 +121,7 @@ func (s *stream) join(app *state.App, pub PublisherInfo) (p *Publisher, wait <-c
 	case ended:
 		return nil, s.done, nil
 	case grace:
-		s.timer.Stop() // if it has fired already, expire finds another run
+		s.timer.Stop() // if it has fired already, expire finds another phase, or grace
 		s.timer = nil
 		return s.startRun(app, pub), nil, nil
 	case live:
@@ -136,18 +158,24 @@ func (s *stream) detach(p *Publisher, reason error) {
 		return
 	}
 	s.pub = nil
-	if s.seq.packets == 0 || s.app.Grace <= 0 {
+	if s.seq.packets == 0 && !s.given || s.app.Grace <= 0 {
 		s.finish(reason)
 		s.mu.Unlock()
 		s.release(context.Background())
 		return
 	}
+	s.wait(reason)
+	s.mu.Unlock()
+}
+
+// wait begins the grace; the reason is why there is no publisher. s.mu is held.
+func (s *stream) wait(reason error) {
 	s.phase = grace
 	s.seq.pause()
-	run, wait := s.run, s.app.Grace
-	s.timer = time.AfterFunc(wait, func() { s.expire(run, reason) })
-	s.mu.Unlock()
-	s.log().Info("stream in grace", slog.Uint64("run", uint64(run)), slog.Duration("grace", wait),
+	s.waits++
+	n := s.waits
+	s.timer = time.AfterFunc(s.app.Grace, func() { s.expire(n, reason) })
+	s.log().Info("stream in grace", slog.Uint64("run", uint64(s.run)), slog.Duration("grace", s.app.Grace),
 		slog.Any("err", reason))
 }
 
@@ -156,10 +184,10 @@ func (s *stream) log() *slog.Logger {
 	return s.reg.deps.Log.With(slog.String("stream", s.key.String()), slog.Uint64("epoch", s.epoch))
 }
 
-// expire ends the grace that followed a run.
-func (s *stream) expire(run uint32, reason error) {
+// expire ends a grace.
+func (s *stream) expire(n uint32, reason error) {
 	s.mu.Lock()
-	if s.phase != grace || s.run != run {
+	if s.phase != grace || s.waits != n {
 		s.mu.Unlock()
 		return
 	}

@@ -175,6 +175,7 @@ func (n *Node) newGossip(context.Context) error {
 // originDeps adds what an origin has of the cluster.
 func (n *Node) originDeps(deps *origin.Deps) {
 	deps.Placements, deps.Forward = n.group, n.backbone.pusher
+	deps.Node, deps.Started = n.group.ID(), n.ready
 	deps.PlayAt = func() string { return n.addressOf(nodeconfig.RoleEdge, "rtmp") }
 	deps.PublishAt = func() string { return n.addressOf(nodeconfig.RoleOrigin, "rtmp") }
 	deps.WatchAt = func() string { return n.addressOf(nodeconfig.RoleEdge, "http") }

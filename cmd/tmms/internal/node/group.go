@@ -21,6 +21,7 @@ type group interface {
 	History() []state.Revision
 	Placement(key media.StreamKey) (state.Placement, bool)
 	Placements() []state.PlacedStream
+	PlacedAt(node string) []state.PlacedStream
 	StandbyOf(node string) []state.PlacedStream
 	WatchPlacements() <-chan struct{}
 	Draining(id string) bool
@@ -37,6 +38,8 @@ type group interface {
 	Claim(ctx context.Context, key media.StreamKey) (state.Placement, error)
 	Release(ctx context.Context, key media.StreamKey, epoch uint64) error
 	Resume(ctx context.Context, key media.StreamKey, epoch uint64) (state.Placement, error)
+	SetStandby(ctx context.Context, c state.SetStandby) (state.Placement, error)
+	Move(ctx context.Context, key media.StreamKey, epoch uint64, to string) (state.Placement, error)
 	SetConfig(ctx context.Context, base uint64, doc *state.Document, by string) (uint64, error)
 	UpsertNode(ctx context.Context, node state.Node) error
 	SetDrain(ctx context.Context, node string, on bool, by string) error
