@@ -67,13 +67,13 @@ func TestYield(t *testing.T) {
 	a, b, c := g.start("a"), g.start("b"), g.start("c")
 	a.successors.set(origin.Elsewhere{Owner: "id-nobody"}, origin.Elsewhere{Owner: b.id})
 
-	t.Run("full", func(t *testing.T) {
+	t.Run("full", func(*testing.T) {
 		p := a.publish("full")
 		b.owned(g, "full")
 		b.waitPackets("full", 78)
 		p.quit()
 	})
-	t.Run("drained", func(t *testing.T) {
+	t.Run("drained", func(*testing.T) {
 		g.drain(a)
 		p := a.publish("test")
 		b.owned(g, "test")
@@ -81,7 +81,7 @@ func TestYield(t *testing.T) {
 		b.waitPackets("test", 78+75)
 		p.quit()
 	})
-	t.Run("drained while it is asked", func(t *testing.T) {
+	t.Run("drained while it is asked", func(*testing.T) {
 		// It does not know yet, and claims: the cluster refuses.
 		g.drain(c)
 		c.successors.set(origin.Elsewhere{Owner: b.id})
@@ -97,7 +97,7 @@ func TestYield(t *testing.T) {
 			t.Errorf("refused with %+v", s)
 		}
 	})
-	t.Run("a stream that is here", func(t *testing.T) {
+	t.Run("a stream that is here", func(*testing.T) {
 		b.successors.set(origin.Elsewhere{Owner: c.id})
 		p := b.publish("test") // in its grace
 		b.waitPackets("test", 78+75+75)

@@ -49,6 +49,7 @@ func (e *encoder) publishes() bool {
 }
 
 func (e *encoder) run(t *testing.T, tags []flv.Tag, quit <-chan struct{}) {
+	t.Helper()
 	for {
 		e.publish(t, tags, quit)
 		select {
@@ -61,6 +62,7 @@ func (e *encoder) run(t *testing.T, tags []flv.Tag, quit <-chan struct{}) {
 
 // publish pushes until the connection is lost, or quit is closed.
 func (e *encoder) publish(t *testing.T, tags []flv.Tag, quit <-chan struct{}) {
+	t.Helper()
 	p, no, err := tryPush(t, "rtmp://"+originRTMP[e.origin]+"/live/"+e.stream, rtmp.OrderFFmpeg)
 	switch {
 	case err != nil: // nobody is there

@@ -83,7 +83,9 @@ func (v *spectator) watch(ctx context.Context) {
 	v.mu.Lock()
 	at := v.at
 	v.mu.Unlock()
-	edge, tags, err := edgeNames[at], []flv.Tag(nil), error(nil)
+	edge := edgeNames[at]
+	var tags []flv.Tag
+	var err error
 	switch v.proto {
 	case "rtmp":
 		tags, _, err = watchCounted(ctx, "rtmp://"+edgeRTMP[at]+"/live/"+v.stream, v.count)
@@ -246,7 +248,7 @@ func (v *spectator) check(t *testing.T, all []upgrade) {
 	}
 	for i, tags := range v.views {
 		c := checkClock(t, fmt.Sprintf("%s, connection %d", v.name, i), v.tags, tags)
-		missing := append(c.jumps, c.gaps...)
+		missing := slices.Concat(c.jumps, c.gaps)
 		if len(missing) > 0 && slices.Max(missing) > mostMissing || len(missing) > len(all) {
 			t.Errorf("%s, connection %d: %v ms are missing", v.name, i, missing)
 		}

@@ -191,7 +191,9 @@ func (n *Node) socketParts() []Part {
 
 func (n *Node) fabricParts() []Part {
 	return []Part{
-		{"fabric", n.backbone.fabric.Run}, {"certificate", n.followIdentity}, {"revocations", n.followRevocations},
+		{"fabric", n.backbone.fabric.Run},
+		{"certificate", n.followIdentity},
+		{"revocations", n.followRevocations},
 		{"sessions", n.keepOrigins},
 	}
 }

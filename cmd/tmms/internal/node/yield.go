@@ -15,7 +15,8 @@ import (
 // best placed to. A drained node names one that is full before none.
 func (n *Node) yieldTo(key media.StreamKey, failed []string) (to origin.Elsewhere, ok bool) {
 	self := placement.Origin{
-		ID: n.group.ID(), Region: n.cfg.Node.Region, Zone: n.cfg.Node.Zone, Load: n.load(), Draining: n.drained(), Healthy: true,
+		ID: n.group.ID(), Region: n.cfg.Node.Region, Zone: n.cfg.Node.Zone,
+		Load: n.load(), Draining: n.drained(), Healthy: true,
 	}
 	if p, placed := n.group.Placement(key); placed && !p.Orphan() {
 		if !self.Draining || p.Owner == self.ID {
