@@ -94,14 +94,14 @@ func (e *encoder) set(live bool) {
 	e.live = live
 }
 
-// check wants it to have lost at most one connection in each replacement of an
-// origin, its own or the one that owns its stream, and never to have been refused.
+// check wants it to have lost at most one connection in each replacement of its
+// origin, none otherwise, and never to have been refused.
 func (e *encoder) check(t *testing.T, all []upgrade) {
 	t.Helper()
 	e.end()
 	times := map[int]int{}
 	for _, l := range e.lost {
-		i, ok := during(all, "", l.at)
+		i, ok := during(all, e.origin, l.at)
 		if times[i]++; !ok || times[i] > 1 {
 			t.Errorf("the publisher of %s at %s lost a connection at %v, the replacements were %+v", e.stream, e.origin, l.at, all)
 		}

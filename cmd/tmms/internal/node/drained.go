@@ -127,6 +127,9 @@ func (n *Node) empty(ctx context.Context) {
 				n.opt.Log.Debug("leadership stays", slog.Any("err", err))
 			}
 		}
+		if n.origin != nil {
+			n.origin.HandOver(ctx)
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
