@@ -35,6 +35,8 @@ type node struct {
 	heard    []time.Duration // when something came, by node; 0: never
 	media    []time.Duration // when media came, by node; 0: never
 	renewed  time.Duration   // the lease, as this node knows it
+	readAt   uint64          // index that a leader has told to be committed; 0: not asked yet
+	reading  bool            // a leader is asked for it
 	joined   bool            // it has told the cluster of itself
 	from     *node           // the voter that it follows
 	marked   time.Duration   // when that last said something
@@ -121,6 +123,7 @@ func (n *node) start() {
 	} else {
 		n.every(watchEvery, n.follow)
 	}
+	n.readAt, n.reading = 0, false
 	n.every(pingEvery, n.ping)
 	n.after(w.within(renewEvery), n.renew)
 	n.every(mediaEvery, n.tick)
@@ -260,10 +263,40 @@ func (n *node) served(at uint64, list []entry, from, leads *node) {
 	n.enter()
 }
 
+// ready reports whether the copy is as new as what was committed when the leader was
+// asked. Until then nothing may be decided from it: what this node is given meanwhile
+// would be taken for what an earlier process of it had.
+func (n *node) ready() bool {
+	to := n.leader()
+	switch {
+	case n.readAt > 0:
+		return n.view.Index() >= n.readAt
+	case n.reading || to == nil:
+		return false
+	case to == n:
+		if n.lead != nil {
+			n.readAt = n.w.check.lastIndex()
+		}
+		return false
+	}
+	n.reading = true
+	ask(n, to, renewTimeout, func(answer func(uint64)) {
+		if to.lead != nil { // a majority confirms that, which is taken for granted here
+			answer(n.w.check.lastIndex())
+		}
+	}, func(index uint64, ok bool) {
+		n.reading = false
+		if ok {
+			n.readAt = index
+		}
+	})
+	return false
+}
+
 // enter tells the cluster of this node once its copy is there, and gives up what
 // an earlier process owned: before the first claim.
 func (n *node) enter() {
-	if n.joined || !n.view.Initialized() {
+	if n.joined || !n.ready() || !n.view.Initialized() {
 		return
 	}
 	n.joined, n.floor = true, n.view.Epoch()

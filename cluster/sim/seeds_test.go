@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	seeds = flag.Uint64("seeds", 120, "number of seeds to run")
+	seeds = flag.Uint64("seeds", 0, "number of seeds to run (0: some)")
 	first = flag.Uint64("first", 0, "the first of them")
 	one   = flag.Uint64("seed", 0, "run this one alone, and show what happens (0: no)")
 )
@@ -90,8 +90,16 @@ func TestSeeds(t *testing.T) {
 		}
 		return
 	}
+	count := *seeds
+	switch {
+	case count > 0:
+	case testing.Short():
+		count = 30
+	default:
+		count = 100
+	}
 	began := time.Now()
-	got := runSeeds(*first, *seeds, Rules{})
+	got := runSeeds(*first, count, Rules{})
 	if got.found != nil {
 		t.Fatal(got.found)
 	}

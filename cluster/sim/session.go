@@ -303,9 +303,7 @@ func (n *node) sees(from *node, st *stream, s seen) {
 
 // tick is the node's part in all streams.
 func (n *node) tick() {
-	if n.log != nil && n.log.leads != nil && n.log.applied > 0 {
-		n.enter()
-	}
+	n.enter()
 	for _, s := range n.sessions {
 		if s != nil {
 			s.tick()
