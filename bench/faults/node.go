@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -141,6 +142,18 @@ func (n *Node) away(yes bool) {
 	if yes {
 		n.stopped = time.Now()
 	}
+}
+
+// said wants words in the node's log: what was done to it has reached it.
+func (n *Node) said(words string) error {
+	log, err := os.ReadFile(n.log)
+	if err != nil {
+		return fmt.Errorf("faults: %w", err)
+	}
+	if !bytes.Contains(log, []byte(words)) {
+		return fmt.Errorf("faults: %s does not say %q", n.Name, words)
+	}
+	return nil
 }
 
 // there tells that the node runs, as far as we know.

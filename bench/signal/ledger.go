@@ -30,6 +30,9 @@ const (
 	maxSeams = 1000
 	// maxMissing bounds the stretches of missing numbers that are remembered.
 	maxMissing = 256
+	// maxPending is how many frames of a track may come before it takes the step that
+	// the other one has taken: what a segment has of one track behind the other.
+	maxPending = 150
 	lagStep    = 10 * time.Millisecond
 	lagSteps   = 3000 // what is later is in the last
 )
@@ -59,6 +62,7 @@ type ledgerTrack struct {
 	last    Arrival
 	skew    time.Duration // of the last frame: its time minus its marker's
 	paired  bool          // skew is of the present course of the clock
+	pending int           // frames until that is so anyway, after a step that only the other track has taken
 	missing []span
 }
 
@@ -190,17 +194,32 @@ func (l *Ledger) seam(t *ledgerTrack, a Arrival, lost int64) {
 		Track: a.Track, At: a.Now, Lost: lost, Forward: a.Time - t.last.Time, Sent: a.Marker.Sent.Sub(t.last.Marker.Sent),
 	}
 	s.Step = s.Forward - s.Sent
-	if s.Step.Abs() > steady { // sound and picture are compared behind it only
-		l.tracks[Audio].paired, l.tracks[Video].paired = false, false
+	if s.Step.Abs() > steady {
+		l.step(a.Track)
 	}
 	if (lost != 0 || s.Step.Abs() > steady) && len(l.current.Seams) < maxSeams {
 		l.current.Seams = append(l.current.Seams, s)
 	}
 }
 
+// step notes that a track has taken a step of the clock: sound and picture are
+// compared when both have.
+func (l *Ledger) step(track Track) {
+	t, other := &l.tracks[track], &l.tracks[1-track]
+	if t.pending > 0 {
+		t.pending = 0
+		return
+	}
+	t.paired, other.paired, other.pending = false, false, maxPending
+}
+
 // pair compares sound and picture.
 func (l *Ledger) pair(a Arrival) {
 	t, other := &l.tracks[a.Track], &l.tracks[1-a.Track]
+	if t.pending > 0 {
+		t.pending--
+		return
+	}
 	t.skew, t.paired = a.Time-time.Duration(a.Marker.Sent.UnixNano()), true
 	if other.paired {
 		l.current.Apart = max(l.current.Apart, (t.skew - other.skew).Abs())

@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -25,6 +26,14 @@ func arrivals(t *testing.T, s *Source, began time.Time, clock, d time.Duration) 
 		list = append(list, a)
 	}
 	return list
+}
+
+// order puts sound half a second before the picture.
+func (a Arrival) order() time.Duration {
+	if a.Track == Audio {
+		return a.Time - 500*time.Millisecond
+	}
+	return a.Time
 }
 
 func TestLedger(t *testing.T) {
@@ -86,6 +95,24 @@ func TestLedger(t *testing.T) {
 		}
 		if s.Silence < 2*time.Second || s.Apart > 2*time.Millisecond {
 			t.Errorf("silence %v, apart %v", s.Silence, s.Apart)
+		}
+	})
+	t.Run("sound is ahead where the encoder comes back", func(t *testing.T) {
+		src := fresh()
+		list := arrivals(t, src, began, 0, time.Second)
+		src.Begin()
+		list = append(list, arrivals(t, src, began.Add(3*time.Second), time.Second, 4*time.Second)...)
+		slices.SortStableFunc(list, func(a, b Arrival) int { return int(a.order() - b.order()) })
+		if s := see(list); s.Lost() != 0 || s.Apart > 2*time.Millisecond {
+			t.Errorf("apart %v, %+v", s.Apart, s)
+		}
+		for i := range list {
+			if list[i].Track == Video && list[i].Time >= time.Second {
+				list[i].Time += 3 * time.Second // the picture alone takes another step
+			}
+		}
+		if s := see(list); s.Apart < 3*time.Second-2*time.Millisecond {
+			t.Errorf("apart %v", s.Apart)
 		}
 	})
 	t.Run("the publisher before comes back behind another one", func(t *testing.T) {
