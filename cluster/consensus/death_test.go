@@ -136,7 +136,8 @@ func waits(done <-chan error, nodes []*running) bool {
 			}
 		}
 		select {
-		case <-done:
+		case err := <-done:
+			_ = err // whoever waits finds out
 			return false
 		case <-look.C:
 		}

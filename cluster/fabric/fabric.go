@@ -82,7 +82,7 @@ func newFabric(cfg Config, id *pki.Identity, deps Deps, t timing) (*Fabric, erro
 		running: make(chan struct{}), stopping: make(chan struct{}),
 		handlers: make(map[ALPN]Handler), links: make(map[linkKey]*link),
 		accepted: make(map[peerKey]map[*Session]bool), peers: make(map[string]*peer),
-		hearing: hearing{at: make(map[string]time.Time)},
+		hearing: hearing{at: make(map[string]time.Time), quiet: make(map[string]bool)},
 	}
 	if f.metrics, err = newMetrics(f, deps.Registerer); err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ type hearing struct {
 	mu     sync.Mutex
 	looked time.Time            // guarded by mu: at the sessions
 	at     map[string]time.Time // guarded by mu; by name
+	quiet  map[string]bool      // guarded by mu; it came on a quiet session
 }
 
 // ear is how many packets had come on a session when it was last looked at. It
@@ -26,7 +27,8 @@ type ear map[*Session]uint64
 const hearingLook = 100 * time.Millisecond
 
 // Heard gives when something last came from an origin of that name on any session,
-// and how long it was silent then until the sessions were last looked at. Time in
+// and how long it was silent then until the sessions were last looked at, less what a
+// quiet session is silent for anyway if it was one that it came on. Time in
 // which this process did not run is not silence: it moves the first as it goes on.
 // false: it never had a session with this node, or long ago.
 func (f *Fabric) Heard(name string) (at time.Time, silent time.Duration, ok bool) {
@@ -34,7 +36,11 @@ func (f *Fabric) Heard(name string) (at time.Time, silent time.Duration, ok bool
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if at, ok = h.at[name]; ok {
-		silent = max(h.looked.Sub(at), 0)
+		silent = h.looked.Sub(at)
+		if h.quiet[name] {
+			silent -= media.FabricQuietKeepAlive
+		}
+		silent = max(silent, 0)
 	}
 	return at, silent, ok
 }
@@ -71,22 +77,24 @@ func (f *Fabric) originSessions() []*Session {
 
 // listen looks at the sessions once.
 func (h *hearing) listen(before ear, open []*Session, now time.Time) ear {
-	ears, heard := make(ear, len(open)), make([]string, 0, len(open))
+	ears, heard := make(ear, len(open)), make(map[string]bool, len(open))
 	for _, s := range open {
 		packets := s.conn.ConnectionStats().PacketsReceived
 		ears[s] = packets
 		if was, known := before[s]; !known || packets != was {
-			heard = append(heard, s.peer.Name)
+			lately, other := heard[s.peer.Name]
+			heard[s.peer.Name] = s.quiet && (lately || !other)
 		}
 	}
 	h.note(heard, now)
 	return ears
 }
 
-// note takes the names of those of whom something has come since the last look. What
+// note takes the names of those of whom something has come since the last look, and
+// whether that was on quiet sessions only. What
 // this process has slept between two looks is taken off all silences: what the others
 // have said meanwhile is still to be read.
-func (h *hearing) note(heard []string, now time.Time) {
+func (h *hearing) note(heard map[string]bool, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	slept := time.Duration(0)
@@ -100,11 +108,12 @@ func (h *hearing) note(heard []string, now time.Time) {
 		}
 		if now.Sub(at) > peerForget {
 			delete(h.at, name)
+			delete(h.quiet, name)
 		}
 	}
-	for _, name := range heard {
+	for name, quiet := range heard {
 		if _, known := h.at[name]; known || len(h.at) < media.MaxNodes {
-			h.at[name] = now
+			h.at[name], h.quiet[name] = now, quiet
 		}
 	}
 }

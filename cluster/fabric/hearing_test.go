@@ -6,15 +6,16 @@ import (
 	"time"
 
 	"tmms/cluster/pki"
+	"tmms/media"
 )
 
 // TestHearing: a silence is the time in which this process listened and nothing came.
 func TestHearing(t *testing.T) {
-	h := &hearing{at: map[string]time.Time{}}
+	h := &hearing{at: map[string]time.Time{}, quiet: map[string]bool{}}
 	f := &Fabric{}
 	now := time.Unix(1000, 0)
 	silence := func(name string) time.Duration {
-		f.hearing.at, f.hearing.looked = h.at, h.looked
+		f.hearing.at, f.hearing.quiet, f.hearing.looked = h.at, h.quiet, h.looked
 		_, silent, ok := f.Heard(name)
 		if !ok {
 			return -1
@@ -23,7 +24,11 @@ func TestHearing(t *testing.T) {
 	}
 	look := func(after time.Duration, heard ...string) {
 		now = now.Add(after)
-		h.note(heard, now)
+		names := map[string]bool{}
+		for _, name := range heard {
+			names[name] = false
+		}
+		h.note(names, now)
 	}
 	look(0, "a", "b")
 	for range 20 {
@@ -41,6 +46,16 @@ func TestHearing(t *testing.T) {
 	if a := silence("a"); a != 0 {
 		t.Errorf("a has spoken, and is silent for %s", a)
 	}
+	// A quiet session says nothing for so long when all is well.
+	now = now.Add(hearingLook)
+	h.note(map[string]bool{"a": true}, now)
+	for range int((media.FabricQuietKeepAlive + time.Second) / hearingLook) {
+		look(hearingLook, "b")
+	}
+	if a := silence("a"); a <= time.Second-2*hearingLook || a > time.Second {
+		t.Errorf("behind a quiet session a is silent for %s", a)
+	}
+	look(hearingLook, "a")
 	for range 2 * int(peerForget/(2*hearingLook)) {
 		look(2*hearingLook, "a")
 	}
