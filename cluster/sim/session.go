@@ -250,17 +250,29 @@ func (s *session) acks(from *node, upTo uint64) {
 	if s.gated || s.proposed || s.acked < s.records {
 		return
 	}
-	s.gated, s.proposed = true, true
+	s.gated = true
 	s.n.w.check.inSync(s)
+	s.sayInSync()
+}
+
+// sayInSync tells the cluster that the standby has everything, until it has been told
+// or that is not so any more.
+func (s *session) sayInSync() {
+	s.proposed = true
+	was := s.standby
 	s.n.propose(state.SetStandby{
-		Key: state.Key(s.stream.key), Epoch: s.epoch, From: from.id, To: from.id, InSync: true,
+		Key: state.Key(s.stream.key), Epoch: s.epoch, From: was.id, To: was.id, InSync: true,
 	}, func(result any, ok bool) {
 		s.proposed = false
-		if _, refused := result.(error); ok && refused {
-			s.gated = false
-		}
-		if s.degraded {
+		_, refused := result.(error)
+		switch {
+		case s.degraded:
 			s.dropStandby()
+		case s.standby != was || !s.gated:
+		case !ok: // it may have come into force or not: readers wait for the standby meanwhile
+			s.sayInSync()
+		case refused:
+			s.gated = false
 		}
 	})
 }
