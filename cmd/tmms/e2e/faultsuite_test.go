@@ -14,7 +14,7 @@ import (
 // Case: kill-edge.
 // Requirement: C5
 func TestFaultSuite(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), benchBinary, "faults", "-tmms", binary, "-kills", "2", "-cases", "kill-leader,kill-edge")
+	cmd := exec.CommandContext(t.Context(), benchBinary, "faults", "-tmms", binary, "-kills", "2", "-cases", "kill-leader,kill-origin,kill-edge")
 	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it has namespaces to remove
 	out, err := cmd.CombinedOutput()

@@ -27,7 +27,7 @@ const cacheHTTP = "127.0.0.1:8089"
 // seamless is whether a stream goes on by the same playlist when its owner dies:
 // numbers without a hole, one discontinuity. Without a standby that takes over, the
 // playlist starts anew, above all numbers that there were.
-const seamless = false
+const seamless = true
 
 // TestLocationFreeHLS fetches playlists and segments of a stream from three edges in
 // turn, and through a plain HTTP cache in front of them, while the owner dies and the
