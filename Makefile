@@ -36,7 +36,7 @@ test-race: ## unit tests of what has goroutines or locks, under the race detecto
 # those that start the cluster of docs/quickstart-cluster.md on its fixed ports,
 # one after the other, and all others. The linter takes what they leave.
 BESIDE := $(MAKE) -j3 --output-sync=target --no-print-directory
-CLUSTER := ^(TestQuickstart|TestPublishAnywhere|TestClusterFaults|TestLowLatencyIsTheSameOnEveryEdge|TestRollingUpgrade)$$
+CLUSTER := ^(TestQuickstart|TestPublishAnywhere|TestClusterFaults|TestLowLatencyIsTheSameOnEveryEdge|TestRollingUpgrade|TestLocationFreeHLS|TestConfigUnderLoad)$$
 
 .PHONY: e2e
 e2e: deps ## the real binary with ffmpeg, rtmpdump, GStreamer and Chromium
