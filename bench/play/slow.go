@@ -199,7 +199,7 @@ func (r *slowRun) loop(ctx context.Context) error {
 				continue
 			}
 			searched = now
-			if err := r.reopen(ctx); err != nil {
+			if err := r.reopen(ctx); err != nil && ctx.Err() == nil {
 				return err
 			}
 		}
