@@ -96,7 +96,7 @@ func (c *conn) watch(ctx context.Context, now state.Placement) (moved context.Co
 
 // ownerChanges waits until the owner is not the one of now; false: ctx has ended
 // before.
-func ownerChanges(ctx context.Context, p Placements, key media.StreamKey, now state.Placement) bool {
+func ownerChanges(ctx context.Context, p session.Placements, key media.StreamKey, now state.Placement) bool {
 	seen := false                 // this node's copy has come to the placement
 	var released <-chan time.Time // nil: it is placed
 	for {
