@@ -326,6 +326,7 @@ func TestOwnerDiesUnderViewers(t *testing.T) {
 
 // ownerDiesUnderViewers has the claims, and so time 0, at a wall clock that is ahead.
 func ownerDiesUnderViewers(t *testing.T, ahead time.Duration) {
+	t.Helper()
 	g := newGroup(t)
 	g.ahead = ahead
 	a, b := g.start("a"), g.start("b")

@@ -136,8 +136,8 @@ func waits(done <-chan error, nodes []*running) bool {
 			}
 		}
 		select {
-		case <-done:
-			return false
+		case _, decided := <-done:
+			return !decided
 		case <-look.C:
 		}
 	}
@@ -289,7 +289,7 @@ func TestClaimOfAnOrphan(t *testing.T) {
 		done <- err
 	}()
 	if !waits(done, append(others, leader)) {
-		t.Error("a claim is decided while the standby is in doubt")
+		t.Fatal("a claim is decided while the standby is in doubt")
 	}
 	e.set(func(e *ears) { delete(e.mute, standby.cfg.Name) })
 	var owned *state.OwnedError

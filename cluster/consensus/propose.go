@@ -65,8 +65,8 @@ func (n *Node) Lead(ctx context.Context, c state.Command) (index uint64, result 
 	n.signOfLife(c)
 	n.hold(ctx, c)
 	f, err := await(ctx, n, func() (raft.ApplyFuture, error) {
-		if err := n.endow(c); err != nil {
-			return nil, err
+		if fault := n.endow(c); fault != nil {
+			return nil, fault
 		}
 		f := r.Apply(b, n.cfg.ApplyTimeout)
 		return f, f.Error()

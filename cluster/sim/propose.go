@@ -104,7 +104,9 @@ func (n *node) takeProposal(command []byte, answer func(outcome)) {
 	}
 	command = n.prepare(command)
 	index := uint64(len(l.entries)) + 1
-	l.append(command, func(result any, ok bool) { answer(outcome{result: result, index: index, command: command, ok: ok}) })
+	l.append(command, func(result any, ok bool) {
+		answer(outcome{result: result, index: index, command: command, ok: ok})
+	})
 }
 
 // prepare does what the leader does before a command of a node goes into the log, and
