@@ -136,9 +136,8 @@ func waits(done <-chan error, nodes []*running) bool {
 			}
 		}
 		select {
-		case err := <-done:
-			_ = err // whoever waits finds out
-			return false
+		case _, decided := <-done:
+			return !decided
 		case <-look.C:
 		}
 	}
@@ -221,18 +220,94 @@ func TestFailOver(t *testing.T) {
 	}
 }
 
+// standbyInSync makes a node the standby in sync of a stream.
+func standbyInSync(t *testing.T, owner, standby *running, stream string) {
+	t.Helper()
+	eventually(t, "a standby in sync of "+stream, func() bool {
+		p, _ := owner.Placement(key(stream))
+		c := state.SetStandby{Key: state.Key(key(stream)), Epoch: p.Epoch, From: p.Standby, To: standby.ID(), InSync: true}
+		p, err := owner.SetStandby(t.Context(), c)
+		return err == nil && p.InSync && p.Standby == standby.ID()
+	})
+}
+
+// TestDisown: what a node had before it started anew goes to standbys in sync at once,
+// not to whoever claims it first, and where it was the standby it is none any more.
+//
+// Case: kill-origin.
+func TestDisown(t *testing.T) {
+	_, leader, others := hearing(t)
+	raise(t, leader)
+	owner, standby := others[0], others[1]
+	first := claimed(t, owner, "s")
+	standbyInSync(t, owner, standby, "s")
+	claimed(t, standby, "other")
+	standbyInSync(t, standby, owner, "other")
+	eventually(t, "its own copy", func() bool {
+		p, _ := owner.Placement(key("other"))
+		return p.InSync && p.Standby == owner.ID()
+	})
+	if err := owner.Disown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p, _ := owner.Placement(key("s"))
+	if p.Owner != standby.ID() || p.Epoch <= first.Epoch || p.T0MS != first.T0MS {
+		t.Errorf("%+v, it was %+v", p, first)
+	}
+	if p, _ = owner.Placement(key("other")); p.Owner != standby.ID() || p.InSync && p.Standby == owner.ID() {
+		t.Errorf("the standby of %+v has nothing of it", p)
+	}
+	var owned *state.OwnedError
+	if _, err := owner.Claim(t.Context(), key("s")); !errors.As(err, &owned) || owned.Placement.Owner != standby.ID() {
+		t.Errorf("a claim after that: %v", err)
+	}
+}
+
+// TestClaimOfAnOrphan: a claim does not take an orphan from its standby in sync, but
+// waits while it is not known whether that lives.
+func TestClaimOfAnOrphan(t *testing.T) {
+	e, leader, others := hearing(t)
+	raise(t, leader)
+	owner, standby := others[0], others[1]
+	for _, stream := range []string{"a", "b"} {
+		claimed(t, owner, stream)
+		standbyInSync(t, owner, standby, stream)
+	}
+	orphans := func() {
+		t.Helper() // as by a release that did not know better
+		c := state.ExpireNode{Node: owner.ID(), MaxEpoch: leader.Epoch()}
+		if err := leader.command(leader.raft.Load(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.silence(standby, verdict.Report{Known: true, Media: 0}) // it lives, says the other one
+	eventually(t, "a doubt", func() bool { return leader.leads().suspect(standby.ID(), time.Now()) })
+	orphans()
+	done := make(chan error, 1)
+	go func() {
+		_, err := owner.Claim(t.Context(), key("a"))
+		done <- err
+	}()
+	if !waits(done, append(others, leader)) {
+		t.Fatal("a claim is decided while the standby is in doubt")
+	}
+	e.set(func(e *ears) { delete(e.mute, standby.cfg.Name) })
+	var owned *state.OwnedError
+	if err := <-done; !errors.As(err, &owned) || owned.Placement.Owner != standby.ID() {
+		t.Errorf("it was heard again: %v", err)
+	}
+	if _, err := owner.Claim(t.Context(), key("b")); !errors.As(err, &owned) || owned.Placement.Owner != standby.ID() {
+		t.Errorf("a claim of another orphan of it: %v", err)
+	}
+}
+
 // TestRevive: an orphan whose standby is in sync and there again goes to that.
 func TestRevive(t *testing.T) {
 	_, leader, others := hearing(t)
 	raise(t, leader)
 	owner := others[0]
 	claimed(t, owner, "s")
-	eventually(t, "a standby in sync", func() bool {
-		p, _ := leader.Placement(key("s"))
-		c := state.SetStandby{Key: state.Key(key("s")), Epoch: p.Epoch, From: p.Standby, To: others[1].ID(), InSync: true}
-		p, err := owner.SetStandby(t.Context(), c)
-		return err == nil && p.InSync
-	})
+	standbyInSync(t, owner, others[1], "s")
 	c := state.FailOver{Node: owner.ID(), MaxEpoch: leader.Epoch(), Except: []string{others[1].ID()}}
 	if err := leader.command(leader.raft.Load(), c); err != nil {
 		t.Fatal(err)

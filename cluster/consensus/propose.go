@@ -52,6 +52,9 @@ func (n *Node) Lead(ctx context.Context, c state.Command) (index uint64, result 
 	if err = n.check(c); err != nil {
 		return 0, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	if c, err = n.completed(c); err != nil {
+		return 0, nil, err
+	}
 	b, err := state.Encode(c)
 	if err != nil {
 		return 0, nil, err
@@ -62,6 +65,9 @@ func (n *Node) Lead(ctx context.Context, c state.Command) (index uint64, result 
 	n.signOfLife(c)
 	n.hold(ctx, c)
 	f, err := await(ctx, n, func() (raft.ApplyFuture, error) {
+		if fault := n.endow(c); fault != nil {
+			return nil, fault
+		}
 		f := r.Apply(b, n.cfg.ApplyTimeout)
 		return f, f.Error()
 	})
@@ -104,6 +110,8 @@ func (n *Node) check(c state.Command) error {
 	case state.RemoveNode:
 		return checkID(c.Node)
 	case state.ExpireNode:
+		return checkID(c.Node)
+	case state.FailOver:
 		return checkID(c.Node)
 	case state.UpsertNode:
 		return n.checkNode(c.Node)

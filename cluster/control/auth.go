@@ -41,6 +41,8 @@ func mayPropose(p pki.Peer, c state.Command, known func(id string) (state.Node, 
 		allowed = isPeer(p, c.Node, known)
 	case state.ExpireNode:
 		allowed = isPeer(p, c.Node, known)
+	case state.FailOver:
+		allowed = isPeer(p, c.Node, known)
 	} // revocations go through the leader's own check
 	if !allowed {
 		return fmt.Errorf("%w: %T by %s, whose roles are %v", member.ErrForbidden, c, p.Name, p.Roles)

@@ -179,6 +179,8 @@ func TestMayPropose(t *testing.T) {
 		"remove another":          {origin, state.RemoveNode{Node: "3"}, false},
 		"expire itself":           {origin, state.ExpireNode{Node: "1"}, true},
 		"expire another":          {origin, state.ExpireNode{Node: "2"}, false},
+		"fail over from itself":   {origin, state.FailOver{Node: "1"}, true},
+		"fail over from another":  {origin, state.FailOver{Node: "2"}, false},
 		"drop":                    {origin, state.DropOrphans{}, false},
 		"init":                    {origin, state.Init{}, false},
 		"restore":                 {origin, state.Restore{}, true},

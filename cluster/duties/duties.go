@@ -16,6 +16,7 @@ type View interface {
 	Config() *state.Config
 	Nodes() []state.Node
 	Draining(id string) bool
+	Placement(key media.StreamKey) (state.Placement, bool)
 	Orphans() []state.PlacedStream
 	// RangePlacements gives each placement to do until that is false.
 	RangePlacements(do func(key media.StreamKey, p state.Placement) bool)

@@ -154,6 +154,62 @@ func TestRevive(t *testing.T) {
 	c.apply(moves[0])
 }
 
+// An orphan goes to its standby before another node's claim of it, if that is in sync
+// and lives.
+func TestHeir(t *testing.T) {
+	c := newCluster(t, state.Level, "n1", "n2", "n3")
+	c.stream("s", "n1", "n2")
+	c.stream("bare", "n1", "")
+	claim := func(name, by string) state.Claim { return state.Claim{Key: state.Key(key(name)), Node: by} }
+	if got, ok := Heir(c.at(0), claim("s", "n3")); ok {
+		t.Errorf("from its owner: %+v", got)
+	}
+	c.apply(state.ExpireNode{Node: "n1", MaxEpoch: c.s.Epoch()})
+	c.c.suspect = []string{"n2"}
+	if got, ok := Heir(c.at(0), claim("s", "n3")); ok {
+		t.Errorf("to one in doubt: %+v", got)
+	}
+	c.c.suspect = nil
+	for _, none := range []state.Claim{claim("s", "n2"), claim("bare", "n3"), claim("none", "n3")} {
+		if got, ok := Heir(c.at(0), none); ok {
+			t.Errorf("%+v: %+v", none, got)
+		}
+	}
+	for _, by := range []string{"n3", "n1"} { // the former owner has nothing of it any more
+		move, ok := Heir(c.at(0), claim("s", by))
+		if !ok || move.To != "n2" {
+			t.Fatalf("claimed by %s: %+v, %t", by, move, ok)
+		}
+	}
+	c.apply(state.SetDrain{Node: "n2", On: true})
+	if got, ok := Heir(c.at(0), claim("s", "n3")); ok {
+		t.Errorf("to one that is drained: %+v", got)
+	}
+	c.apply(state.SetDrain{Node: "n2"})
+	move, _ := Heir(c.at(0), claim("s", "n3"))
+	c.apply(move)
+	if p, _ := c.s.Placement(key("s")); p.Owner != "n2" {
+		t.Errorf("%+v", p)
+	}
+}
+
+// Of what a node gives up itself nothing goes to one in doubt, whatever it says.
+func TestFarewell(t *testing.T) {
+	c := newCluster(t, state.Level, "n1", "n2", "n3")
+	c.stream("moves", "n1", "n2")
+	c.stream("waits", "n1", "n3")
+	c.stream("other", "n2", "n1")
+	c.c.suspect = []string{"n3"}
+	own := state.FailOver{Node: "n1", MaxEpoch: c.s.Epoch(), Except: []string{"n2"}}
+	c.apply(Farewell(c.at(0), own))
+	moves, _ := c.s.Placement(key("moves"))
+	waits, _ := c.s.Placement(key("waits"))
+	other, _ := c.s.Placement(key("other"))
+	if moves.Owner != "n2" || !waits.Orphan() || waits.Standby != "n3" || other.Owner != "n2" || other.Standby != "" {
+		t.Errorf("%+v\n%+v\n%+v", moves, waits, other)
+	}
+}
+
 func TestStandbys(t *testing.T) {
 	c := newCluster(t, state.Level, "n1", "n2", "n3")
 	c.stream("s", "n1", "")

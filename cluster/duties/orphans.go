@@ -48,7 +48,7 @@ func (m *Moment) grace(key media.StreamKey) time.Duration {
 // was thought dead when their owner was.
 func (d *Duties) Revive(m Moment) (moves []state.Move) {
 	for _, p := range m.View.Orphans() {
-		if p.InSync && len(moves) < media.MaxStandbyChoices && !m.View.Draining(p.Standby) && m.sound(p.Standby) {
+		if len(moves) < media.MaxStandbyChoices && m.mayInherit(p.Placement) {
 			moves = append(moves, state.Move{
 				Key: state.Key(p.Key), Epoch: p.Epoch, To: p.Standby, AtUnixMS: m.AtUnixMS,
 			})

@@ -132,18 +132,20 @@ func (w *Writes) SetDrain(ctx context.Context, node string, on bool, by string) 
 	return nil
 }
 
-// Disown makes orphans of all streams that this node owns: what an earlier
-// process of the node held when it ended without a farewell. It is for the
-// start, before the first claim, and does nothing if there are none.
+// Disown takes this node's name off all streams: what an earlier process of the
+// node held when it ended without a farewell. Those that it owns go to their standbys
+// in sync at once, or become orphans; where it is the standby there is none any more,
+// since it has nothing of the stream now. It is for the start, before the first claim,
+// and for the end, and does nothing if there are none.
 func (w *Writes) Disown(ctx context.Context) error {
-	owns := false
-	for _, p := range w.view.Placements() {
-		owns = owns || p.Owner == w.id
-	}
-	if !owns {
+	if len(w.view.PlacedAt(w.id)) == 0 {
 		return nil
 	}
-	c := state.ExpireNode{Node: w.id, MaxEpoch: w.view.Epoch(), AtUnixMS: w.now().UnixMilli()}
+	epoch, now := w.view.Epoch(), w.now().UnixMilli()
+	var c state.Command = state.FailOver{Node: w.id, MaxEpoch: epoch, AtUnixMS: now}
+	if w.view.FeatureLevel() < state.Needs(c) { // there are no standbys yet
+		c = state.ExpireNode{Node: w.id, MaxEpoch: epoch, AtUnixMS: now}
+	}
 	if _, err := w.Propose(ctx, c); err != nil {
 		return fmt.Errorf("disown: %w", err)
 	}
@@ -203,9 +205,11 @@ func (w *Writes) UpsertNode(ctx context.Context, node state.Node) error {
 	return nil
 }
 
-// Leave makes the cluster forget this node; streams that it still owns become
-// orphans.
+// Leave makes the cluster forget this node, which gives up before what it still owns.
 func (w *Writes) Leave(ctx context.Context) error {
+	if err := w.Disown(ctx); err != nil {
+		return fmt.Errorf("leave: %w", err)
+	}
 	if _, err := w.Propose(ctx, state.RemoveNode{Node: w.id, AtUnixMS: w.now().UnixMilli()}); err != nil {
 		return fmt.Errorf("leave: %w", err)
 	}

@@ -90,6 +90,55 @@ func TestWritesAreTriedAgain(t *testing.T) {
 	})
 }
 
+// What a node gives up goes to standbys once the cluster has any, and nothing is asked
+// for of which it has nothing.
+func TestDisown(t *testing.T) {
+	own := state.Claim{Key: state.Key(claimKey()), Node: "me"}
+	others := state.Claim{Key: state.Key(claimKey()), Node: "other"}
+	for _, tc := range []struct {
+		name     string
+		commands []state.Command
+		want     string
+	}{
+		{"nothing", []state.Command{state.RaiseLevel{Level: 1}, others}, "[]"},
+		{"before there are standbys", []state.Command{own}, "[state.ExpireNode me]"},
+		{"a stream", []state.Command{state.RaiseLevel{Level: 1}, own}, "[state.FailOver me]"},
+		{"another one's", []state.Command{
+			state.RaiseLevel{Level: 1}, others, state.SetStandby{Key: own.Key, Epoch: 1<<20 + 1, To: "me", InSync: true},
+		}, "[state.FailOver me]"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := NewCopy()
+			for i, command := range append([]state.Command{state.Init{UnixSeconds: 1, ClusterID: "c"}}, tc.commands...) {
+				b, err := state.Encode(command)
+				if err != nil {
+					t.Fatal(err)
+				}
+				result, err := c.Apply(uint64(i)+1, b)
+				if refusal, refused := result.(error); err != nil || refused {
+					t.Fatal(refusal, err)
+				}
+			}
+			asked := []string{}
+			w := NewWrites(WritesConfig{
+				ID: "me", View: c.View, Lease: NewLease(DefaultTerm), Now: time.Now,
+				Attempt: func(_ context.Context, c state.Command) (uint64, any, error) {
+					switch c := c.(type) {
+					case state.ExpireNode:
+						asked = append(asked, fmt.Sprintf("%T %s", c, c.Node))
+					case state.FailOver:
+						asked = append(asked, fmt.Sprintf("%T %s", c, c.Node))
+					}
+					return 0, nil, nil
+				},
+			})
+			if err := w.Disown(t.Context()); err != nil || fmt.Sprint(asked) != tc.want {
+				t.Errorf("%v, %v; want %s", asked, err, tc.want)
+			}
+		})
+	}
+}
+
 func TestLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLease(DefaultTerm)

@@ -17,6 +17,7 @@ import (
 //     only rise;
 //   - ownership: it goes from one node to another only if that is the standby in sync,
 //     or through being an orphan; the stream's time 0 is kept;
+//   - nobody claims an orphan whose standby is in sync and in no trouble;
 //   - what readers were given is there after the standby has taken over;
 //   - no node loses its streams that had no trouble for longer than a lease lasts.
 type checker struct {
@@ -185,10 +186,10 @@ func (c *checker) given(st *stream, h *history, p state.Placement, by state.Comm
 	_, claimed := by.(state.Claim)
 	inSync := h.placed && h.now.InSync && h.now.Standby == p.Owner
 	switch {
-	case !claimed && !inSync:
+	case claimed:
+		c.claimed(st, h, p)
+	case !inSync:
 		c.w.fail("%s: %T gives it to %s, the standby is %q (in sync: %t)", st.key, by, p.Owner, h.now.Standby, h.now.InSync)
-	case claimed && h.placed && !h.now.Orphan() && h.now.Owner != p.Owner:
-		c.w.fail("%s: claimed by %s while %s owns it in epoch %d", st.key, p.Owner, h.now.Owner, h.now.Epoch)
 	}
 	h.from = 0
 	if !claimed {
@@ -196,6 +197,23 @@ func (c *checker) given(st *stream, h *history, p state.Placement, by state.Comm
 		c.w.takeovers++
 	}
 	h.top, h.moved = p.Epoch, c.w.now
+}
+
+// claimed is a stream that was given to who claimed it.
+func (c *checker) claimed(st *stream, h *history, p state.Placement) {
+	switch {
+	case !h.placed || h.now.Owner == p.Owner:
+	case !h.now.Orphan():
+		c.w.fail("%s: claimed by %s while %s owns it in epoch %d", st.key, p.Owner, h.now.Owner, h.now.Epoch)
+	case h.now.InSync && h.now.Standby != p.Owner && c.fit(h.now.Standby):
+		c.w.fail("%s: claimed by %s while %s has all of it", st.key, p.Owner, h.now.Standby)
+	}
+}
+
+// fit reports whether nobody may doubt that a node can go on with a stream.
+func (c *checker) fit(id string) bool {
+	n := c.w.byID[id]
+	return n.up && !c.drains(n) && c.w.now-max(n.troubled, c.w.troubled) > leaseTerm+pushLimit
 }
 
 // trouble checks that a node which loses its streams was in trouble.

@@ -303,13 +303,20 @@ func (n *node) enter() {
 	roles := []string{"edge"}
 	if n.origin {
 		roles = []string{"origin"}
-		if slices.Contains(n.view.Owners(), n.id) {
-			n.propose(state.ExpireNode{Node: n.id, MaxEpoch: n.floor, AtUnixMS: n.wallMS()}, nil)
+		if n.isPlaced() {
+			n.propose(state.FailOver{Node: n.id, MaxEpoch: n.floor, AtUnixMS: n.wallMS()}, nil)
 		}
 	}
 	n.propose(state.UpsertNode{Node: state.Node{
 		ID: n.id, Name: n.id, Roles: roles, Region: n.region, Zone: n.zone, Level: state.Level, AtUnixMS: n.wallMS(),
 	}}, nil)
+}
+
+// isPlaced reports whether the node owns a stream or is the standby of one.
+func (n *node) isPlaced() bool {
+	return slices.ContainsFunc(n.view.Placements(), func(p state.PlacedStream) bool {
+		return p.Owner == n.id || p.Standby == n.id
+	})
 }
 
 // dirty has the sessions look at the placements soon.

@@ -5,8 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"tmms/cluster/duties"
 	"tmms/cluster/state"
 	"tmms/cluster/verdict"
+	"tmms/media"
 )
 
 // broken is a state machine with a mistake: what it is told to do, it does as rewrite
@@ -80,6 +82,19 @@ func forget(s *state.State, c state.Command) []state.Command {
 	return []state.Command{c}
 }
 
+// leave lets the streams of a node that has started again wait for a claim, whether they
+// have a standby or not.
+func leave(m duties.Moment, c state.FailOver) state.FailOver {
+	m.View.RangePlacements(func(_ media.StreamKey, p state.Placement) bool {
+		c.Except = append(c.Except, p.Standby)
+		return true
+	})
+	return c
+}
+
+// nobody lets every claim have its orphan.
+func nobody(duties.Moment, state.Claim) (move state.Move, ok bool) { return move, false }
+
 // forgetful is a court that gives nobody a lease at its beginning.
 type forgetful struct {
 	*verdict.Court
@@ -127,6 +142,7 @@ func TestPlantedMistakes(t *testing.T) {
 	}{
 		{"fail-over-to-any-standby", Rules{Machine: machine(inSync)}, 60, []string{"in sync: false", "had"}},
 		{"claim-without-compare", Rules{Machine: machine(snatch)}, 310, []string{"claimed by"}},
+		{"claim-before-the-standby", Rules{Farewell: leave, Heir: nobody}, 120, []string{"has all of it"}},
 		{"time-begins-anew", Rules{Machine: machine(forget)}, 0, []string{"time 0 goes"}},
 		{"no-lease-for-all", Rules{Court: func(cfg verdict.Config, now time.Duration) Court {
 			return forgetful{verdict.New(cfg, now), map[string]bool{cfg.Self: true}}
@@ -155,6 +171,14 @@ func TestPlantedMistakes(t *testing.T) {
 			}
 			t.Errorf("found as something else: %s", got.found)
 		})
+	}
+}
+
+// The leader gives an orphan to its standby before it decides a claim, however it has
+// become one: the same seeds with half of that mistake.
+func TestClaimsAreBehindStandbys(t *testing.T) {
+	if got := runSeeds(120, 20, Rules{Farewell: leave}); got.found != nil {
+		t.Error(got.found)
 	}
 }
 

@@ -26,10 +26,11 @@ type proposal struct {
 
 // outcome is what a leader answers.
 type outcome struct {
-	result any
-	index  uint64
-	ok     bool
-	hint   *node
+	result  any
+	index   uint64
+	command []byte // as it is in the log
+	ok      bool
+	hint    *node
 }
 
 // propose asks the leader for a command until one has taken it or the time is
@@ -66,7 +67,7 @@ func (p *proposal) attempt() {
 
 func (p *proposal) answered(o outcome) {
 	if o.ok {
-		p.n.w.check.acknowledged(o.index, p.bytes)
+		p.n.w.check.acknowledged(o.index, o.command)
 		p.done(o.result, true)
 		return
 	}
@@ -101,19 +102,30 @@ func (n *node) takeProposal(command []byte, answer func(outcome)) {
 		answer(o)
 		return
 	}
-	n.signOfLife(command)
+	command = n.prepare(command)
 	index := uint64(len(l.entries)) + 1
-	l.append(command, func(result any, ok bool) { answer(outcome{result: result, index: index, ok: ok}) })
+	l.append(command, func(result any, ok bool) {
+		answer(outcome{result: result, index: index, command: command, ok: ok})
+	})
 }
 
-// signOfLife renews the lease of a node that claims.
-func (n *node) signOfLife(command []byte) {
+// prepare does what the leader does before a command of a node goes into the log, and
+// gives the command that does: who claims is alive, an orphan's standby comes before
+// it, and nobody is given streams who may be dead.
+func (n *node) prepare(command []byte) []byte {
 	c, err := state.Decode(command)
 	n.w.must(err)
 	switch c := c.(type) {
 	case state.Claim:
 		n.lead.renewedBy(c.Node)
+		if move, ok := n.w.rules.Heir(n.lead.moment(), c); ok {
+			n.lead.command(move)
+		}
 	case state.Resume:
 		n.lead.renewedBy(c.Node)
+	case state.FailOver:
+		command, err = state.Encode(n.w.rules.Farewell(n.lead.moment(), c))
+		n.w.must(err)
 	}
+	return command
 }

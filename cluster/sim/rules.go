@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"tmms/cluster/duties"
 	"tmms/cluster/state"
 	"tmms/cluster/verdict"
 	"tmms/media"
@@ -44,6 +45,10 @@ type Court interface {
 type Rules struct {
 	Machine func() Machine
 	Court   func(cfg verdict.Config, now time.Duration) Court
+	// Heir is the move that comes before a claim, Farewell what becomes of the streams
+	// of a node that gives them up.
+	Heir     func(m duties.Moment, c state.Claim) (move state.Move, ok bool)
+	Farewell func(m duties.Moment, c state.FailOver) state.FailOver
 	// Majority is how many voters have to have an entry that is to be committed.
 	Majority func(voters int) int
 	// Story keeps what happens, for [Result.Trace].
@@ -56,6 +61,12 @@ func (r Rules) withDefaults() Rules {
 	}
 	if r.Court == nil {
 		r.Court = func(cfg verdict.Config, now time.Duration) Court { return verdict.New(cfg, now) }
+	}
+	if r.Heir == nil {
+		r.Heir = duties.Heir
+	}
+	if r.Farewell == nil {
+		r.Farewell = duties.Farewell
 	}
 	if r.Majority == nil {
 		r.Majority = func(voters int) int { return voters/2 + 1 }

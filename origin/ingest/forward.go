@@ -72,7 +72,9 @@ func (c *conn) hold(ctx context.Context) error {
 var errMoved = errors.New("the stream's owner has changed")
 
 // watch gives a context that ends when the owner is not the one of now any
-// more, and what ends the watching.
+// more, and what ends the watching. An owner that takes the stream anew, in a later
+// epoch, does so for this very publisher, as one that has just started does; so may
+// one that has released it, which is given [media.ClaimRetry].
 func (c *conn) watch(ctx context.Context, now state.Placement) (moved context.Context, stop func()) {
 	moved, end := context.WithCancelCause(ctx)
 	p := c.srv.deps.Placements
@@ -82,24 +84,40 @@ func (c *conn) watch(ctx context.Context, now state.Placement) (moved context.Co
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		seen := false // this node's copy has come to the placement
-		for {
-			changed := p.WatchPlacements()
-			at, ok := p.Placement(c.key)
-			if ok && (at.Epoch > now.Epoch || at.Epoch == now.Epoch && at.Owner != now.Owner) || !ok && seen {
-				end(errMoved)
-			}
-			seen = seen || ok && at.Epoch == now.Epoch
-			select {
-			case <-changed:
-			case <-moved.Done():
-				return
-			}
+		if ownerChanges(moved, p, c.key, now) {
+			end(errMoved)
 		}
 	}()
 	return moved, func() {
 		end(nil)
 		<-done
+	}
+}
+
+// ownerChanges waits until the owner is not the one of now; false: ctx has ended
+// before.
+func ownerChanges(ctx context.Context, p session.Placements, key media.StreamKey, now state.Placement) bool {
+	seen := false                 // this node's copy has come to the placement
+	var released <-chan time.Time // nil: it is placed
+	for {
+		changed := p.WatchPlacements()
+		at, ok := p.Placement(key)
+		switch {
+		case ok && at.Epoch >= now.Epoch && at.Owner != now.Owner:
+			return true
+		case ok:
+			released = nil
+		case seen && released == nil:
+			released = time.After(media.ClaimRetry)
+		}
+		seen = seen || ok && at.Epoch >= now.Epoch
+		select {
+		case <-changed:
+		case <-released:
+			return true
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
 

@@ -56,8 +56,8 @@ type Claimer interface {
 	// Resume takes back a stream that this node owned in that epoch and lost,
 	// unless somebody else has claimed it since.
 	Resume(ctx context.Context, key media.StreamKey, epoch uint64) (state.Placement, error)
-	// Disown takes this node's name off all of its streams, which keep their
-	// clocks for another owner.
+	// Disown takes this node's name off all of its streams, which go to their standbys
+	// in sync, or keep their clocks for another owner.
 	Disown(ctx context.Context) error
 	// SetStandby says that a stream's standby is in sync, or takes it out.
 	SetStandby(ctx context.Context, c state.SetStandby) (state.Placement, error)

@@ -56,6 +56,23 @@ func TestResume(t *testing.T) {
 	})
 }
 
+// A stream that another owner had is not released by a publisher that goes without a
+// packet: its time 0, and what readers have of it, would be lost.
+func TestResumeWithoutPacket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		g.cluster.t0 = time.Now().Add(-time.Hour)
+		p, _ := g.attach(testApp(), "")
+		time.Sleep(time.Second)
+		p.Detach(errGone)
+		if i, ok := g.Stream(testKey()); !ok || i.State != "grace" {
+			t.Errorf("%+v, %t; want it to wait", i, ok)
+		}
+		time.Sleep(testApp().Grace + time.Second)
+		g.empty()
+	})
+}
+
 // A clock that is behind that of the node which made the stream does not take
 // it below 0.
 func TestResumeBehind(t *testing.T) {

@@ -64,16 +64,17 @@ func newSequencer(
 
 // begin starts the clock with the first packet. A stream that has had an
 // earlier owner goes on where that has left it: behind all that this node and
-// the readers at other nodes have of it, and not before the wall clock time
-// since the stream's time 0, which is all that is left of a stream that nobody
-// has seen.
+// the readers at other nodes have of it. The wall clock time since the stream's
+// time 0 decides only if nobody has anything: a run that went on after an outage is
+// behind it, and to catch up would be a jump for all readers.
 func (q *sequencer) begin(now time.Time) {
 	var cfg timeline.Config
 	if q.resumed {
-		reported, _, _ := q.writer.Live().Reported()
-		cfg.Resume, cfg.HasResume = max(q.writer.Live().LastDTS(), reported), true
-		if !q.t0.IsZero() {
-			cfg.Resume = max(cfg.Resume, media.Timestamp(now.Sub(q.t0).Milliseconds()))
+		live := q.writer.Live()
+		reported, _, _ := live.Reported()
+		cfg.Resume, cfg.HasResume = max(live.LastDTS(), reported), true
+		if known := live.Packets() > 0 || reported > 0; !known && !q.t0.IsZero() {
+			cfg.Resume = max(0, media.Timestamp(now.Sub(q.t0).Milliseconds()))
 		}
 	}
 	q.clock = timeline.New(cfg)

@@ -150,7 +150,8 @@ func (s *stream) startRun(app *state.App, pub PublisherInfo) *Publisher {
 }
 
 // detach takes p off the stream, which goes to the grace. A stream without a
-// packet has nothing to come back to and ends at once.
+// packet, which no other owner had either, has nothing to come back to and ends at
+// once.
 func (s *stream) detach(p *Publisher, reason error) {
 	s.mu.Lock()
 	if s.pub != p {
@@ -158,7 +159,7 @@ func (s *stream) detach(p *Publisher, reason error) {
 		return
 	}
 	s.pub = nil
-	if s.seq.packets == 0 && !s.given || s.app.Grace <= 0 {
+	if s.seq.packets == 0 && !s.given && !s.seq.resumed || s.app.Grace <= 0 {
 		s.finish(reason)
 		s.mu.Unlock()
 		s.release(context.Background())
