@@ -51,7 +51,7 @@ type Writer struct {
 	started  bool // a packet was written
 	newGroup bool // the group's first frame is still to come
 	joins    []Join
-	floor    media.Timestamp // what comes after it is kept, as far as MaxBytes lets it; 0: no more than Keep
+	floor    media.Timestamp // what comes after it, by the stream's clock, is kept, as far as MaxBytes lets it; 0: no more than Keep
 }
 
 func newWriter(f *Feed, epoch uint64, opt LiveOptions) *Writer {
@@ -81,15 +81,15 @@ func (w *Writer) handOver(epoch uint64, opt LiveOptions) *Writer {
 func (w *Writer) position() (at relaywire.Position, started bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return relaywire.Position{ID: w.last, DTS: w.live.LastDTS()}, w.started
+	return relaywire.Position{ID: w.last, DTS: w.live.Reached()}, w.started
 }
 
 // Live is the life that this writer feeds.
 func (w *Writer) Live() *Live { return w.live }
 
 // Append copies p.Body into the log, as one FLV tag. Packets come in the order
-// of their identity ([ErrOrder]), which the stream's owner gives; a body is 1
-// to [media.MaxMessageVideo] bytes.
+// of their identity ([ErrOrder]), which the stream's owner gives, with the
+// stream's times; a body is 1 to [media.MaxMessageVideo] bytes.
 func (w *Writer) Append(p *media.Packet) error {
 	if len(p.Body) == 0 || len(p.Body) > media.MaxMessageVideo {
 		return fmt.Errorf("relay: %s: packet body of %d bytes, the limits are 1 and %d",
@@ -117,10 +117,11 @@ func (w *Writer) Append(p *media.Packet) error {
 // write puts p into the log. w.mu is held.
 func (w *Writer) write(p *media.Packet) {
 	w.noteConfig(p)
-	if p.DTS > w.live.LastDTS() { // before others see it, who may say at once that they have it
-		w.live.lastDTS.Store(int64(p.DTS))
+	dts := p.DTS + w.live.Ahead(p.ID.Epoch)
+	if dts > w.live.LastDTS() { // before others see it, who may say at once that they have it
+		w.live.lastDTS.Store(int64(dts))
 	}
-	e := w.append(p)
+	e := w.append(p, dts)
 	w.live.packets.Add(1)
 	if w.newGroup && isFrame(p.Kind) {
 		w.newGroup = false
@@ -144,15 +145,16 @@ func isFrame(k media.Kind) bool {
 	return k == media.KindKey || k == media.KindAudio || k == media.KindDelta
 }
 
-func (w *Writer) append(p *media.Packet) bytelog.Entry {
+// append puts p into the log, at a time by the log's clock.
+func (w *Writer) append(p *media.Packet, dts media.Timestamp) bytelog.Entry {
 	b := w.live.log.Reserve(flv.TagSize(len(p.Body)))
-	flv.AppendTag(b[:0], flv.Tag{Type: p.Type, Timestamp: uint32(p.DTS), Body: p.Body})
+	flv.AppendTag(b[:0], flv.Tag{Type: p.Type, Timestamp: uint32(dts), Body: p.Body})
 	var version uint32
 	if c := w.live.Configs(); c != nil {
 		version = c.Version
 	}
 	return w.live.log.Commit(bytelog.Entry{
-		ID: p.ID, DTS: p.DTS, Ingested: p.Ingested, Config: version, CTO: p.CTO, Run: p.Run,
+		ID: p.ID, DTS: dts, Ingested: p.Ingested, Config: version, CTO: p.CTO, Run: p.Run,
 		Head: flv.TagHeaderSize, Tail: tagTrailer,
 		Type: p.Type, Kind: p.Kind, Codec: p.Codec, Track: p.Track,
 	})
@@ -223,7 +225,7 @@ func (w *Writer) addJoin(e bytelog.Entry) {
 func (w *Writer) retire(head media.Timestamp) {
 	oldest := head - media.Timestamp(w.opt.Keep.Milliseconds())
 	if w.floor > 0 {
-		oldest = min(oldest, w.floor)
+		oldest = min(oldest, w.floor+w.live.Ahead(w.last.Epoch))
 	}
 	size, tail := w.live.log.Head(), w.live.log.Tail()
 	n := 0
@@ -271,7 +273,7 @@ func (w *Writer) End() {
 	}
 }
 
-// keepFrom keeps the packets from a time on, beyond Keep, within MaxBytes.
+// keepFrom keeps the packets from a time of the stream on, beyond Keep, within MaxBytes.
 func (w *Writer) keepFrom(dts media.Timestamp) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

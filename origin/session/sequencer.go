@@ -71,7 +71,7 @@ func (q *sequencer) begin(now time.Time) {
 	var cfg timeline.Config
 	if q.resumed {
 		reported, _, _ := q.writer.Live().Reported()
-		cfg.Resume, cfg.HasResume = max(q.writer.Live().LastDTS(), reported), true
+		cfg.Resume, cfg.HasResume = max(q.writer.Live().Reached(), reported), true
 		if !q.t0.IsZero() {
 			cfg.Resume = max(cfg.Resume, media.Timestamp(now.Sub(q.t0).Milliseconds()))
 		}
