@@ -115,9 +115,11 @@ func (w *Writer) Append(p *media.Packet) error {
 }
 
 // write puts p into the log. w.mu is held.
-func (w *Writer) write(p *media.Packet) {
+func (w *Writer) write(p *media.Packet) { w.writeAt(p, p.DTS+w.live.Ahead(p.ID.Epoch)) }
+
+// writeAt puts p into the log, at a time by the log's clock. w.mu is held.
+func (w *Writer) writeAt(p *media.Packet, dts media.Timestamp) {
 	w.noteConfig(p)
-	dts := p.DTS + w.live.Ahead(p.ID.Epoch)
 	if dts > w.live.LastDTS() { // before others see it, who may say at once that they have it
 		w.live.lastDTS.Store(int64(dts))
 	}
@@ -145,7 +147,6 @@ func isFrame(k media.Kind) bool {
 	return k == media.KindKey || k == media.KindAudio || k == media.KindDelta
 }
 
-// append puts p into the log, at a time by the log's clock.
 func (w *Writer) append(p *media.Packet, dts media.Timestamp) bytelog.Entry {
 	b := w.live.log.Reserve(flv.TagSize(len(p.Body)))
 	flv.AppendTag(b[:0], flv.Tag{Type: p.Type, Timestamp: uint32(dts), Body: p.Body})
@@ -322,21 +323,30 @@ func (w *Writer) configure(c *relaywire.Configs, next *media.Packet) {
 		return
 	}
 	for i, p := range changed {
-		p.ID = w.last // where the group has no room for it; its index else
-		if n := uint32(len(changed) - i); next.ID.Index >= n {
-			id := next.ID
-			id.Index -= n
-			if id.Compare(w.last) > 0 {
-				p.ID = id
-			}
+		p.ID = w.last
+		if id := before(next.ID, uint32(len(changed)-i)); id.Compare(w.last) > 0 {
+			p.ID = id
 		}
 		p.Run, p.DTS, p.Ingested = next.Run, next.DTS, next.Ingested
 		if p.ID.Epoch != w.last.Epoch || p.ID.Group != w.last.Group {
 			w.newGroup = true
 		}
 		w.last = p.ID
-		w.write(&p)
+		w.writeAt(&p, p.DTS+w.live.Ahead(next.ID.Epoch))
 	}
+}
+
+// before is an identity n before id, in the group before where id's has no room.
+func before(id media.PacketID, n uint32) media.PacketID {
+	switch {
+	case id.Index >= n:
+		id.Index -= n
+	case id.Group > 0:
+		id.Group, id.Index = id.Group-1, lastIndex-n
+	default:
+		return media.PacketID{}
+	}
+	return id
 }
 
 // differing lists what of c is not in force, as packets.
