@@ -17,6 +17,9 @@ const (
 	// smallStep is by how much a group may begin before what was shown, in ms, and is moved
 	// and not left out: nobody notices, and no picture is lost.
 	smallStep media.Timestamp = 100
+	// backlog is by when a source has sent what it had of the epoch: then it shows how far
+	// behind that is.
+	backlog = 500 * time.Millisecond
 	// heldPacket is what a packet that is held takes besides its body, in bytes.
 	heldPacket = 128
 )
@@ -34,7 +37,6 @@ const (
 type crossing struct {
 	since   time.Time         // its first packet came
 	last    media.PacketID    // that was looked at
-	head    media.Timestamp   // how far the source has got in last's epoch, by the stream's clock
 	configs relaywire.Configs // what the epoch has said of them before last's group
 	group   []media.Packet    // last's, so far
 	bytes   int               // that group takes
@@ -43,7 +45,7 @@ type crossing struct {
 }
 
 // cross takes the next packet of a higher epoch. p.mu is held.
-func (p *pull) cross(pkt *media.Packet, configs *relaywire.Configs, head media.Timestamp) error {
+func (p *pull) cross(pkt *media.Packet, configs *relaywire.Configs) error {
 	now := time.Now()
 	if p.crossing == nil {
 		p.crossing = &crossing{since: now}
@@ -52,15 +54,30 @@ func (p *pull) cross(pkt *media.Packet, configs *relaywire.Configs, head media.T
 	if pkt.ID.Compare(c.last) <= 0 { // another subscription has brought it
 		return nil
 	}
-	c.take(pkt, configs, head)
-	live := p.writer.live
-	ahead, shown := live.Ahead(pkt.ID.Epoch), live.LastDTS()
+	c.take(pkt, configs)
+	return p.enter(now)
+}
+
+// arrive begins the higher epoch if it is time to, even if nothing of it comes just now.
+func (p *pull) arrive(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.crossing != nil {
+		_ = p.enter(now) // of a life that was taken over
+	}
+}
+
+// enter begins the higher epoch with the group that is held, if it is time to. p.mu
+// is held.
+func (p *pull) enter(now time.Time) error {
+	c, live := p.crossing, p.writer.live
+	ahead, shown := live.Ahead(c.last.Epoch), live.LastDTS()
 	if !c.framed || !c.enters(shown-ahead, live.opt.MaxLag, now) {
 		return nil
 	}
 	p.crossing, p.floor = nil, shown
 	if behind := shown - ahead - c.first; behind > 0 {
-		p.writer.shift(pkt.ID.Epoch, ahead+behind+frameStep)
+		p.writer.shift(c.last.Epoch, ahead+behind+frameStep)
 		p.seen.DTS = 0 // it was by another clock
 	}
 	needs := &c.configs
@@ -77,10 +94,7 @@ func (p *pull) cross(pkt *media.Packet, configs *relaywire.Configs, head media.T
 }
 
 // take holds a packet, in place of those of the group before.
-func (c *crossing) take(pkt *media.Packet, configs *relaywire.Configs, head media.Timestamp) {
-	if pkt.ID.Epoch != c.last.Epoch {
-		c.head = 0
-	}
+func (c *crossing) take(pkt *media.Packet, configs *relaywire.Configs) {
 	if pkt.ID.Epoch != c.last.Epoch || pkt.ID.Group != c.last.Group {
 		for i := range c.group {
 			c.note(&c.group[i])
@@ -90,7 +104,7 @@ func (c *crossing) take(pkt *media.Packet, configs *relaywire.Configs, head medi
 	if configs != nil {
 		c.configs = relaywire.Configs{Metadata: configs.Metadata, Headers: slices.Clone(configs.Headers)}
 	}
-	c.last, c.head = pkt.ID, max(c.head, head)
+	c.last = pkt.ID
 	if isFrame(pkt.Kind) && !c.framed {
 		c.first, c.framed = pkt.DTS, true
 	}
@@ -103,6 +117,7 @@ func (c *crossing) take(pkt *media.Packet, configs *relaywire.Configs, head medi
 // note keeps the configuration, or metadata, of a packet that is left out.
 func (c *crossing) note(pkt *media.Packet) {
 	switch {
+	case len(pkt.Body) > media.MaxMessageData, pkt.Type != media.TypeData && len(pkt.Body) > media.MaxCodecConfig:
 	case pkt.Kind == media.KindData && pkt.Type == media.TypeData && flv.IsMetadata(pkt.Body):
 		c.configs.Metadata = pkt.Body
 	case pkt.Kind == media.KindConfig:
@@ -119,14 +134,12 @@ func (c *crossing) note(pkt *media.Packet) {
 // enters tells that the epoch begins with the group that is held: it is not before
 // shown, or there is no use in waiting for one that isn't. Both are by the stream's clock.
 func (c *crossing) enters(shown media.Timestamp, near time.Duration, now time.Time) bool {
-	newest := c.group[len(c.group)-1].DTS
+	newest, waited := c.group[len(c.group)-1].DTS, now.Sub(c.since)
 	switch {
-	case shown-c.first <= smallStep, c.bytes > media.MaxReorderBytes, now.Sub(c.since) > near:
+	case shown-c.first <= smallStep, c.bytes > media.MaxReorderBytes, waited > near:
 		return true
-	case (shown - c.head).Duration() > near:
-		return newest >= c.head // the newest group that the source had
 	}
-	return false
+	return waited > backlog && (shown-newest).Duration() > near
 }
 
 // lift sees to it that nothing of an epoch lies before what was shown when it began:

@@ -34,26 +34,29 @@ func neverBack(t *testing.T, all []logged) {
 //
 // Case: partition-minority. Requirement: S6
 func TestHealOfAPartition(t *testing.T) {
-	for name, c := range map[string]struct {
-		from, to int             // frames of the new owner by the heal
-		more     int             // and behind it, 1 each 4 ms
-		begins   int             // the frame that the epoch begins with at the edge
-		ahead    media.Timestamp // of its log from there on
-	}{
-		"the new owner is as far":                                    {from: 55, to: 260, more: 40, begins: 250},
-		"its next keyframe is still to come":                         {from: 55, to: 245, more: 40, begins: 250},
-		"it is behind by less than the lag cap, and has no keyframe": {from: 55, to: 240, more: 400, begins: 225, ahead: (250 - 225) * 40},
-		"the stream has begun anew":                                  {from: 0, to: 80, more: 40, begins: 75, ahead: (250 - 75) * 40},
+	const shown = 250 // frames of the old owner at the edge
+	for name, c := range map[string]healing{
+		"the new owner is as far":                {from: 55, to: 260, lag: time.Minute, begins: 250},
+		"a keyframe is about to come":            {from: 55, to: 245, more: 15, lag: time.Minute, begins: 250},
+		"a little behind, and no keyframe comes": {from: 55, to: 240, more: 1 << 20, lag: 700 * time.Millisecond, begins: 225},
+		"the stream has begun anew":              {from: 0, to: 80, more: 1 << 20, lag: 4 * time.Second, begins: 75},
 	} {
-		t.Run(name, func(t *testing.T) { heal(t, c.from, c.to, c.more, c.begins, c.ahead) })
+		t.Run(name, func(t *testing.T) { c.run(t, shown) })
 	}
 }
 
-func heal(t *testing.T, from, to, more, begins int, ahead media.Timestamp) {
+// healing is a new owner at the heal: it has the frames from one to another, more
+// come then, and the epoch begins with one of them at the edge.
+type healing struct {
+	from, to, more, begins int
+	lag                    time.Duration
+}
+
+func (c healing) run(t *testing.T, shown int) {
 	t.Helper()
 	w := newWorld(t)
 	a, b, edge := w.join("a", quick()), w.join("b", quick()), w.join("c", quick())
-	keep := LiveOptions{StartedAt: time.Now(), Keep: time.Minute, MaxLag: 700 * time.Millisecond}
+	keep := LiveOptions{StartedAt: time.Now(), Keep: time.Minute, MaxLag: c.lag}
 	old := a.publishWith(key("a"), 7, keep)
 	was := state.Placement{Epoch: 7, Owner: a.id}
 	w.hold(a, &was)
@@ -62,38 +65,41 @@ func heal(t *testing.T, from, to, more, begins int, ahead media.Timestamp) {
 	defer feed.Close()
 	old.frames(1)
 	live := old.caughtUp(feed)
-	old.frames(249) // the last one is at 9960 ms
+	old.frames(shown - 1)
 	old.caughtUp(feed)
 	next := b.publishWith(key("a"), 8, keep)
-	next.frame = from
-	next.frames(to - from)
-	if begins < 250 && ahead == (250-225)*40 {
+	next.frame = c.from
+	next.frames(c.to - c.from)
+	if c.more > shown {
 		next.gop = 1 << 30
 	}
 	w.hold(a, nil)
 	w.hold(edge, nil)
-	tick := time.NewTicker(4 * time.Millisecond)
-	defer tick.Stop()
-	for range more {
-		<-tick.C
-		next.frames(1)
-	}
+	at := time.Now()
+	eventually(t, "the epoch begins", func() bool {
+		if c.more > 0 && time.Since(at) > 40*time.Millisecond {
+			at = time.Now()
+			c.more--
+			next.frames(1)
+		}
+		return lastOf(live).Epoch == 8
+	})
+	next.frames(5)
 	if next.caughtUp(feed) != live {
 		t.Error("another life")
 	}
-	all := entries(live)
-	neverBack(t, all)
-	of := since(live, 8)
-	want := since(next.w.Live(), 8)
+	neverBack(t, entries(live))
+	of, want := since(live, 8), since(next.w.Live(), 8)
+	ahead := media.Timestamp(max(shown-c.begins, 0) * 40)
 	if got := live.Ahead(8); got != ahead || live.Ahead(7) != 0 {
 		t.Errorf("the log is %d ms ahead, want %d; %d in the epoch before", got, ahead, live.Ahead(7))
 	}
-	if at := of[0].DTS - ahead; of[0].Kind != media.KindKey || at != media.Timestamp(begins*40) {
-		t.Errorf("the epoch begins with frame %d, %v, want %d", at/40, of[0].Kind, begins)
+	if at := of[0].DTS - ahead; of[0].Kind != media.KindKey || at != media.Timestamp(c.begins*40) {
+		t.Errorf("the epoch begins with frame %d, %v, want %d", at/40, of[0].Kind, c.begins)
 	}
 	for i := range of {
 		of[i].DTS -= ahead
-		of[i].raw = nil
+		of[i].raw = nil // it has the log's time
 	}
 	for i := range want {
 		want[i].raw = nil
@@ -227,12 +233,11 @@ func owners(t *testing.T, rng *rand.Rand) {
 		for range rng.IntN(300) {
 			backlog = append(backlog, o.next()...)
 		}
-		head := o.clock - 40
 		give := func(list []media.Packet) {
 			for i := range list {
 				pkt := list[i]
 				for range 1 + rng.IntN(2) { // a second subscription may bring it too
-					if err := p.append(&pkt, nil, max(head, pkt.DTS)); err != nil {
+					if err := p.append(&pkt, nil); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -246,7 +251,7 @@ func owners(t *testing.T, rng *rand.Rand) {
 					if rng.IntN(3) == 0 { // it is cut off from time to time
 						continue
 					}
-					if err := p.append(&pkt, nil, pkt.DTS); err != nil {
+					if err := p.append(&pkt, nil); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -64,13 +64,12 @@ type intake struct {
 	accepted  bool
 	spoken    bool // something has come behind the Ok, and
 	since     time.Time
-	crossed   bool            // a group has begun behind the Ok
-	at        uint64          // group of the last packet
-	grace     bool            // no publisher is connected
-	highest   uint64          // epoch that packets may have
-	newest    media.Timestamp // that the source had of its epoch when it accepted; 0: not known
-	hls       bool            // what the source was told, and
-	standby   bool            // that this node is the standby, and
+	crossed   bool   // a group has begun behind the Ok
+	at        uint64 // group of the last packet
+	grace     bool   // no publisher is connected
+	highest   uint64 // epoch that packets may have
+	hls       bool   // what the source was told, and
+	standby   bool   // that this node is the standby, and
 	said      *relaywire.Position
 	due       ackDue
 	indexing  int   // streams of indexes that are read
@@ -315,7 +314,7 @@ func (in *intake) accept(m relaywire.Ok) error {
 	if in.strict() && !p.continues(m) {
 		return fmt.Errorf("%w: it begins at %v, the last packet here is %v", errGap, m.Start, p.seen.ID)
 	}
-	in.accepted, in.grace, in.newest = true, m.Grace, m.Newest
+	in.accepted, in.grace = true, m.Grace
 	close(in.ready)
 	if err := p.open(m); err != nil {
 		return err
@@ -470,7 +469,7 @@ func (in *intake) packet(p *media.Packet) error {
 	}
 	configs := in.configs
 	in.configs = nil
-	err := in.pull.append(p, configs, in.headOf(p))
+	err := in.pull.append(p, configs)
 	if in.standby && err == nil {
 		in.dueAck(false)
 	}
@@ -478,14 +477,6 @@ func (in *intake) packet(p *media.Packet) error {
 		in.pull.feed.upstream.Store(in)
 	}
 	return err
-}
-
-// headOf is how far the source has got in the epoch of p, as far as is known.
-func (in *intake) headOf(p *media.Packet) media.Timestamp {
-	if p.ID.Epoch != in.epoch {
-		return p.DTS
-	}
-	return max(in.newest, p.DTS)
 }
 
 // laneOf spreads streams over lanes; one stays on its own.

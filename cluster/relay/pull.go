@@ -131,6 +131,7 @@ func (p *pull) step(ctx context.Context, now time.Time) (wait time.Duration, ok 
 		return 0, false
 	}
 	p.reap(now)
+	p.arrive(now)
 	p.want(readers)
 	if !p.follow(ctx, now, readers) {
 		return 0, false
@@ -438,14 +439,13 @@ func (p *pull) adopt(w *Writer) {
 }
 
 // append puts the next packet into the log, behind the configs that it needs;
-// what is there already is dropped. head is how far the source has got in the
-// packet's epoch. p.mu is held.
-func (p *pull) append(pkt *media.Packet, configs *relaywire.Configs, head media.Timestamp) error {
+// what is there already is dropped. p.mu is held.
+func (p *pull) append(pkt *media.Packet, configs *relaywire.Configs) error {
 	if p.started && pkt.ID.Compare(p.seen.ID) <= 0 {
 		return nil
 	}
 	if p.started && pkt.ID.Epoch > p.seen.ID.Epoch {
-		return p.cross(pkt, configs, head)
+		return p.cross(pkt, configs)
 	}
 	if !p.lift(pkt, configs) {
 		return nil

@@ -37,14 +37,6 @@ func (l *Live) Ahead(epoch uint64) (ahead media.Timestamp) {
 // Reached is the highest decoding time in the log, by the stream's clock.
 func (l *Live) Reached() media.Timestamp { return l.LastDTS() - l.Ahead(l.Epoch()) }
 
-// reachedIn is Reached if the newest group is of that epoch, else 0.
-func (l *Live) reachedIn(epoch uint64) media.Timestamp {
-	if j, ok := l.NewestGroup(); !ok || j.Epoch != epoch {
-		return 0
-	}
-	return l.Reached()
-}
-
 // shift makes the log's clock ahead of the stream's from an epoch on, which has no
 // packet in it yet and is not older than those that have.
 func (w *Writer) shift(epoch uint64, ahead media.Timestamp) {

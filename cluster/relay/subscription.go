@@ -393,7 +393,7 @@ func (s *subscription) start(live *Live) error {
 		StartedAt: live.StartedAt(), Keep: live.opt.Keep, MaxBytes: live.opt.MaxBytes,
 	}
 	if s.peer.agreed.version() >= relaywire.V2 {
-		ok.MaxLag, ok.Newest = live.opt.MaxLag, live.reachedIn(live.Epoch())
+		ok.MaxLag = live.opt.MaxLag
 	}
 	return s.tell(ok)
 }

@@ -26,9 +26,6 @@ type Ok struct {
 	// out, for a shield to do the same; milliseconds on the wire, from version 2 on.
 	// 0: not said.
 	MaxLag time.Duration
-	// Newest is the highest decoding time that the source has of the epoch, behind
-	// MaxLag and only with it; 0: not said, or it has none.
-	Newest media.Timestamp
 }
 
 // Bounds of what an owner may ask a subscriber to keep.
@@ -53,11 +50,7 @@ func (m Ok) appendBody(b []byte) []byte {
 	if m.MaxLag <= 0 {
 		return b
 	}
-	b = binary.AppendUvarint(b, uint64(min(m.MaxLag.Milliseconds(), maxKeepMS)))
-	if m.Newest <= 0 {
-		return b
-	}
-	return binary.AppendUvarint(b, uint64(min(m.Newest, maxDTS)))
+	return binary.AppendUvarint(b, uint64(min(m.MaxLag.Milliseconds(), maxKeepMS)))
 }
 
 func (c *cursor) ok(v Version) Ok {
@@ -71,9 +64,6 @@ func (c *cursor) ok(v Version) Ok {
 	}
 	if v >= V2 && c.err == nil && c.off < len(c.b) {
 		m.MaxLag = time.Duration(c.upTo("max lag ms", maxKeepMS)) * time.Millisecond
-	}
-	if v >= V2 && c.err == nil && c.off < len(c.b) {
-		m.Newest = media.Timestamp(c.upTo("newest DTS", maxDTS))
 	}
 	return m
 }
