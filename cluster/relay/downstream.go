@@ -101,7 +101,9 @@ func (f *Feed) ask(r *relaywire.Subscribe) {
 	defer f.hub.mu.Unlock()
 	var first media.PacketID
 	for d := range f.downstreams {
-		r.Seen.DTS = max(r.Seen.DTS, d.seen.DTS)
+		if d.seen.ID.Epoch >= r.Seen.ID.Epoch { // else it was by the clock of another owner
+			r.Seen.DTS = max(r.Seen.DTS, d.seen.DTS)
+		}
 		if d.seen.SegmentEpoch < r.Epoch && r.Seen.SegmentEpoch < r.Epoch {
 			r.Seen = withSegments(r.Seen, d.seen)
 		}

@@ -310,7 +310,7 @@ func (g *gate) check(s *subscription, now time.Time) {
 }
 
 // late is the stream time that the standby has not got. mu is held.
-func (g *gate) late() time.Duration { return max(g.live.LastDTS()-g.acked.DTS, 0).Duration() }
+func (g *gate) late() time.Duration { return max(g.live.Reached()-g.acked.DTS, 0).Duration() }
 
 // ack takes what the standby says to have; the error is that it can't be true.
 func (g *gate) ack(s *subscription, a *relaywire.Ack) error {
@@ -356,7 +356,7 @@ func compareIndex(epoch, version uint64, x *hls.Index) int {
 func (g *gate) take(a *relaywire.Ack, now time.Time) {
 	if a.ID.Compare(g.acked.ID) >= 0 {
 		// It may have more of an owner before than this one goes on from.
-		g.acked.ID, g.acked.DTS = a.ID, max(min(a.DTS, g.live.LastDTS()), g.acked.DTS)
+		g.acked.ID, g.acked.DTS = a.ID, max(min(a.DTS, g.live.Reached()), g.acked.DTS)
 	}
 	if g.first == (groupPosition{}) {
 		g.first = groupPosition{a.ID.Epoch, a.ID.Group}

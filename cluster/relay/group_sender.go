@@ -216,8 +216,9 @@ func (g *groupSender) send(ctx context.Context, live *Live, buf []byte) (err err
 
 // append codes a packet. The body of a large one is not copied but written.
 func (g *groupSender) append(e *bytelog.Entry, raw, buf []byte) ([]byte, error) {
+	dts := e.DTS - g.sub.live.Load().Ahead(e.ID.Epoch)
 	p := media.Packet{
-		Type: e.Type, Kind: e.Kind, Codec: e.Codec, Track: e.Track, DTS: e.DTS, CTO: e.CTO, Ingested: e.Ingested,
+		Type: e.Type, Kind: e.Kind, Codec: e.Codec, Track: e.Track, DTS: dts, CTO: e.CTO, Ingested: e.Ingested,
 	}
 	body := e.Body(raw)
 	buf = g.packets.AppendHead(buf, &p, len(body))

@@ -319,6 +319,7 @@ func TestHLSContinuesWithANewOwner(t *testing.T) {
 	defer feed.WantHLS(false)
 	old := shows(t, feed, l.history[4])
 	next := b.publish(key("a"), 8)
+	next.frame = next.gop // it goes on behind what was shown
 	next.frames(10)
 	next.caughtUp(feed)
 	n := newLister(next.w, 8, 103) // 103 and 104 have been served with another content

@@ -128,6 +128,8 @@ type Live struct {
 	lost    atomic.Bool          // it has ended on this node, but the stream has not, as far as is known
 	gate    atomic.Pointer[gate] // nil: it never had a standby
 
+	shifts atomic.Pointer[[]shift] // by rising epochs; nil: the log has the stream's times
+
 	upstream atomic.Pointer[upstream] // written by the pull; nil: this node is the owner
 
 	mu       sync.Mutex
@@ -156,7 +158,7 @@ func (l *Live) Log() *bytelog.Log { return l.log }
 // State is where this life stands.
 func (l *Live) State() State { return State(l.state.Load()) }
 
-// LastDTS is the highest decoding time in the log.
+// LastDTS is the highest decoding time in the log, by the log's clock, see [Live.Ahead].
 func (l *Live) LastDTS() media.Timestamp { return media.Timestamp(l.lastDTS.Load()) }
 
 // Packets counts the packets of this life.

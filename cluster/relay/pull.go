@@ -27,15 +27,17 @@ type pull struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	writer  *Writer // nil: no owner has accepted yet
-	started bool    // seen.ID is a packet
-	seen    relaywire.Position
-	shelf   shelf
-	hls     bool    // readers want segments
-	standby bool    // this node is the stream's standby
-	source  *intake // whose word on the publisher counts
-	lag     time.Duration
-	told    told // for operators
+	writer   *Writer // nil: no owner has accepted yet
+	started  bool    // seen.ID is a packet
+	seen     relaywire.Position
+	shelf    shelf
+	hls      bool            // readers want segments
+	standby  bool            // this node is the stream's standby
+	source   *intake         // whose word on the publisher counts
+	crossing *crossing       // into a higher epoch; nil: none
+	floor    media.Timestamp // by the log's clock: nothing of the epoch goes before it
+	lag      time.Duration
+	told     told // for operators
 
 	// Owned by the pull's goroutine.
 	intake   *intake   // the running subscription; nil: none
@@ -116,6 +118,7 @@ func (p *pull) end(how func(*Writer)) {
 		how(p.writer)
 	}
 	p.writer, p.started, p.seen = nil, false, relaywire.Position{}
+	p.crossing, p.floor = nil, 0
 	p.shelf.clear()
 	p.shelf = shelf{budget: p.puller.segments, bytes: p.shelf.bytes} // what is being read gives its room back
 }
@@ -128,6 +131,7 @@ func (p *pull) step(ctx context.Context, now time.Time) (wait time.Duration, ok 
 		return 0, false
 	}
 	p.reap(now)
+	p.arrive(now)
 	p.want(readers)
 	if !p.follow(ctx, now, readers) {
 		return 0, false
@@ -304,9 +308,9 @@ func (p *pull) outdone() bool {
 		return false
 	}
 	p.mu.Lock()
-	said := p.intake.said
+	said, crossing := p.intake.said, p.crossing != nil
 	p.mu.Unlock()
-	if said == nil {
+	if said == nil || crossing {
 		return false
 	}
 	r := relaywire.Subscribe{Epoch: p.intake.epoch, Seen: *said, Resume: true}
@@ -440,6 +444,17 @@ func (p *pull) append(pkt *media.Packet, configs *relaywire.Configs) error {
 	if p.started && pkt.ID.Compare(p.seen.ID) <= 0 {
 		return nil
 	}
+	if p.started && pkt.ID.Epoch > p.seen.ID.Epoch {
+		return p.cross(pkt, configs)
+	}
+	if !p.lift(pkt, configs) {
+		return nil
+	}
+	return p.put(pkt, configs)
+}
+
+// put is append for a packet that is known to be the next. p.mu is held.
+func (p *pull) put(pkt *media.Packet, configs *relaywire.Configs) error {
 	if configs != nil {
 		p.writer.configure(configs, pkt)
 	}

@@ -85,7 +85,7 @@ func (l *Live) StandbyState() (node string, inSync bool, behind media.Timestamp)
 	if g.node == "" {
 		return "", false, 0
 	}
-	return g.node, g.inSync, max(l.LastDTS()-g.acked.DTS, 0)
+	return g.node, g.inSync, max(l.Reached()-g.acked.DTS, 0)
 }
 
 // claim notes whether the subscriber says that it is the stream's standby. Only the

@@ -51,7 +51,7 @@ type Writer struct {
 	started  bool // a packet was written
 	newGroup bool // the group's first frame is still to come
 	joins    []Join
-	floor    media.Timestamp // what comes after it is kept, as far as MaxBytes lets it; 0: no more than Keep
+	floor    media.Timestamp // what comes after it, by the stream's clock, is kept, as far as MaxBytes lets it; 0: no more than Keep
 }
 
 func newWriter(f *Feed, epoch uint64, opt LiveOptions) *Writer {
@@ -81,15 +81,15 @@ func (w *Writer) handOver(epoch uint64, opt LiveOptions) *Writer {
 func (w *Writer) position() (at relaywire.Position, started bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return relaywire.Position{ID: w.last, DTS: w.live.LastDTS()}, w.started
+	return relaywire.Position{ID: w.last, DTS: w.live.Reached()}, w.started
 }
 
 // Live is the life that this writer feeds.
 func (w *Writer) Live() *Live { return w.live }
 
 // Append copies p.Body into the log, as one FLV tag. Packets come in the order
-// of their identity ([ErrOrder]), which the stream's owner gives; a body is 1
-// to [media.MaxMessageVideo] bytes.
+// of their identity ([ErrOrder]), which the stream's owner gives, with the
+// stream's times; a body is 1 to [media.MaxMessageVideo] bytes.
 func (w *Writer) Append(p *media.Packet) error {
 	if len(p.Body) == 0 || len(p.Body) > media.MaxMessageVideo {
 		return fmt.Errorf("relay: %s: packet body of %d bytes, the limits are 1 and %d",
@@ -115,12 +115,15 @@ func (w *Writer) Append(p *media.Packet) error {
 }
 
 // write puts p into the log. w.mu is held.
-func (w *Writer) write(p *media.Packet) {
+func (w *Writer) write(p *media.Packet) { w.writeAt(p, p.DTS+w.live.Ahead(p.ID.Epoch)) }
+
+// writeAt puts p into the log, at a time by the log's clock. w.mu is held.
+func (w *Writer) writeAt(p *media.Packet, dts media.Timestamp) {
 	w.noteConfig(p)
-	if p.DTS > w.live.LastDTS() { // before others see it, who may say at once that they have it
-		w.live.lastDTS.Store(int64(p.DTS))
+	if dts > w.live.LastDTS() { // before others see it, who may say at once that they have it
+		w.live.lastDTS.Store(int64(dts))
 	}
-	e := w.append(p)
+	e := w.append(p, dts)
 	w.live.packets.Add(1)
 	if w.newGroup && isFrame(p.Kind) {
 		w.newGroup = false
@@ -144,15 +147,15 @@ func isFrame(k media.Kind) bool {
 	return k == media.KindKey || k == media.KindAudio || k == media.KindDelta
 }
 
-func (w *Writer) append(p *media.Packet) bytelog.Entry {
+func (w *Writer) append(p *media.Packet, dts media.Timestamp) bytelog.Entry {
 	b := w.live.log.Reserve(flv.TagSize(len(p.Body)))
-	flv.AppendTag(b[:0], flv.Tag{Type: p.Type, Timestamp: uint32(p.DTS), Body: p.Body})
+	flv.AppendTag(b[:0], flv.Tag{Type: p.Type, Timestamp: uint32(dts), Body: p.Body})
 	var version uint32
 	if c := w.live.Configs(); c != nil {
 		version = c.Version
 	}
 	return w.live.log.Commit(bytelog.Entry{
-		ID: p.ID, DTS: p.DTS, Ingested: p.Ingested, Config: version, CTO: p.CTO, Run: p.Run,
+		ID: p.ID, DTS: dts, Ingested: p.Ingested, Config: version, CTO: p.CTO, Run: p.Run,
 		Head: flv.TagHeaderSize, Tail: tagTrailer,
 		Type: p.Type, Kind: p.Kind, Codec: p.Codec, Track: p.Track,
 	})
@@ -223,7 +226,7 @@ func (w *Writer) addJoin(e bytelog.Entry) {
 func (w *Writer) retire(head media.Timestamp) {
 	oldest := head - media.Timestamp(w.opt.Keep.Milliseconds())
 	if w.floor > 0 {
-		oldest = min(oldest, w.floor)
+		oldest = min(oldest, w.floor+w.live.Ahead(w.last.Epoch))
 	}
 	size, tail := w.live.log.Head(), w.live.log.Tail()
 	n := 0
@@ -271,7 +274,7 @@ func (w *Writer) End() {
 	}
 }
 
-// keepFrom keeps the packets from a time on, beyond Keep, within MaxBytes.
+// keepFrom keeps the packets from a time of the stream on, beyond Keep, within MaxBytes.
 func (w *Writer) keepFrom(dts media.Timestamp) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -320,21 +323,30 @@ func (w *Writer) configure(c *relaywire.Configs, next *media.Packet) {
 		return
 	}
 	for i, p := range changed {
-		p.ID = w.last // where the group has no room for it; its index else
-		if n := uint32(len(changed) - i); next.ID.Index >= n {
-			id := next.ID
-			id.Index -= n
-			if id.Compare(w.last) > 0 {
-				p.ID = id
-			}
+		p.ID = w.last
+		if id := before(next.ID, uint32(len(changed)-i)); id.Compare(w.last) > 0 {
+			p.ID = id
 		}
 		p.Run, p.DTS, p.Ingested = next.Run, next.DTS, next.Ingested
 		if p.ID.Epoch != w.last.Epoch || p.ID.Group != w.last.Group {
 			w.newGroup = true
 		}
 		w.last = p.ID
-		w.write(&p)
+		w.writeAt(&p, p.DTS+w.live.Ahead(next.ID.Epoch))
 	}
+}
+
+// before is an identity n before id, in the group before where id's has no room.
+func before(id media.PacketID, n uint32) media.PacketID {
+	switch {
+	case id.Index >= n:
+		id.Index -= n
+	case id.Group > 0:
+		id.Group, id.Index = id.Group-1, lastIndex-n
+	default:
+		return media.PacketID{}
+	}
+	return id
 }
 
 // differing lists what of c is not in force, as packets.

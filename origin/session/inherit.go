@@ -48,7 +48,8 @@ func offer(h *pipeline.Heir, live *relay.Live) {
 			return
 		}
 		p := media.Packet{
-			ID: e.ID, Run: e.Run, Type: e.Type, Kind: e.Kind, Codec: e.Codec, Track: e.Track, DTS: e.DTS, CTO: e.CTO,
+			ID: e.ID, Run: e.Run, Type: e.Type, Kind: e.Kind, Codec: e.Codec, Track: e.Track,
+			DTS: e.DTS - live.Ahead(e.ID.Epoch), CTO: e.CTO,
 			Ingested: e.Ingested, Body: e.Body(raw),
 		}
 		h.Offer(&p, time.UnixMicro(e.Ingested))

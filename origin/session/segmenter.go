@@ -104,13 +104,13 @@ func (s *segmenter) open(run uint32, app *state.App, now time.Time) error {
 	if c.Metadata != nil {
 		s.write(&media.Packet{
 			Run: run, Type: media.TypeData, Kind: media.KindData,
-			DTS: s.writer.Live().LastDTS(), Ingested: now.UnixMicro(), Body: c.Metadata,
+			DTS: s.writer.Live().Reached(), Ingested: now.UnixMicro(), Body: c.Metadata,
 		})
 	}
 	for _, h := range c.Headers {
 		s.write(&media.Packet{
 			Run: run, Type: h.Type, Kind: media.KindConfig, Codec: h.Codec, Track: h.Track,
-			DTS: s.writer.Live().LastDTS(), Ingested: now.UnixMicro(), Body: h.Body,
+			DTS: s.writer.Live().Reached(), Ingested: now.UnixMicro(), Body: h.Body,
 		})
 	}
 	return nil

@@ -72,7 +72,7 @@ func (q *sequencer) begin(now time.Time) {
 	if q.resumed {
 		live := q.writer.Live()
 		reported, _, _ := live.Reported()
-		cfg.Resume, cfg.HasResume = max(live.LastDTS(), reported), true
+		cfg.Resume, cfg.HasResume = max(live.Reached(), reported), true
 		if known := live.Packets() > 0 || reported > 0; !known && !q.t0.IsZero() {
 			cfg.Resume = max(0, media.Timestamp(now.Sub(q.t0).Milliseconds()))
 		}
