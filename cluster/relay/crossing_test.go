@@ -2,8 +2,8 @@ package relay
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,7 +32,9 @@ func neverBack(t *testing.T, all []logged) {
 // TestHealOfAPartition: an edge has been with the old owner while a new one went on
 // elsewhere, both for 10 s. When it hears of the new one, its readers' clock goes on.
 //
-// Case: partition-minority. Requirement: S6
+// Case: partition-minority.
+//
+// Requirement: S6
 func TestHealOfAPartition(t *testing.T) {
 	const shown = 250 // frames of the old owner at the edge
 	for name, c := range map[string]healing{
@@ -169,7 +171,7 @@ func TestShiftedShield(t *testing.T) {
 // Requirement: S6
 func TestOwnersOfAnyClock(t *testing.T) {
 	for seed := range uint64(200) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { owners(t, rand.New(rand.NewPCG(seed, 6))) })
 		})
 	}

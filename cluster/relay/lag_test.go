@@ -90,7 +90,9 @@ func TestLagOverTwoHops(t *testing.T) {
 	if info.Lag.Bound < 2*time.Millisecond {
 		t.Errorf("the bound %v is less than that of the first hop", info.Lag.Bound)
 	}
-	up.known = false // from here on
+	unknown := *up // from here on
+	unknown.known = false
+	f.w.Live().upstream.Store(&unknown)
 	before := info.Lag.At
 	f.stamped(owner())
 	f.caughtUp(feed)

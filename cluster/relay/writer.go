@@ -51,7 +51,9 @@ type Writer struct {
 	started  bool // a packet was written
 	newGroup bool // the group's first frame is still to come
 	joins    []Join
-	floor    media.Timestamp // what comes after it, by the stream's clock, is kept, as far as MaxBytes lets it; 0: no more than Keep
+	// What comes after it, by the stream's clock, is kept, as far as MaxBytes lets it; 0:
+	// no more than Keep.
+	floor media.Timestamp
 }
 
 func newWriter(f *Feed, epoch uint64, opt LiveOptions) *Writer {
