@@ -326,7 +326,7 @@ func TestShieldIsBehind(t *testing.T) {
 	w.hold(edges[0], &state.Placement{Epoch: 7, Owner: owner.id})
 	next := w.start("next", "origin")
 	g := next.publish(key("a"), 8)
-	g.frame = f.frame
+	g.frame = f.frame + 5
 	g.config(media.TypeVideo, "sps of 8")
 	g.frames(30)
 	f.frames(5)
