@@ -74,7 +74,8 @@ func TestRevokeAnEdge(t *testing.T) {
 	gone.kill()
 
 	opt := edge()
-	again := c.start("gone", opt) // its old certificate's time, and another serial number
+	opt.later = -time.Minute
+	again := c.start("gone", opt) // issued before the revocation, with another serial number
 	eventually(t, "a refusal", func() bool {
 		return strings.Contains(c.logs["gone"].String(), "does not accept this node's certificate")
 	})
