@@ -142,9 +142,11 @@ func TestClusterFaults(t *testing.T) {
 	s.end()
 	for i, p := range s.players {
 		gaps := p.check(t, s.tags, 2) // each edge was killed once
-		// The clock has gone on while nobody published.
-		if len(gaps) != 2 || gaps[0] > 40_000 || gaps[1] > 5_000 {
-			t.Errorf("%s: gaps of %v ms, want one of the owner's death and a short one of its stop", p.url, gaps)
+		// One clock through both owners' ends, with no step that anybody would notice.
+		for _, gap := range gaps {
+			if gap >= 100 {
+				t.Errorf("%s: gaps of %v ms, want none of 100 or more", p.url, gaps)
+			}
 		}
 		s.lists[i].check(t, 3)
 		t.Logf("%s: gaps of %v ms", p.url, gaps)
@@ -152,7 +154,7 @@ func TestClusterFaults(t *testing.T) {
 	t.Logf("hls.js: errors %+v; ffmpeg: frames %v", picture.Errors, decoded.frames)
 	picture.check(t, back, stopped)
 	picture.check(t, moved, moved.Add(hlsSettle))
-	decoded.check(t, 2)
+	decoded.check(t, 0)
 	sh.run("kill $(cat run/[oe]?.pid)")
 }
 
