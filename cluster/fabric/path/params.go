@@ -140,8 +140,10 @@ const (
 	maxProbes  = 5
 	probePause = 50 * time.Millisecond
 	deafSpell  = 30 * time.Second
-	// silence is how long a receiver may not report.
-	silence = time.Second
+	// silence is how long a receiver may not report: six times in a row. A peer whose
+	// address has changed does not know what is coded until then, and QUIC waits ever
+	// longer between its tries.
+	silence = 600 * time.Millisecond
 	// lossSources is over how many sources the loss is taken.
 	lossSources = 4000
 	// keepTrips round trips and keepMargin are for how long sources are kept.
