@@ -354,8 +354,7 @@ func TestDrainAsksPublishersToReconnect(t *testing.T) {
 			})
 			old.closed()
 			for _, c := range []*client{stays, goes} {
-				c.send(media.TypeAudio, 1000, audioFrame) // a lent socket comes back with what comes
-				ev := <-c.events
+				ev := c.sendUntilEvent(1000)
 				if ev.Kind != rtmp.EventReconnect || ev.Status.TcURL != "rtmp://h/live" {
 					t.Fatalf("event %v with %+v, want a request to reconnect", ev.Kind, ev.Status)
 				}
@@ -370,5 +369,20 @@ func TestDrainAsksPublishersToReconnect(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// sendUntilEvent sends sound until something comes: a lent socket is given back with
+// what comes behind the request to.
+func (c *client) sendUntilEvent(at uint32) rtmp.Event {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		c.send(media.TypeAudio, at, audioFrame)
+		select {
+		case ev := <-c.events:
+			return ev
+		case <-tick.C:
+		}
 	}
 }
