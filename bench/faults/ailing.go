@@ -14,11 +14,7 @@ import (
 // loss puts a link with 5 % loss and a round trip of 100 ms between an edge and all
 // origins: every frame comes.
 func (s *suite) loss(ctx context.Context, r *Result) (err error) {
-	_, others, err := s.roles(ctx)
-	if err != nil {
-		return err
-	}
-	a, err := s.air(ctx, others[0], "flv", "rtmp")
+	_, _, a, err := s.scene(ctx, "flv", "rtmp")
 	if err != nil {
 		return err
 	}
@@ -189,11 +185,7 @@ func damage(dataDir string) error {
 // clockJump moves the wall clock of the leader, of an owner and of an edge an hour
 // ahead and then an hour back: nobody notices.
 func (s *suite) clockJump(ctx context.Context, r *Result) error {
-	leader, others, err := s.roles(ctx)
-	if err != nil {
-		return err
-	}
-	a, err := s.air(ctx, others[0], protos()...)
+	leader, others, a, err := s.scene(ctx, protos()...)
 	if err != nil {
 		return err
 	}
@@ -221,11 +213,7 @@ func (s *suite) clockJump(ctx context.Context, r *Result) error {
 
 // stopLeader lets the leader stand still.
 func (s *suite) stopLeader(ctx context.Context, r *Result) error {
-	leader, others, err := s.roles(ctx)
-	if err != nil {
-		return err
-	}
-	a, err := s.air(ctx, others[0], "flv", "rtmp")
+	leader, others, a, err := s.scene(ctx, "flv", "rtmp")
 	if err != nil {
 		return err
 	}
@@ -252,11 +240,7 @@ func (s *suite) stopLeader(ctx context.Context, r *Result) error {
 // stopOwner lets the owner of a stream stand still, whose publisher does not notice:
 // its connection stands. The owner that was learns that it is none any more.
 func (s *suite) stopOwner(ctx context.Context, r *Result) error {
-	_, others, err := s.roles(ctx)
-	if err != nil {
-		return err
-	}
-	a, err := s.air(ctx, others[0], "flv", "rtmp")
+	_, others, a, err := s.scene(ctx, "flv", "rtmp")
 	if err != nil {
 		return err
 	}
@@ -277,11 +261,7 @@ func (s *suite) stopOwner(ctx context.Context, r *Result) error {
 
 // stopEdge lets an edge stand still: the others lose no frame.
 func (s *suite) stopEdge(ctx context.Context, r *Result) error {
-	_, others, err := s.roles(ctx)
-	if err != nil {
-		return err
-	}
-	a, err := s.air(ctx, others[0], protos()...)
+	_, _, a, err := s.scene(ctx, protos()...)
 	if err != nil {
 		return err
 	}

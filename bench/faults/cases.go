@@ -231,11 +231,7 @@ func (s *suite) killStandby(ctx context.Context, r *Result) error {
 // killEdge ends an edge, in turn each; the others lose no frame, though one of
 // them may have been its shield.
 func (s *suite) killEdge(ctx context.Context, r *Result) error {
-	_, others, err := s.roles(ctx)
-	if err != nil {
-		return err
-	}
-	a, err := s.air(ctx, others[0], protos()...)
+	_, _, a, err := s.scene(ctx, protos()...)
 	if err != nil {
 		return err
 	}

@@ -175,11 +175,7 @@ func (s *suite) partitionAsymmetric(ctx context.Context, r *Result) error {
 
 // partitionFlapping cuts the leader off and heals it again, every second.
 func (s *suite) partitionFlapping(ctx context.Context, r *Result) error {
-	leader, others, err := s.roles(ctx)
-	if err != nil {
-		return err
-	}
-	a, err := s.air(ctx, others[0], "flv", "rtmp")
+	leader, _, a, err := s.scene(ctx, "flv", "rtmp")
 	if err != nil {
 		return err
 	}

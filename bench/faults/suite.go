@@ -176,6 +176,16 @@ func (s *suite) air(ctx context.Context, first *Node, by ...string) (*Air, error
 	return a, nil
 }
 
+// scene is what most cases begin with: the leader, the other origins, and a stream on
+// the air at the first of these, which ends with off.
+func (s *suite) scene(ctx context.Context, by ...string) (leader *Node, others []*Node, a *Air, err error) {
+	if leader, others, err = s.roles(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	a, err = s.air(ctx, others[0], by...)
+	return leader, others, a, err
+}
+
 // off takes a stream off the air.
 func (s *suite) off(a *Air) {
 	s.watch(a.Stream, false)
