@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -56,10 +58,14 @@ func newCluster(tb testing.TB, voters ...string) *cluster {
 	return c
 }
 
-// addr gives the node's address, which stays the same for all its processes.
+// addr gives the node's address, which stays the same for all its processes. Its port
+// is none that the kernel gives to others who ask for any (ip(7), ip_local_port_range).
 func (c *cluster) addr(name string) string {
-	if c.addrs[name] == "" {
-		conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	for c.addrs[name] == "" {
+		conn, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
 		if err != nil {
 			c.tb.Fatal(err)
 		}
