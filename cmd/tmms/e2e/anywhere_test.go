@@ -199,7 +199,11 @@ func named(t *testing.T, text string) string {
 
 func publishAtEdge(t *testing.T) {
 	t.Parallel()
-	_, refused := dialPush(t, "rtmp://"+edgeRTMP[0]+"/live/astray", rtmp.OrderFFmpeg)
+	var refused *rtmp.Status
+	waitFor(t, 30*time.Second, "the edge to know an origin", func() bool {
+		_, refused = dialPush(t, "rtmp://"+edgeRTMP[0]+"/live/astray", rtmp.OrderFFmpeg)
+		return refused == nil || strings.Contains(refused.Description, "rtmp://")
+	})
 	if refused == nil || refused.Code != "NetStream.Publish.BadName" {
 		t.Fatalf("an edge answers a publisher with %+v", refused)
 	}
@@ -215,6 +219,10 @@ func publishAtEdge(t *testing.T) {
 func playAtOrigin(t *testing.T) {
 	t.Parallel()
 	air(t, "o1", "lost", readFLV(t, "av.flv"))
+	waitFor(t, 30*time.Second, "the origin to know an edge", func() bool {
+		_, body := get(t, "http://"+originRTMP["o1"]+"/live/lost.flv")
+		return strings.Contains(string(body), "http://")
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	_, _, err := watchRTMP(ctx, "rtmp://"+originRTMP["o1"]+"/live/lost")
