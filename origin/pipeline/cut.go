@@ -140,8 +140,13 @@ func (p *Pipeline) behindParts(end media.Timestamp) media.Timestamp {
 }
 
 // cut ends the open segment, if there is one, at the time end and begins the
-// next with f; discontinuity: there is a hole in between.
+// next with f; discontinuity: there is a hole in between. One whose frames were all
+// refused is not published, it begins anew.
 func (p *Pipeline) cut(f *frame, end media.Timestamp, discontinuity bool) {
+	if p.open != nil && p.open.empty() {
+		p.restart(f)
+		return
+	}
 	next := opening{frame: f, start: max(f.DTS, p.floor), discontinuity: discontinuity}
 	if p.open != nil {
 		end = p.behindParts(end)

@@ -346,6 +346,7 @@ func FuzzParsePoint(f *testing.F) {
 	f.Add(point{}.encode())
 	f.Add(point{known: 1, start: 1 << 36, video: trackPoint{active: 1, step: -1}}.encode())
 	f.Add(point{cut: 1 << 60}.encode())
+	f.Add(point{known: 43}.encode())
 	f.Add([]byte{pointVersion})
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {

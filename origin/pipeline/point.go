@@ -121,6 +121,14 @@ func (pt *point) check() error {
 			return fmt.Errorf("%w: a time of %d ms, the limit is %d", ErrPoint, v, int64(maxPointTime))
 		}
 	}
+	for _, v := range []int64{
+		pt.known, pt.discontinuity, pt.clockKnown, pt.newRun, pt.runBegun, pt.noTS, pt.tsOpen, pt.tsMetadata,
+		pt.video.active, pt.video.needKey, pt.video.started, pt.audio.active, pt.audio.needKey, pt.audio.started,
+	} {
+		if v != 0 && v != 1 {
+			return fmt.Errorf("%w: %d is neither 0 nor 1", ErrPoint, v)
+		}
+	}
 	if pt.firstMSN < 0 {
 		return fmt.Errorf("%w: the first segment is %d", ErrPoint, pt.firstMSN)
 	}

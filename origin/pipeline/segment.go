@@ -43,6 +43,9 @@ type content struct {
 
 func (s *segment) frames() int { return s.audioFrames + s.videoFrames }
 
+// empty says that it has no media: none came, or the muxers refused it.
+func (s *segment) empty() bool { return s.frames() == 0 && len(s.parts) == 0 }
+
 // note counts a frame that was muxed.
 func (s *segment) note(f *frame) {
 	if f.Type != media.TypeVideo {
