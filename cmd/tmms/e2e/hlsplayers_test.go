@@ -23,7 +23,13 @@ type chrome struct {
 // startChrome opens a watch page.
 func startChrome(t *testing.T, page string) *chrome {
 	t.Helper()
-	c := &chrome{cmd: exec.Command("node", "keep.mjs", page), err: &lockedBuffer{}}
+	return runChrome(t, exec.Command("node", "keep.mjs", page))
+}
+
+// runChrome starts keep.mjs.
+func runChrome(t *testing.T, keep *exec.Cmd) *chrome {
+	t.Helper()
+	c := &chrome{cmd: keep, err: &lockedBuffer{}}
 	c.cmd.Stderr = c.err
 	in, err := c.cmd.StdinPipe()
 	if err != nil {
@@ -61,6 +67,7 @@ type screening struct {
 		Details string `json:"details"`
 		Fatal   bool   `json:"fatal"`
 	} `json:"errors"` // of hls.js
+	Segments []string `json:"segments"` // addresses of those that were played
 	Status string `json:"status"` // what the page says
 }
 
@@ -93,6 +100,36 @@ func (s *screening) played(from, to time.Time) (seconds, start float64) {
 		seconds += step
 	}
 	return seconds, start
+}
+
+// stood gives for how long the video stood still between two moments, in all and at
+// most at a time.
+func (s *screening) stood(from, to time.Time) (still, longest time.Duration) {
+	var once time.Duration
+	for i := 1; i < len(s.Samples); i++ {
+		last, next := s.Samples[i-1], s.Samples[i]
+		if last[0] < float64(from.UnixMilli()) || next[0] > float64(to.UnixMilli()) {
+			continue
+		}
+		if next[1]-last[1] >= 0.02 {
+			once = 0
+			continue
+		}
+		d := time.Duration((next[0] - last[0]) * float64(time.Millisecond))
+		still, once = still+d, once+d
+		longest = max(longest, once)
+	}
+	return still, longest
+}
+
+// back tells that the video's time has gone back.
+func (s *screening) back() bool {
+	for i := 1; i < len(s.Samples); i++ {
+		if s.Samples[i][1] < s.Samples[i-1][1] {
+			return true
+		}
+	}
+	return false
 }
 
 // check wants the video to have played for some seconds between two moments,

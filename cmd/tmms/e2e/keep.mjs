@@ -1,11 +1,11 @@
 // Keeps a watch page with hls.js open until stdin ends. Says "playing" once its
-// video plays, and reports at the end, as JSON, the video's time over time and
-// the errors of hls.js.
+// video plays, and reports at the end, as JSON, the video's time over time, and of
+// hls.js its errors and the addresses of the segments that were played.
 //   node keep.mjs URL
 import { launch } from './chromium.mjs';
 
 const browser = await launch();
-const report = { samples: [], errors: [], status: '' };
+const report = { samples: [], errors: [], segments: [], status: '' };
 const end = new Promise((resolve) => { process.stdin.on('end', resolve).on('close', resolve).resume(); });
 try {
   const page = await browser.newPage({ viewport: { width: 1100, height: 800 } });
@@ -13,6 +13,7 @@ try {
   await page.addInitScript(() => {
     let Listened;
     window.hlsErrors = [];
+    window.hlsSegments = [];
     Object.defineProperty(window, 'Hls', {
       get: () => Listened,
       set: (Hls) => {
@@ -20,6 +21,7 @@ try {
           constructor(config) {
             super(config);
             this.on(Hls.Events.ERROR, (_, data) => window.hlsErrors.push({ details: data.details, fatal: data.fatal }));
+            this.on(Hls.Events.FRAG_CHANGED, (_, data) => window.hlsSegments.push(data.frag.url));
           }
         };
       },
@@ -27,15 +29,15 @@ try {
   });
   await page.goto(process.argv[2]);
   const sample = () => page.evaluate(() => ({
-    time: document.querySelector('video').currentTime, errors: window.hlsErrors,
+    time: document.querySelector('video').currentTime, errors: window.hlsErrors, segments: window.hlsSegments,
     status: document.querySelector('[role=status]').textContent,
   }));
   let open = true, playing = 0;
   end.then(() => { open = false; });
   while (open) {
-    const { time, errors, status } = await sample();
+    const { time, errors, segments, status } = await sample();
     report.samples.push([Date.now(), time]);
-    Object.assign(report, { errors, status });
+    Object.assign(report, { errors, segments, status });
     if (time > 1 && playing++ === 0) console.log('playing');
     await Promise.race([page.waitForTimeout(250), end]);
   }
