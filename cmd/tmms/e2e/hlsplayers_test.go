@@ -54,9 +54,25 @@ func runChrome(t *testing.T, keep *exec.Cmd) *chrome {
 // waitPlaying waits until the page says that its video plays.
 func (c *chrome) waitPlaying(t *testing.T) {
 	t.Helper()
+	c.wait(t, "playing")
+}
+
+// waitElsewhere waits until the page has a playlist from another server than its own.
+func (c *chrome) waitElsewhere(t *testing.T) {
+	t.Helper()
+	c.wait(t, "elsewhere")
+}
+
+// chromeTimeout bounds how long a page may take for what is waited for.
+const chromeTimeout = time.Minute
+
+// wait waits for a word of keep.mjs, which is ended if it does not come.
+func (c *chrome) wait(t *testing.T, word string) {
+	t.Helper()
+	defer time.AfterFunc(chromeTimeout, func() { c.in.Close() }).Stop()
 	line, err := c.out.ReadString('\n')
-	if err != nil || strings.TrimSpace(line) != "playing" {
-		t.Fatalf("keep.mjs: %q, %v\n%s", line, err, c.err)
+	if err != nil || strings.TrimSpace(line) != word {
+		t.Fatalf("keep.mjs: %q, %v, want %q\n%s", line, err, word, c.err)
 	}
 }
 
@@ -64,11 +80,12 @@ func (c *chrome) waitPlaying(t *testing.T) {
 type screening struct {
 	Samples [][2]float64 `json:"samples"` // unix ms, the video's time in s
 	Errors  []struct {
-		Details string `json:"details"`
-		Fatal   bool   `json:"fatal"`
+		Details string  `json:"details"`
+		Fatal   bool    `json:"fatal"`
+		At      float64 `json:"at"` // unix ms
 	} `json:"errors"` // of hls.js
 	Segments []string `json:"segments"` // addresses of those that were played
-	Status string `json:"status"` // what the page says
+	Status   string   `json:"status"`   // what the page says
 }
 
 // end ends the play and gives the report.

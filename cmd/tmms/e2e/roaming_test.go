@@ -124,8 +124,8 @@ func (r *roaming) startCluster(ctx context.Context) {
 	r.t.Cleanup(func() {
 		var logs strings.Builder
 		r.cluster.Logs(&logs)
-		if err := r.cluster.Stop(); err != nil {
-			r.t.Error(err)
+		if fault := r.cluster.Stop(); fault != nil {
+			r.t.Error(fault)
 		}
 		if r.t.Failed() {
 			r.t.Log(logs.String())
