@@ -22,9 +22,9 @@ const (
 	roamingPause = 2 * time.Second
 	// roamingResume is by when viewers of a killed owner have a picture again.
 	roamingResume = 6 * time.Second
-	// roamingStep is how far the clock may go over a seam: an outage is left out of it,
-	// but a viewer may miss the last that was sent before.
-	roamingStep = 500 * time.Millisecond
+	// roamingStep is how far the clock may go over a seam beyond the frames that are
+	// missing there: the outage is left out of it.
+	roamingStep = 100 * time.Millisecond
 	// roamingSlack is what a busy machine may add to a stall.
 	roamingSlack = time.Second
 )
@@ -288,7 +288,8 @@ func (r *roaming) judge(what string, list []faults.Sight) {
 	}
 	for _, v := range list {
 		for _, seam := range v.Seams {
-			if seam.Forward > roamingStep {
+			missing := time.Duration(seam.Lost) * frameTimes[seam.Track]
+			if seam.Forward > missing+roamingStep {
 				r.t.Errorf("%s: %s: the clock takes a step: %v", what, v.Name, seam)
 			}
 		}
@@ -296,6 +297,9 @@ func (r *roaming) judge(what string, list []faults.Sight) {
 			v.Silence.Round(time.Millisecond), v.Lost(), v.Seams, v.List.Playlists, v.List.Segments, v.List.Discontinuities)
 	}
 }
+
+// frameTimes is how long a frame of each of the signal's tracks lasts, at most.
+var frameTimes = [2]time.Duration{signal.Audio: 24 * time.Millisecond, signal.Video: frame * time.Millisecond}
 
 // end ends all, and looks at the whole.
 func (r *roaming) end() {
