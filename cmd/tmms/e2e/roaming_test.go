@@ -331,7 +331,7 @@ func (r *roaming) played(edge string, s screening) {
 		if limit := o.dark + roamingSegment + roamingSlack; longest > limit {
 			r.t.Errorf("hls.js at %s stood still for %v around %s, want at most %v", edge, longest, what, limit)
 		}
-		s.check(r.t, o.to.Add(-7*time.Second), o.to)
+		s.check(r.t, o.from, o.to)
 	}
 	if s.back() {
 		r.t.Errorf("hls.js at %s went back: %v", edge, s.Samples)
