@@ -22,8 +22,8 @@ func (s *suite) loss(ctx context.Context, r *Result) (err error) {
 	edge := s.Edges()[2]
 	pause(ctx, 3*time.Second)
 	normal := map[string]time.Duration{}
-	for _, v := range a.cut() {
-		normal[v.name] = v.LagP99
+	for _, v := range a.Cut() {
+		normal[v.Name] = v.LagP99
 	}
 	ways, err := s.detours(ctx, edge)
 	defer func() { err = errors.Join(err, closeAll(ways)) }()
@@ -31,11 +31,11 @@ func (s *suite) loss(ctx context.Context, r *Result) (err error) {
 		return err
 	}
 	pause(ctx, brokenLinkOf)
-	list := a.cut()
+	list := a.Cut()
 	r.gapless(list)
 	for _, v := range list {
-		if v.edge == edge.Name {
-			r.took("added delay p99", v.LagP99-normal[v.name], maxLossLag)
+		if v.Edge == edge.Name {
+			r.took("added delay p99", v.LagP99-normal[v.Name], maxLossLag)
 		}
 	}
 	for _, d := range ways {
@@ -53,7 +53,7 @@ func (s *suite) slowDisk(ctx context.Context, r *Result) error {
 		return err
 	}
 	defer s.off(a)
-	a.cut()
+	a.Cut()
 	slowing, end := context.WithTimeout(ctx, slowFor)
 	defer end()
 	done := make(chan error, 1)
@@ -71,7 +71,7 @@ func (s *suite) slowDisk(ctx context.Context, r *Result) error {
 	if taken == 0 {
 		r.fault("no write was acknowledged in %v", time.Since(began).Round(time.Second))
 	}
-	r.gapless(a.cut())
+	r.gapless(a.Cut())
 	return nil
 }
 
@@ -104,7 +104,7 @@ func (s *suite) fullDisk(ctx context.Context, r *Result) error {
 		return err
 	}
 	defer s.off(a)
-	a.cut()
+	a.Cut()
 	if err = full.fill(); err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (s *suite) fullDisk(ctx context.Context, r *Result) error {
 		s.write(ctx, s.another(full)) //nolint:errcheck // some are to get into its log
 		pause(ctx, time.Second)
 	}
-	r.gapless(a.cut())
+	r.gapless(a.Cut())
 	r.check(full.said("no space left on device"))
 	return full.empty()
 }
@@ -137,7 +137,7 @@ func (s *suite) corruptSnapshot(ctx context.Context, r *Result) error {
 		return err
 	}
 	defer s.off(a)
-	a.cut()
+	a.Cut()
 	if err = victim.Kill(); err != nil {
 		return err
 	}
@@ -145,13 +145,13 @@ func (s *suite) corruptSnapshot(ctx context.Context, r *Result) error {
 		return err
 	}
 	began := time.Now()
-	if err = s.restart(ctx, victim); err != nil {
+	if err = s.Restart(ctx, victim); err != nil {
 		return err
 	}
 	r.check(s.settle(ctx))
 	r.took("it is back", time.Since(began), startTimeout)
 	r.check(victim.said("snapshot is damaged"))
-	r.gapless(a.cut())
+	r.gapless(a.Cut())
 	return nil
 }
 
@@ -192,7 +192,7 @@ func (s *suite) clockJump(ctx context.Context, r *Result) error {
 	defer s.off(a)
 	for _, victim := range []*Node{leader, others[0], s.Edges()[0]} {
 		epochs := s.epochsBegun(a.Stream)
-		a.cut()
+		a.Cut()
 		for _, step := range []time.Duration{clockStep, -clockStep, 0} {
 			if err = victim.process.clock.Move(step); err != nil {
 				return err
@@ -203,7 +203,7 @@ func (s *suite) clockJump(ctx context.Context, r *Result) error {
 				r.fault("the clock of %s is %v off: a write: %v", victim.Name, step, fault)
 			}
 		}
-		r.gapless(a.cut())
+		r.gapless(a.Cut())
 		if n := s.epochsBegun(a.Stream); n != epochs {
 			r.fault("%s has begun %d epochs", a.Stream, n-epochs)
 		}
@@ -218,7 +218,7 @@ func (s *suite) stopLeader(ctx context.Context, r *Result) error {
 		return err
 	}
 	defer s.off(a)
-	a.cut()
+	a.Cut()
 	stopped := time.Now()
 	if err = leader.Freeze(); err != nil {
 		return err
@@ -233,7 +233,7 @@ func (s *suite) stopLeader(ctx context.Context, r *Result) error {
 		return err
 	}
 	s.healed(ctx, r, a)
-	r.gapless(a.cut())
+	r.gapless(a.Cut())
 	return nil
 }
 
@@ -245,7 +245,7 @@ func (s *suite) stopOwner(ctx context.Context, r *Result) error {
 		return err
 	}
 	defer s.off(a)
-	a.cut()
+	a.Cut()
 	stopped := time.Now()
 	if err = others[0].Freeze(); err != nil {
 		return err
@@ -255,7 +255,7 @@ func (s *suite) stopOwner(ctx context.Context, r *Result) error {
 		return err
 	}
 	s.healed(ctx, r, a)
-	r.resumed(a.cut(), stopFor+maxResume)
+	r.Resumed(a.Cut(), stopFor+maxResume)
 	return nil
 }
 
@@ -267,7 +267,7 @@ func (s *suite) stopEdge(ctx context.Context, r *Result) error {
 	}
 	defer s.off(a)
 	edge := s.Edges()[r.Rounds%2]
-	a.cut()
+	a.Cut()
 	if err = edge.Freeze(); err != nil {
 		return err
 	}
@@ -275,7 +275,7 @@ func (s *suite) stopEdge(ctx context.Context, r *Result) error {
 	if err = edge.Thaw(); err != nil {
 		return err
 	}
-	r.check(a.playing(ctx, maxReturn))
-	r.gapless(a.cut(), edge.Name)
+	r.check(a.Playing(ctx, maxReturn))
+	r.gapless(a.Cut(), edge.Name)
 	return nil
 }

@@ -35,19 +35,19 @@ func airSignal() signal.Config { return signal.Config{BitrateBPS: 300_000, FPS: 
 // protos are what viewers come by.
 func protos() []string { return []string{"flv", "rtmp", "hls"} }
 
-// startAir publishes a stream at an origin, whose publisher goes on to the next one
+// StartAir publishes a stream at an origin, whose publisher goes on to the next one
 // of the list when it is lost, and lets viewers watch by each of the protocols at
 // each edge. It waits until all have a picture.
-func (c *Cluster) startAir(ctx context.Context, stream string, origins, by []string) (*Air, error) {
+func (c *Cluster) StartAir(ctx context.Context, stream string, origins, by []string) (*Air, error) {
 	a := &Air{Stream: stream, cluster: c}
 	ctx, a.cancel = context.WithCancel(ctx)
 	a.publish(ctx, origins, 0)
-	taken := func() bool { return a.publisherAt() != "" }
+	taken := func() bool { return a.PublisherAt() != "" }
 	if err := c.until(ctx, startTimeout, "an origin takes "+stream, taken); err != nil {
 		a.Stop()
 		return nil, err
 	}
-	host := c.Network.Host(world)
+	host := c.Network.Host(World)
 	for _, e := range c.Edges() {
 		for _, proto := range by {
 			address := map[string]string{
@@ -59,7 +59,7 @@ func (c *Cluster) startAir(ctx context.Context, stream string, origins, by []str
 			a.witnesses, a.edges = append(a.witnesses, w), append(a.edges, e.Name)
 		}
 	}
-	if err := a.playing(ctx, startTimeout); err != nil {
+	if err := a.Playing(ctx, startTimeout); err != nil {
 		a.Stop()
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (a *Air) publish(ctx context.Context, origins []string, publisher uint32) {
 	for _, o := range origins {
 		r.URLs = append(r.URLs, "rtmp://"+a.cluster.Network.Host(o).Address+"/live/"+a.Stream)
 	}
-	host := a.cluster.Network.Host(world)
+	host := a.cluster.Network.Host(World)
 	a.running.Go(func() {
 		_ = host.space.Do(func() error { return r.Run(ctx) }) // its config is ours
 	})
@@ -99,15 +99,15 @@ func (a *Air) tell(url string, err error) {
 	a.told = append(a.told, line)
 }
 
-// publisherAt is the origin that has the publisher's connection.
-func (a *Air) publisherAt() string {
+// PublisherAt is the origin that has the publisher's connection.
+func (a *Air) PublisherAt() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.at
 }
 
-// publisherTold is what became of the publisher's connections since it was asked last.
-func (a *Air) publisherTold() []string {
+// PublisherTold is what became of the publisher's connections since it was asked last.
+func (a *Air) PublisherTold() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	told := a.told
@@ -133,8 +133,8 @@ func fresh(w *witness.Witness) time.Duration {
 	return time.Second
 }
 
-// playing waits until all viewers have a fresh picture.
-func (a *Air) playing(ctx context.Context, limit time.Duration) error {
+// Playing waits until all viewers have a fresh picture.
+func (a *Air) Playing(ctx context.Context, limit time.Duration) error {
 	var behind []string
 	err := a.cluster.until(ctx, limit, "viewers of "+a.Stream+" play", func() bool {
 		behind = nil
@@ -146,24 +146,24 @@ func (a *Air) playing(ctx context.Context, limit time.Duration) error {
 		return behind == nil
 	})
 	if err != nil {
-		return fmt.Errorf("%w: not %q; the publisher: %q", err, behind, a.publisherTold())
+		return fmt.Errorf("%w: not %q; the publisher: %q", err, behind, a.PublisherTold())
 	}
 	return nil
 }
 
-// sight is what one viewer got.
-type sight struct {
+// Sight is what one viewer got.
+type Sight struct {
 	witness.Sight
 
-	name string
-	edge string
-	hls  bool
+	Name string
+	Edge string
+	HLS  bool // it plays by HLS, which is seconds behind
 }
 
-// cut gives what all viewers got since the last cut.
-func (a *Air) cut() (list []sight) {
+// Cut gives what all viewers got since the last cut.
+func (a *Air) Cut() (list []Sight) {
 	for i, w := range a.witnesses {
-		list = append(list, sight{Sight: w.Cut(), name: w.Name(), edge: a.edges[i], hls: w.HLS()})
+		list = append(list, Sight{Sight: w.Cut(), Name: w.Name(), Edge: a.edges[i], HLS: w.HLS()})
 	}
 	return list
 }

@@ -137,8 +137,8 @@ func (c *Cluster) leaderOf(ctx context.Context, nodes []*Node) (*Node, bool) {
 	return nil, false
 }
 
-// placement is who owns a stream.
-type placement struct {
+// Placement is who owns a stream.
+type Placement struct {
 	Epoch     uint64 `json:"epoch"`
 	OwnerName string `json:"owner_name"` // "" of one that has lost its owner
 	Standby   string `json:"standby"`    // name
@@ -146,15 +146,15 @@ type placement struct {
 	LostBy    string `json:"lost_by"` // name
 }
 
-// placed is a stream's placement as the node knows it; local: by its own copy, else
+// Placed is a stream's placement as the node knows it; local: by its own copy, else
 // by what the leader has committed, unless it is stale. nil: there is none.
-func (n *Node) placed(ctx context.Context, stream string, local bool) (p *placement, stale bool, err error) {
+func (n *Node) Placed(ctx context.Context, stream string, local bool) (p *Placement, stale bool, err error) {
 	query := url.Values{"key": {key(stream)}, "local": {"true"}}
 	if local {
 		query.Set("consistency", "local")
 	}
 	var reply struct {
-		Placement *placement `json:"placement"`
+		Placement *Placement `json:"placement"`
 	}
 	stale, err = n.get(ctx, "/api/v1/why?"+query.Encode(), &reply)
 	return reply.Placement, stale, err

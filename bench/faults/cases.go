@@ -87,7 +87,7 @@ func (s *suite) killOneLeader(ctx context.Context, r *Result) error {
 		defer s.off(airs[i])
 	}
 	for _, a := range airs {
-		a.cut()
+		a.Cut()
 	}
 	killed := time.Now()
 	if err = leader.Kill(); err != nil {
@@ -100,12 +100,12 @@ func (s *suite) killOneLeader(ctx context.Context, r *Result) error {
 	s.say("round %d: %s killed, %s leads after %v", r.Rounds, leader.Name, next.Name,
 		time.Since(killed).Round(time.Millisecond))
 	s.takesWrites(ctx, r, next)
-	if err = s.restart(ctx, leader); err != nil {
+	if err = s.Restart(ctx, leader); err != nil {
 		return err
 	}
 	r.check(s.settle(ctx))
 	for _, a := range airs {
-		r.gapless(a.cut())
+		r.gapless(a.Cut())
 	}
 	return nil
 }
@@ -143,7 +143,7 @@ func (s *suite) killOrigin(ctx context.Context, r *Result) error {
 	defer s.off(a)
 	_, err = s.standby(ctx, r, a)
 	r.check(err)
-	a.cut()
+	a.Cut()
 	killed := time.Now()
 	if err = victim.Kill(); err != nil {
 		return err
@@ -151,12 +151,12 @@ func (s *suite) killOrigin(ctx context.Context, r *Result) error {
 	if err = s.newOwner(ctx, r, a, victim, killed); err != nil {
 		return err
 	}
-	if err = a.playing(ctx, maxReturn); err != nil {
+	if err = a.Playing(ctx, maxReturn); err != nil {
 		return err
 	}
 	pause(ctx, hlsSettle)
-	r.resumed(a.cut(), maxResume)
-	s.say("round %d: %s killed; the publisher: %q", r.Rounds, victim.Name, a.publisherTold())
+	r.Resumed(a.Cut(), maxResume)
+	s.say("round %d: %s killed; the publisher: %q", r.Rounds, victim.Name, a.PublisherTold())
 	return nil
 }
 
@@ -171,7 +171,7 @@ func (s *suite) newOwner(ctx context.Context, r *Result, a *Air, but *Node, sinc
 			if o == but {
 				continue
 			}
-			p, _, err := o.placed(ctx, a.Stream, true)
+			p, _, err := o.Placed(ctx, a.Stream, true)
 			if err == nil && p != nil && p.OwnerName != "" && p.OwnerName != but.Name {
 				return true
 			}
@@ -190,7 +190,7 @@ func (s *suite) standby(ctx context.Context, r *Result, a *Air, but ...*Node) (n
 		if fault != nil {
 			return false
 		}
-		p, _, fault := owner.placed(ctx, a.Stream, true)
+		p, _, fault := owner.Placed(ctx, a.Stream, true)
 		if fault != nil || p == nil || p.Standby == "" || !p.InSync {
 			return false
 		}
@@ -217,14 +217,14 @@ func (s *suite) killStandby(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	a.cut()
+	a.Cut()
 	if err = n.Kill(); err != nil {
 		return err
 	}
 	_, err = s.standby(ctx, r, a, n)
 	r.check(err)
 	pause(ctx, hlsSettle)
-	r.gapless(a.cut())
+	r.gapless(a.Cut())
 	return nil
 }
 
@@ -238,19 +238,19 @@ func (s *suite) killEdge(ctx context.Context, r *Result) error {
 	defer s.off(a)
 	edges := s.Edges()
 	victim := edges[(r.Rounds-1)%len(edges)]
-	a.cut()
+	a.Cut()
 	if err = victim.Kill(); err != nil {
 		return err
 	}
 	pause(ctx, hlsSettle)
-	if err = s.restart(ctx, victim); err != nil {
+	if err = s.Restart(ctx, victim); err != nil {
 		return err
 	}
 	back := time.Now()
-	if err = a.playing(ctx, maxReturn); err != nil {
+	if err = a.Playing(ctx, maxReturn); err != nil {
 		return err
 	}
 	r.took("its own viewers are back", time.Since(back), maxReturn)
-	r.gapless(a.cut(), victim.Name)
+	r.gapless(a.Cut(), victim.Name)
 	return nil
 }

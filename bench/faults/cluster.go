@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// world is the host of publishers and viewers.
-const world = "world"
+// World is the host of publishers and viewers.
+const World = "world"
 
 // Cluster is three origins and three edges in two regions.
 type Cluster struct {
@@ -49,7 +49,7 @@ func Start(ctx context.Context, program, bench, dir string) (*Cluster, error) {
 		names = append(names, n.Name)
 	}
 	var err error
-	if c.Network, err = NewNetwork(ctx, append(names, world)...); err != nil {
+	if c.Network, err = NewNetwork(ctx, append(names, World)...); err != nil {
 		return c, err
 	}
 	if err = c.tmms(ctx, "cert", "init", "--dir", dir); err != nil {
@@ -215,8 +215,8 @@ func (c *Cluster) others(but ...string) (names []string) {
 	return names
 }
 
-// restart starts a node that has ended, and waits until it serves.
-func (c *Cluster) restart(ctx context.Context, n *Node) error {
+// Restart starts a node that has ended, and waits until it serves.
+func (c *Cluster) Restart(ctx context.Context, n *Node) error {
 	if err := n.start(c.program); err != nil {
 		return err
 	}

@@ -56,24 +56,24 @@ func TestResult(t *testing.T) {
 	for i := range 100 {
 		r.took("new leader", time.Duration(i+1)*10*time.Millisecond, time.Second).HalfMax = 510
 	}
-	if r.close(); !r.Pass || r.Measured[0].P50 != 510 || r.Measured[0].P99 != 1000 || r.Measured[0].N != 100 {
+	if r.Close(); !r.Pass || r.Measured[0].P50 != 510 || r.Measured[0].P99 != 1000 || r.Measured[0].N != 100 {
 		t.Errorf("%+v of %+v", *r.Measured[0], r)
 	}
 	r.took("new leader", 1001*time.Millisecond, time.Second)
-	if r.close(); r.Pass || len(r.Faults) != 1 || !strings.Contains(r.Faults[0], "1001 ms, the limit is 1000 ms") {
+	if r.Close(); r.Pass || len(r.Faults) != 1 || !strings.Contains(r.Faults[0], "1001 ms, the limit is 1000 ms") {
 		t.Errorf("%q", r.Faults)
 	}
-	viewer := sight{name: "v", edge: "e1"}
+	viewer := Sight{Name: "v", Edge: "e1"}
 	viewer.Tracks[signal.Video].Lost = 1
 	r = &Result{}
-	if r.gapless([]sight{viewer}, "e1"); len(r.Faults) != 0 {
+	if r.gapless([]Sight{viewer}, "e1"); len(r.Faults) != 0 {
 		t.Errorf("%q", r.Faults)
 	}
 	viewer.Opened, viewer.Apart, viewer.Tracks[signal.Audio].Back = 1, time.Second, 1
 	viewer.Seams = []signal.Seam{{Forward: 3 * time.Second}}
 	viewer.List.Anew, viewer.List.Faults = 1, []string{"MEDIA-SEQUENCE fell"}
 	for _, judge := range []func(*Result){
-		func(r *Result) { r.gapless([]sight{viewer}) }, func(r *Result) { r.resumed([]sight{viewer}, time.Second) },
+		func(r *Result) { r.gapless([]Sight{viewer}) }, func(r *Result) { r.Resumed([]Sight{viewer}, time.Second) },
 	} {
 		r = &Result{}
 		judge(r)
@@ -85,7 +85,7 @@ func TestResult(t *testing.T) {
 	}
 	var text strings.Builder
 	r.took("t", time.Second, 0)
-	r.close()
+	r.Close()
 	(&Report{Cases: []*Result{r}, Seed: 3}).Text(&text)
 	for _, want := range []string{"FAIL", "seed 3", "linearizable"} {
 		if !strings.Contains(text.String(), want) {

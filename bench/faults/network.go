@@ -158,6 +158,11 @@ func (h *Host) Dial(ctx context.Context, network, address string) (c net.Conn, e
 	return c, err //nolint:wrapcheck // net's own
 }
 
+// Command is [exec.CommandContext] for a process on the host.
+func (h *Host) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	return h.space.Command(ctx, name, args...)
+}
+
 // said runs a command; its error has what was printed.
 func said(cmd *exec.Cmd) error {
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -132,7 +132,7 @@ func (s *overseer) operate(ctx context.Context, client int, rnd *rand.Rand) {
 	}
 	for _, stream := range s.watched() {
 		begun := time.Now()
-		p, stale, err := n.placed(ctx, stream, false)
+		p, stale, err := n.Placed(ctx, stream, false)
 		if err == nil && !stale && p != nil {
 			s.recorder.Placed(client, begun, key(stream), p.Epoch, p.OwnerName)
 		}

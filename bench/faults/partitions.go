@@ -30,7 +30,7 @@ func (s *suite) healed(ctx context.Context, r *Result, airs ...*Air) {
 		before[a.Stream] = s.epochsBegun(a.Stream)
 	}
 	for _, a := range airs {
-		if r.check(a.playing(ctx, maxReturn)) {
+		if r.check(a.Playing(ctx, maxReturn)) {
 			r.took("all play after the heal", time.Since(healed), maxReturn)
 		}
 	}
@@ -39,7 +39,7 @@ func (s *suite) healed(ctx context.Context, r *Result, airs ...*Air) {
 		if n := s.epochsBegun(a.Stream) - before[a.Stream]; n > maxFlips {
 			r.fault("%s has begun %d epochs within %v of the heal", a.Stream, n, steadyFor)
 		}
-		r.check(a.playing(ctx, maxReturn))
+		r.check(a.Playing(ctx, maxReturn))
 	}
 }
 
@@ -65,8 +65,8 @@ func (s *suite) partitionMinority(ctx context.Context, r *Result) error {
 	defer s.off(outside)
 	rival, end := context.WithCancel(ctx)
 	defer end()
-	inside.cut()
-	outside.cut()
+	inside.Cut()
+	outside.Cut()
 	err = s.apart(ctx, []string{leader.Name, edge.Name}, cutFor, func() error {
 		cut := time.Now()
 		next, fault := s.newLeader(ctx, r, others, cut)
@@ -80,16 +80,16 @@ func (s *suite) partitionMinority(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	list := inside.cut()
+	list := inside.Cut()
 	for _, v := range list {
 		r.sane(v)
-		if v.edge == edge.Name && v.Lost() > 0 {
-			r.fault("%s lost %d frames of the owner on its side", v.name, v.Lost())
+		if v.Edge == edge.Name && v.Lost() > 0 {
+			r.fault("%s lost %d frames of the owner on its side", v.Name, v.Lost())
 		}
 	}
-	r.gapless(outside.cut(), edge.Name)
+	r.gapless(outside.Cut(), edge.Name)
 	s.healed(ctx, r, inside, outside)
-	for _, v := range append(inside.cut(), outside.cut()...) {
+	for _, v := range append(inside.Cut(), outside.Cut()...) {
 		r.sane(v)
 	}
 	return nil
@@ -119,7 +119,7 @@ func (s *suite) partitionMajority(ctx context.Context, r *Result) error {
 		return err
 	}
 	defer s.off(a)
-	a.cut()
+	a.Cut()
 	err = s.apart(ctx, []string{others[0].Name, edge.Name}, cutFor, func() error {
 		s.writes(ctx, r, others[0], leader)
 		return nil
@@ -127,13 +127,13 @@ func (s *suite) partitionMajority(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	r.gapless(a.cut(), edge.Name)
+	r.gapless(a.Cut(), edge.Name)
 	epochs := s.epochsBegun(a.Stream)
 	s.healed(ctx, r, a)
 	if n := s.epochsBegun(a.Stream); n != epochs {
 		r.fault("%s, whose owner was on the large side, has begun %d epochs more", a.Stream, n-epochs)
 	}
-	for _, v := range a.cut() {
+	for _, v := range a.Cut() {
 		r.sane(v)
 	}
 	return nil
@@ -151,7 +151,7 @@ func (s *suite) partitionAsymmetric(ctx context.Context, r *Result) error {
 		return err
 	}
 	defer s.off(a)
-	a.cut()
+	a.Cut()
 	cut := time.Now()
 	if err = s.Network.Cut(ctx, []string{leader.Name}, []string{others[0].Name}, false); err != nil {
 		return err
@@ -164,12 +164,12 @@ func (s *suite) partitionAsymmetric(ctx context.Context, r *Result) error {
 		r.took("a write is acknowledged", time.Since(cut), 2*maxLeader)
 	}
 	pause(ctx, time.Until(cut.Add(cutFor)))
-	r.gapless(a.cut())
+	r.gapless(a.Cut())
 	if err = s.Network.Heal(ctx); err != nil {
 		return err
 	}
 	s.healed(ctx, r, a)
-	r.gapless(a.cut())
+	r.gapless(a.Cut())
 	return nil
 }
 
@@ -180,15 +180,15 @@ func (s *suite) partitionFlapping(ctx context.Context, r *Result) error {
 		return err
 	}
 	defer s.off(a)
-	a.cut()
+	a.Cut()
 	for end := time.Now().Add(cutFor); time.Now().Before(end) && ctx.Err() == nil; {
 		if err = s.apart(ctx, []string{leader.Name}, flapEvery, func() error { return nil }); err != nil {
 			return err
 		}
 		pause(ctx, flapEvery)
 	}
-	r.gapless(a.cut())
+	r.gapless(a.Cut())
 	s.healed(ctx, r, a)
-	r.gapless(a.cut())
+	r.gapless(a.Cut())
 	return nil
 }

@@ -65,10 +65,10 @@ func (s *suite) random(ctx context.Context, r *Result) error {
 		}
 		healed := time.Now()
 		for _, a := range airs {
-			if r.check(a.playing(ctx, maxReturn)) {
+			if r.check(a.Playing(ctx, maxReturn)) {
 				r.took("all play after the heal", time.Since(healed), maxReturn)
 			}
-			for _, v := range a.cut() {
+			for _, v := range a.Cut() {
 				r.sane(v)
 			}
 		}

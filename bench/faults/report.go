@@ -71,8 +71,8 @@ func (r *Result) check(err error) bool {
 	return err == nil
 }
 
-// close judges what was measured.
-func (r *Result) close() {
+// Close judges what was measured.
+func (r *Result) Close() {
 	for _, m := range r.Measured {
 		m.close()
 		if m.Limit > 0 && m.Max > m.Limit {

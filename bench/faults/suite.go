@@ -60,7 +60,7 @@ func Run(ctx context.Context, cfg Config) (report *Report, err error) {
 	defer func() {
 		ended := &Result{Name: "the end", Rounds: 1}
 		if ended.check(s.Cluster.Stop()); len(ended.Faults) > 0 {
-			ended.close()
+			ended.Close()
 			s.report.Cases, s.report.Pass = append(s.report.Cases, ended), false
 		}
 	}()
@@ -104,7 +104,7 @@ func (s *suite) run(ctx context.Context, c scenario) {
 	if bad := s.took(); bad != "" {
 		r.fault("%s", bad)
 	}
-	r.close()
+	r.Close()
 	s.report.Cases = append(s.report.Cases, r)
 	s.say("%s: %v, faults %q", c.name, map[bool]string{true: "PASS", false: "FAIL"}[r.Pass], r.Faults)
 }
@@ -136,7 +136,7 @@ func (s *suite) calm(ctx context.Context) error {
 		}
 		switch {
 		case !n.running():
-			err = errors.Join(err, s.restart(ctx, n))
+			err = errors.Join(err, s.Restart(ctx, n))
 		case !n.there():
 			err = errors.Join(err, n.Thaw())
 		}
@@ -164,13 +164,13 @@ func (s *suite) air(ctx context.Context, first *Node, by ...string) (*Air, error
 			names = append(names, o.Name)
 		}
 	}
-	a, err := s.startAir(ctx, fmt.Sprintf("air%d", s.airs), names, by)
+	a, err := s.StartAir(ctx, fmt.Sprintf("air%d", s.airs), names, by)
 	if err != nil {
 		return nil, err
 	}
-	if a.publisherAt() != first.Name {
+	if a.PublisherAt() != first.Name {
 		a.Stop()
-		return nil, fmt.Errorf("faults: %s was not taken by %s: %q", a.Stream, first.Name, a.publisherTold())
+		return nil, fmt.Errorf("faults: %s was not taken by %s: %q", a.Stream, first.Name, a.PublisherTold())
 	}
 	s.watch(a.Stream, true)
 	return a, nil
@@ -202,7 +202,7 @@ func (s *suite) owner(ctx context.Context, a *Air) (n *Node, err error) {
 			if !o.there() {
 				continue
 			}
-			if p, _, fault := o.placed(ctx, a.Stream, true); fault == nil && p != nil && p.OwnerName != "" {
+			if p, _, fault := o.Placed(ctx, a.Stream, true); fault == nil && p != nil && p.OwnerName != "" {
 				n = s.Node(p.OwnerName)
 				return n != nil && n.there()
 			}

@@ -181,20 +181,7 @@ func (d *cutDecoders) check(t *testing.T) {
 func checkStalls(t *testing.T, by string, s screening, from, to time.Time) {
 	t.Helper()
 	const slack = time.Second
-	var still, once, longest time.Duration
-	for i := 1; i < len(s.Samples); i++ {
-		last, next := s.Samples[i-1], s.Samples[i]
-		if last[0] < float64(from.UnixMilli()) || next[0] > float64(to.UnixMilli()) {
-			continue
-		}
-		if next[1]-last[1] >= 0.02 {
-			once = 0
-			continue
-		}
-		d := time.Duration((next[0] - last[0]) * float64(time.Millisecond))
-		still, once = still+d, once+d
-		longest = max(longest, once)
-	}
+	still, longest := s.stood(from, to)
 	t.Logf("%s: the page stood still for %v, at most %v at a time", by, still, longest)
 	const outages = cuts * cutOutage
 	if still > outages+slack || longest > cutOutage+slack {

@@ -23,7 +23,13 @@ type chrome struct {
 // startChrome opens a watch page.
 func startChrome(t *testing.T, page string) *chrome {
 	t.Helper()
-	c := &chrome{cmd: exec.Command("node", "keep.mjs", page), err: &lockedBuffer{}}
+	return runChrome(t, exec.Command("node", "keep.mjs", page))
+}
+
+// runChrome starts keep.mjs.
+func runChrome(t *testing.T, keep *exec.Cmd) *chrome {
+	t.Helper()
+	c := &chrome{cmd: keep, err: &lockedBuffer{}}
 	c.cmd.Stderr = c.err
 	in, err := c.cmd.StdinPipe()
 	if err != nil {
@@ -48,9 +54,25 @@ func startChrome(t *testing.T, page string) *chrome {
 // waitPlaying waits until the page says that its video plays.
 func (c *chrome) waitPlaying(t *testing.T) {
 	t.Helper()
+	c.wait(t, "playing")
+}
+
+// waitElsewhere waits until the page has a playlist from another server than its own.
+func (c *chrome) waitElsewhere(t *testing.T) {
+	t.Helper()
+	c.wait(t, "elsewhere")
+}
+
+// chromeTimeout bounds how long a page may take for what is waited for.
+const chromeTimeout = time.Minute
+
+// wait waits for a word of keep.mjs, which is ended if it does not come.
+func (c *chrome) wait(t *testing.T, word string) {
+	t.Helper()
+	defer time.AfterFunc(chromeTimeout, func() { c.in.Close() }).Stop()
 	line, err := c.out.ReadString('\n')
-	if err != nil || strings.TrimSpace(line) != "playing" {
-		t.Fatalf("keep.mjs: %q, %v\n%s", line, err, c.err)
+	if err != nil || strings.TrimSpace(line) != word {
+		t.Fatalf("keep.mjs: %q, %v, want %q\n%s", line, err, word, c.err)
 	}
 }
 
@@ -58,10 +80,12 @@ func (c *chrome) waitPlaying(t *testing.T) {
 type screening struct {
 	Samples [][2]float64 `json:"samples"` // unix ms, the video's time in s
 	Errors  []struct {
-		Details string `json:"details"`
-		Fatal   bool   `json:"fatal"`
+		Details string  `json:"details"`
+		Fatal   bool    `json:"fatal"`
+		At      float64 `json:"at"` // unix ms
 	} `json:"errors"` // of hls.js
-	Status string `json:"status"` // what the page says
+	Segments []string `json:"segments"` // addresses of those that were played
+	Status   string   `json:"status"`   // what the page says
 }
 
 // end ends the play and gives the report.
@@ -93,6 +117,36 @@ func (s *screening) played(from, to time.Time) (seconds, start float64) {
 		seconds += step
 	}
 	return seconds, start
+}
+
+// stood gives for how long the video stood still between two moments, in all and at
+// most at a time.
+func (s *screening) stood(from, to time.Time) (still, longest time.Duration) {
+	var once time.Duration
+	for i := 1; i < len(s.Samples); i++ {
+		last, next := s.Samples[i-1], s.Samples[i]
+		if last[0] < float64(from.UnixMilli()) || next[0] > float64(to.UnixMilli()) {
+			continue
+		}
+		if next[1]-last[1] >= 0.02 {
+			once = 0
+			continue
+		}
+		d := time.Duration((next[0] - last[0]) * float64(time.Millisecond))
+		still, once = still+d, once+d
+		longest = max(longest, once)
+	}
+	return still, longest
+}
+
+// back tells that the video's time has gone back.
+func (s *screening) back() bool {
+	for i := 1; i < len(s.Samples); i++ {
+		if s.Samples[i][1] < s.Samples[i-1][1] {
+			return true
+		}
+	}
+	return false
 }
 
 // check wants the video to have played for some seconds between two moments,

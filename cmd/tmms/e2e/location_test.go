@@ -102,6 +102,7 @@ func startCache(t *testing.T) {
 type tour struct {
 	t    *testing.T
 	name string
+	get  func(url string) (code int, body []byte)
 
 	mu     sync.Mutex
 	gone   map[string]bool   // edges that were killed
@@ -115,7 +116,8 @@ type tour struct {
 func newTour(t *testing.T, name string) *tour {
 	t.Helper()
 	return &tour{
-		t: t, name: name, gone: map[string]bool{}, lists: map[string]string{}, names: map[uint64]string{},
+		t: t, name: name, get: func(url string) (int, []byte) { return get(t, url) },
+		gone: map[string]bool{}, lists: map[string]string{}, names: map[uint64]string{},
 		marked: map[string]bool{}, files: map[string][]byte{},
 	}
 }
@@ -161,7 +163,7 @@ func (o *tour) lost(host string) {
 var segmentName = regexp.MustCompile(`(?m)^([0-9]+)-([0-9]+)\.ts$`)
 
 func (o *tour) visit(ctx context.Context, hosts []string, host string, turn int, fetched map[string]bool) {
-	code, body := get(o.t, o.url(host, "live.m3u8"))
+	code, body := o.get(o.url(host, "live.m3u8"))
 	if _, there := o.pick([]string{host}, 0); !there || ctx.Err() != nil || code == http.StatusServiceUnavailable {
 		return // it was killed meanwhile, or waits for the next owner
 	}
@@ -179,7 +181,7 @@ func (o *tour) visit(ctx context.Context, hosts []string, host string, turn int,
 		if !there {
 			continue
 		}
-		code, segment := get(o.t, o.url(at, name))
+		code, segment := o.get(o.url(at, name))
 		if _, there = o.pick([]string{at}, 0); !there || ctx.Err() != nil {
 			return
 		}

@@ -67,6 +67,8 @@ var sources = map[string]string{
 	"mp3.flv": "-f lavfi -i testsrc2=size=320x180:rate=25 -f lavfi -i sine=frequency=440:sample_rate=44100 " +
 		"-c:v libx264 -preset veryfast -bf 0 -g 25 -b:v 200k -pix_fmt yuv420p -c:a libmp3lame -b:a 96k",
 	"audio.flv": "-f lavfi -i sine=frequency=440:sample_rate=44100 -c:a aac -b:a 96k",
+	"short.flv": "-f lavfi -i testsrc2=size=320x180:rate=25 -f lavfi -i anoisesrc=sample_rate=48000:amplitude=0.1:seed=1 " +
+		"-c:v libx264 -preset veryfast -bf 2 -g 25 -b:v 200k -pix_fmt yuv420p -c:a aac -b:a 96k",
 	"video.flv": "-f lavfi -i testsrc2=size=320x180:rate=25 " +
 		"-c:v libx264 -preset veryfast -bf 2 -g 50 -b:v 200k -pix_fmt yuv420p",
 }

@@ -40,6 +40,7 @@ func TestRollingUpgrade(t *testing.T) {
 			r.replace(name)
 		}
 	}
+	r.page.check(t, r.upgrades[len(r.upgrades)-len(edgeNames)])
 	r.settle()
 	r.writer.check(t)
 	for _, p := range r.publishers {
@@ -58,6 +59,7 @@ type rolling struct {
 	writer     *writer
 	publishers []*encoder
 	viewers    []*spectator
+	page       *rollingPage // at the first edge, from its last replacement on
 	upgrades   []upgrade
 }
 
@@ -86,6 +88,9 @@ func (r *rolling) startAudience() {
 // service, as an operator does it.
 func (r *rolling) replace(name string) {
 	r.t.Helper()
+	if name == edgeNames[0] {
+		r.page = startRollingPage(r.t, r.publishers[0].stream)
+	}
 	u := upgrade{node: name, from: time.Now()}
 	api := " --api http://127.0.0.1:" + adminPort[another(name)]
 	said := r.sh.run("run/tmms drain " + name + " --wait 3s" + api)
@@ -101,9 +106,15 @@ func (r *rolling) replace(name string) {
 	if code, body := get(r.t, "http://127.0.0.1:"+adminPort[name]+"/readyz"); code != http.StatusServiceUnavailable {
 		r.t.Errorf("%s is ready while it is drained: %d %s", name, code, body)
 	}
+	if name == edgeNames[0] {
+		r.page.waitElsewhere(r.t)
+	}
 	r.sh.signal(name, syscall.SIGTERM)
 	if code := r.sh.exit(name); code != 0 {
 		r.t.Errorf("%s exited with %d", name, code)
+	}
+	if name == edgeNames[0] {
+		<-time.After(pageAway)
 	}
 	r.sh.run(fmt.Sprintf("run/tmms.next run --config docs/samples/cluster/%[1]s.yaml >> run/%[1]s.log 2>&1 & echo $! > run/%[1]s.pid", name))
 	waitFor(r.t, 30*time.Second, name+" to be there, still drained", func() bool {
@@ -116,6 +127,10 @@ func (r *rolling) replace(name string) {
 	r.upgrades = append(r.upgrades, u)
 	r.t.Logf("%s was replaced in %v: %s", name, u.to.Sub(u.from).Round(10*time.Millisecond), strings.ReplaceAll(said, "\n", "; "))
 }
+
+// pageAway is for how long the edge of the page is away: hls.js gives an address up
+// that answers nobody for some four seconds.
+const pageAway = 6 * time.Second
 
 // another is an origin to ask while a node is replaced.
 func another(name string) string {

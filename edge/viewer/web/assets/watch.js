@@ -88,9 +88,22 @@
     return true;
   }
 
+  // A node that is being emptied sends us to another one, and then it ends: whoever
+  // went on asking it for the playlist would lose the stream. So the level is asked
+  // for where it was found, without what blocked the request (RFC 8216bis section
+  // 6.2.5).
+  function follow(level, found) {
+    const url = new URL(found);
+    ['_HLS_msn', '_HLS_part', '_HLS_skip'].forEach((name) => url.searchParams.delete(name));
+    if (url.origin !== new URL(level.uri).origin) {
+      level.url = [url.href];
+    }
+  }
+
   function playHLS(url, live) {
     if (window.Hls && Hls.isSupported()) {
       const h = new Hls();
+      h.on(Hls.Events.LEVEL_LOADED, (_, data) => follow(h.levels[data.level], data.details.url));
       h.on(Hls.Events.ERROR, (_, data) => {
         if (data.fatal) {
           say('Cannot play: ' + data.details, true);
