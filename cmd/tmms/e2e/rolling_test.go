@@ -71,12 +71,11 @@ func (r *rolling) mix() {
 	r.replace("e1", nextRelease)
 	r.mixed() // an owner of the release before, an edge of the next
 	r.replace("o2", nextRelease)
-	r.sh.run("run/tmms raft snapshot --api http://127.0.0.1:" + adminPort["o2"])
-	r.replace("o2", released) // back: it begins with a snapshot that the next release wrote
+	r.replace("o2", released) // back, to a snapshot that the next release wrote
 	r.mixed()
 	r.replace("o2", nextRelease)
 	r.replace("o3", nextRelease)
-	r.replace("e1", released) // back: it follows from a snapshot that the next release sends
+	r.replace("e1", released) // back, to what the next release sends: a snapshot too
 	r.mixed()                 // owners of the next release, edges of the one before
 	for _, name := range edgeNames {
 		r.replace(name, nextRelease)
@@ -139,6 +138,9 @@ func (r *rolling) replace(name, release string) {
 	}
 	if code, body := get(r.t, "http://127.0.0.1:"+adminPort[name]+"/readyz"); code != http.StatusServiceUnavailable {
 		r.t.Errorf("%s is ready while it is drained: %d %s", name, code, body)
+	}
+	if strings.HasPrefix(name, "o") { // its successor begins with it, and edges follow from there
+		r.sh.run("run/tmms raft snapshot --api http://127.0.0.1:" + adminPort[name])
 	}
 	r.sh.signal(name, syscall.SIGTERM)
 	if code := r.sh.exit(name); code != 0 {
