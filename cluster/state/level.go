@@ -36,7 +36,8 @@ type TooOldError struct {
 
 // Error names both levels.
 func (e *TooOldError) Error() string {
-	return fmt.Sprintf("this release is too old for the cluster: it knows feature level %d, the cluster is at %d", e.Known, e.Current)
+	return fmt.Sprintf("this release is too old for the cluster: it knows feature level %d, the cluster is at %d",
+		e.Known, e.Current)
 }
 
 // Unwrap gives [ErrNewer].

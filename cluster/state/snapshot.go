@@ -170,7 +170,8 @@ func checkSnapshot(b []byte) (body []byte, err error) {
 	case v < snapshotOldest:
 		return nil, fmt.Errorf("%w: version %d, the oldest is %d", ErrSnapshot, v, snapshotOldest)
 	case v > snapshotVersion:
-		return nil, fmt.Errorf("%w: %w: version %d, this node knows %d to %d", ErrSnapshot, ErrNewer, v, snapshotOldest, snapshotVersion)
+		return nil, fmt.Errorf("%w: %w: version %d, this node knows %d to %d",
+			ErrSnapshot, ErrNewer, v, snapshotOldest, snapshotVersion)
 	}
 	return body, nil
 }

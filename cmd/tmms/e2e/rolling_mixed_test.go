@@ -55,22 +55,26 @@ func (r *rolling) mixed() {
 func (r *rolling) relays() {
 	r.t.Helper()
 	for _, p := range r.publishers {
-		said := ""
+		var wrong []string
+		r.t.Cleanup(func() {
+			if r.t.Failed() {
+				r.t.Logf("%s, at last: %q", p.stream, wrong)
+			}
+		})
 		waitFor(r.t, 30*time.Second, "all edges to have "+p.stream, func() bool {
-			said = ""
+			wrong = r.hopsOf(p.stream)
 			for _, at := range edgeHTTP {
 				if code, _ := get(r.t, "http://"+at+"/live/"+p.stream+"/live.m3u8"); code != http.StatusOK {
-					said += fmt.Sprintf("%s answers %d; ", at, code)
+					wrong = append(wrong, fmt.Sprintf("%s answers %d", at, code))
 				}
 			}
-			said += r.hopsOf(p.stream)
-			return said == ""
+			return len(wrong) == 0
 		})
 	}
 }
 
 // hopsOf notes which way a stream goes; it says what is not right there yet.
-func (r *rolling) hopsOf(stream string) (wrong string) {
+func (r *rolling) hopsOf(stream string) (wrong []string) {
 	_, body := get(r.t, "http://127.0.0.1:"+adminPort["o1"]+"/api/v1/why?key=default/live/"+stream)
 	var why struct {
 		Nodes []struct {
@@ -83,7 +87,7 @@ func (r *rolling) hopsOf(stream string) (wrong string) {
 		} `json:"nodes"`
 	}
 	if err := json.Unmarshal(body, &why); err != nil {
-		return err.Error()
+		return []string{err.Error()}
 	}
 	pulls := 0
 	for _, n := range why.Nodes {
@@ -98,13 +102,13 @@ func (r *rolling) hopsOf(stream string) (wrong string) {
 			want = relayNext
 		}
 		if n.Pull.Version != want {
-			wrong += fmt.Sprintf("%s gets %s from %s by version %d, not %d; ", n.Name, stream, n.Pull.Source, n.Pull.Version, want)
+			wrong = append(wrong, fmt.Sprintf("%s gets it from %s by version %d, not %d", n.Name, n.Pull.Source, n.Pull.Version, want))
 			continue
 		}
 		r.hops[[2]string{r.runs[n.Pull.Source], r.runs[n.Name]}] = true
 	}
 	if pulls != len(edgeNames) {
-		wrong += fmt.Sprintf("%d edges get %s; ", pulls, stream)
+		wrong = append(wrong, fmt.Sprintf("%d edges get it", pulls))
 	}
 	return wrong
 }
