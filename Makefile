@@ -22,11 +22,14 @@ test: deps unit test-race ## all checks: lint, unit, race, end to end with real 
 quick: ## build, vet and the short unit tests (under 2 minutes)
 	go build ./...
 	go vet ./...
+	go vet -tags=next ./cluster/... ./media/... ./cmd/tmms
 	go test -short $$(go list ./... | grep -v /e2e)
 
 .PHONY: unit
 unit: ## unit tests
 	.ci/again -shuffle=on $$(go list ./... | grep -v /e2e)
+	go test -tags=next ./cluster/state
+	go test -tags=next -run='^Test(NextRelease|Version1)$$' ./media/relaywire
 
 .PHONY: test-race
 test-race: ## unit tests of what has goroutines or locks, under the race detector

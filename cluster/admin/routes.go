@@ -34,7 +34,7 @@ func (s *Server) routes() []route {
 	}
 	put, post := apply, apply
 	put.method, post.method = http.MethodPut, http.MethodPost
-	return []route{
+	return append(s.laterRoutes(), []route{
 		{
 			method: http.MethodGet, path: "/healthz", summary: "The process lives",
 			reply: healthReply{}, handle: s.health,
@@ -178,7 +178,7 @@ func (s *Server) routes() []route {
 			method: http.MethodGet, path: "/api/v1/openapi.json", summary: "This API as an OpenAPI 3.1 document",
 			handle: s.showOpenAPI,
 		},
-	}
+	}...)
 }
 
 // handler puts the routes and the console behind the guard.

@@ -100,6 +100,9 @@ func (n *Node) founding(ctx context.Context) (servers []raft.Server, err error) 
 			return nil, err
 		}
 		others := n.askVoters(ctx)
+		if err = n.fits(others); err != nil {
+			return nil, fmt.Errorf("consensus: %w", err)
+		}
 		act, reason, bad := decide(self, others)
 		switch act {
 		case join:
@@ -191,7 +194,7 @@ func (n *Node) Hello() (Hello, error) {
 	return Hello{
 		ID: n.ID(), Name: n.cfg.Name, CAFingerprint: n.cfg.CAFingerprint, Voters: n.cfg.Voters,
 		HasState: has, ClusterID: n.ClusterID(), Applied: n.AppliedIndex(),
-		Serial: n.serial(), Level: *n.cfg.Level, Rejoins: n.rejoins(), Trouble: trouble,
+		Serial: n.serial(), Level: *n.cfg.Level, ClusterLevel: n.FeatureLevel(), Rejoins: n.rejoins(), Trouble: trouble,
 	}, nil
 }
 

@@ -293,7 +293,7 @@ func TestUnknownCommandEndsRun(t *testing.T) {
 }
 
 // reseal adds a snapshot that raft's checksum covers, but ours does not.
-func reseal(t *testing.T, dir string) {
+func reseal(t *testing.T, dir string, content []byte) {
 	t.Helper()
 	store, err := raft.NewFileSnapshotStore(dir, retainedSnapshots, nil)
 	if err != nil {
@@ -304,7 +304,7 @@ func reseal(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sink.Write([]byte("not ours")); err != nil {
+	if _, err := sink.Write(content); err != nil {
 		t.Fatal(err)
 	}
 	if err := sink.Close(); err != nil {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"tmms/cluster/state"
 )
 
 // Names in the data folder, once something there was damaged.
@@ -92,7 +94,11 @@ func damagedSnapshots(dir string, snaps raft.SnapshotStore) (bad []damaged, err 
 	oldest := "" // ids are TERM-INDEX-TIME; raft lists the newest only
 	for _, m := range list {
 		known[m.ID], oldest = true, m.ID
-		if fault := checkSnapshot(snaps, m.ID); fault != nil {
+		fault := checkSnapshot(snaps, m.ID)
+		if errors.Is(fault, state.ErrNewer) { // nothing is wrong with it
+			return nil, fmt.Errorf("snapshot %s: %w", filepath.Join(dir, snapDir, m.ID), fault)
+		}
+		if fault != nil {
 			bad = append(bad, damaged{m.ID, m.Index, fault})
 		}
 	}

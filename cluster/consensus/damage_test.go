@@ -1,11 +1,15 @@
 package consensus
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"tmms/cluster/state"
 )
 
 func flip(t *testing.T, path string) {
@@ -93,7 +97,7 @@ func TestDamagedSnapshotIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.end(t)
-	reseal(t, dir)
+	reseal(t, dir, []byte("not ours"))
 	for range 2 { // nothing was changed by the first
 		bad := start(t, Config{DataDir: dir}, Deps{})
 		<-bad.done
@@ -101,5 +105,62 @@ func TestDamagedSnapshotIsRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, snapDir)) || !strings.Contains(err.Error(), "restore a backup") {
 			t.Fatalf("the error does not say which snapshot, and what to do: %v", err)
 		}
+	}
+}
+
+// Requirement: C5 (a release that finds the snapshot of a later one ends; it does not
+// take it for damaged, so nothing is set aside and the node stays who it is).
+func TestSnapshotOfALaterRelease(t *testing.T) {
+	dir := t.TempDir()
+	n := start(t, Config{DataDir: dir}, Deps{}).waitReady(t)
+	if _, err := n.Claim(t.Context(), key("x")); err != nil {
+		t.Fatal(err)
+	}
+	b, err := n.Backup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.end(t)
+	const version = 8 // where it is
+	binary.BigEndian.PutUint32(b[version:], binary.BigEndian.Uint32(b[version:])+1)
+	reseal(t, dir, b)
+	for range 2 { // nothing was changed by the first
+		old := start(t, Config{DataDir: dir}, Deps{})
+		<-old.done
+		if err := old.stop(); !errors.Is(err, state.ErrNewer) || !strings.Contains(err.Error(), dir) || old.ID() != n.ID() {
+			t.Fatalf("%s, who was %s: %v", old.ID(), n.ID(), err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, damagedDir)); err == nil {
+		t.Error("it was set aside")
+	}
+}
+
+// Requirement: C5 (a release that does not know the level that its own folder has seen
+// ends, and a later one goes on with the folder).
+func TestLevelOfALaterRelease(t *testing.T) {
+	for _, snapshot := range []bool{false, true} { // else it comes from the log
+		t.Run(fmt.Sprint("snapshot ", snapshot), func(t *testing.T) {
+			dir := t.TempDir()
+			next := Config{DataDir: dir, Level: new(state.Level + 1)}
+			n := start(t, next, Deps{}).waitReady(t)
+			if snapshot {
+				if _, err := n.Snapshot(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			n.end(t)
+			old := start(t, Config{DataDir: dir}, Deps{})
+			<-old.done
+			tooOld, ok := errors.AsType[*state.TooOldError](old.stop())
+			if !ok || tooOld.Known != state.Level || tooOld.Current != state.Level+1 {
+				t.Fatalf("got %v", tooOld)
+			}
+			again := start(t, next, Deps{}).waitReady(t)
+			if again.ID() != n.ID() || again.FeatureLevel() != state.Level+1 {
+				t.Errorf("%s, who was %s, is at %d", again.ID(), n.ID(), again.FeatureLevel())
+			}
+			again.end(t)
+		})
 	}
 }

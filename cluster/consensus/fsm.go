@@ -1,10 +1,13 @@
 package consensus
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/hashicorp/raft"
+
+	"tmms/cluster/state"
 )
 
 // fsm is the node as raft sees it; raft calls it from one goroutine.
@@ -29,7 +32,7 @@ func (n *Node) applyEntry(l *raft.Log) any {
 		n.fail(err)
 		return err
 	}
-	n.noteLevel()
+	n.checkLevel()
 	return result
 }
 
@@ -51,9 +54,15 @@ func (n *Node) restoreState(r io.ReadCloser) error {
 	if err != nil {
 		return fmt.Errorf("consensus: read snapshot: %w", err)
 	}
-	if err := n.copy.Restore(b); err != nil {
+	err = n.copy.Restore(b)
+	switch {
+	case errors.Is(err, state.ErrNewer): // the leader would send it again and again
+		n.fail(err)
+		fallthrough
+	case err != nil:
 		return fmt.Errorf("consensus: restore: %w", err)
 	}
+	n.checkLevel()
 	return nil
 }
 

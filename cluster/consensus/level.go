@@ -176,12 +176,20 @@ func (n *Node) firstLevel(r *raft.Raft) bool {
 	return err == nil
 }
 
-// noteLevel says once that the cluster uses what this release does not know.
-func (n *Node) noteLevel() {
-	if at := n.FeatureLevel(); at > *n.cfg.Level {
-		n.levelOnce.Do(func() {
-			n.log.Error("this release is too old for the cluster: it will stop at the first command that it does not know",
-				slog.String("node", n.ID()), slog.Int("level", at), slog.Int("known", *n.cfg.Level))
-		})
+// checkLevel ends this node when the cluster uses what its release does not know.
+func (n *Node) checkLevel() {
+	if err := state.FitsRelease(*n.cfg.Level, n.FeatureLevel()); err != nil {
+		n.fail(err)
 	}
+}
+
+// fits refuses to wait for a group that this release can't work in.
+func (n *Node) fits(others map[string]answer) error {
+	current := 0
+	for _, a := range others {
+		if a.err == nil && a.CAFingerprint == n.cfg.CAFingerprint {
+			current = max(current, a.ClusterLevel)
+		}
+	}
+	return state.FitsRelease(*n.cfg.Level, current)
 }

@@ -47,7 +47,6 @@ type Node struct {
 	leading   atomic.Pointer[leadership] // nil unless this node leads and has begun to
 	readyOnce sync.Once
 	first     atomic.Int64 // the level that a group begins with which this node founds
-	levelOnce sync.Once    // for the log
 
 	callMu sync.Mutex
 	closed bool           // guarded by callMu: no more calls

@@ -60,6 +60,9 @@ type Hello struct {
 	Applied       uint64  `json:"applied"`              // index of the last command applied
 	Serial        string  `json:"serial,omitempty"`     // of its certificate
 	Level         int     `json:"level,omitempty"`      // the feature level that it knows
+	// ClusterLevel is the cluster's feature level as far as the node has it: a release
+	// that does not know it need not ask to join.
+	ClusterLevel int `json:"cluster_level,omitempty"`
 	// Rejoins says that it had state and has lost it: it may be added, but does not
 	// begin a group.
 	Rejoins bool `json:"rejoins,omitempty"`

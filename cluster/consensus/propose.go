@@ -105,8 +105,8 @@ func (n *Node) check(c state.Command) error {
 		return errors.Join(media.StreamKey(c.Key).Validate(), checkID(c.To))
 	case state.SetDrain:
 		return errors.Join(checkID(c.Node), checkName(c.By))
-	case state.Release:
-		return media.StreamKey(c.Key).Validate()
+	case state.Checked:
+		return c.Check()
 	case state.RemoveNode:
 		return checkID(c.Node)
 	case state.ExpireNode:

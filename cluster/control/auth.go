@@ -33,7 +33,7 @@ func mayPropose(p pki.Peer, c state.Command, known func(id string) (state.Node, 
 		allowed = origin && isPeer(p, c.Node, known)
 	case state.Resume:
 		allowed = origin && isPeer(p, c.Node, known)
-	case state.Release, state.SetConfig, state.SetStandby, state.Move, state.SetDrain, state.Restore:
+	case state.Checked, state.SetConfig, state.SetStandby, state.Move, state.SetDrain, state.Restore:
 		allowed = origin
 	case state.UpsertNode:
 		allowed = c.Node.Name == p.Name && hasRoles(p, c.Node.Roles) && isPeer(p, c.Node.ID, known)

@@ -65,7 +65,7 @@ func (s *Server) propose(ctx context.Context, peer pki.Peer, body []byte) (propo
 	}
 	c, err := state.Decode(body)
 	if err != nil {
-		return proposed{}, fmt.Errorf("%w: %w", member.ErrInvalid, err)
+		return proposed{}, fmt.Errorf("%w: %w", member.ErrLevel, err) // of a later release
 	}
 	if err = mayPropose(peer, c, g.Node); err != nil {
 		return proposed{}, err

@@ -166,7 +166,7 @@ func (in *intake) subscribe(ctx context.Context, to fabric.Target) error {
 	defer stop()
 	defer reset(control, relaywire.CodeDone)
 	control.SetPriority(urgencyControl, false)
-	b := relaywire.AppendHello(nil, relaywire.StreamSubscribe)
+	b := in.link.agreed.version().AppendHello(nil, relaywire.StreamSubscribe)
 	b = relaywire.AppendMessage(b, in.request(id))
 	if err := in.write(control, b); err != nil {
 		return err

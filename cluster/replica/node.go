@@ -80,7 +80,6 @@ type Node struct {
 	leader    atomic.Pointer[control.Mark] // the last mark
 	following atomic.Bool
 	readyOnce sync.Once
-	levelOnce sync.Once // for the log
 }
 
 // How a watch is tried again: after a pause that doubles, with jitter.
@@ -128,8 +127,8 @@ func New(cfg Config, deps Deps) (*Node, error) {
 	return n, nil
 }
 
-// Run follows the state until ctx ends (then it returns nil) or a command comes
-// that this version does not understand. It can be called once.
+// Run follows the state until ctx ends (then it returns nil) or a command, a
+// snapshot or a feature level comes that this version does not know. It can be called once.
 func (n *Node) Run(ctx context.Context) error {
 	defer close(n.done)
 	var wg sync.WaitGroup
@@ -145,7 +144,7 @@ func (n *Node) Run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, state.ErrUnknownCommand):
+		case errors.Is(err, state.ErrUnknownCommand), errors.Is(err, state.ErrNewer):
 			return fmt.Errorf("replica: %w", err)
 		case f.marked:
 			pause = firstPause
@@ -172,14 +171,22 @@ type follower struct {
 // Change implements control.Follower.
 func (f *follower) Change(c member.Change) error {
 	if c.Snapshot != nil {
-		return f.node.copy.Restore(c.Snapshot)
+		if err := f.node.copy.Restore(c.Snapshot); err != nil {
+			return err
+		}
+		return f.node.fits()
 	}
 	if at := f.node.AppliedIndex(); c.Index <= at {
 		return fmt.Errorf("replica: the command at index %d comes after that at %d", c.Index, at)
 	}
-	_, err := f.node.copy.Apply(c.Index, c.Command)
-	return err
+	if _, err := f.node.copy.Apply(c.Index, c.Command); err != nil {
+		return err
+	}
+	return f.node.fits()
 }
+
+// fits refuses a state that this release can't work with.
+func (n *Node) fits() error { return state.FitsRelease(*n.cfg.Level, n.FeatureLevel()) }
 
 // Mark implements control.Follower.
 func (f *follower) Mark(m control.Mark) error {
@@ -187,12 +194,6 @@ func (f *follower) Mark(m control.Mark) error {
 	f.marked = true
 	n.following.Store(true)
 	n.leader.Store(&m)
-	if at := n.FeatureLevel(); at > *n.cfg.Level {
-		n.levelOnce.Do(func() {
-			n.log.Error("this release is too old for the cluster: it will stop at the first command that it does not know",
-				slog.String("node", n.ID()), slog.Int("level", at), slog.Int("known", *n.cfg.Level))
-		})
-	}
 	if !n.Initialized() {
 		return nil
 	}

@@ -172,18 +172,45 @@ func TestFeatureLevel(t *testing.T) {
 		t.Errorf("lowered: %v", err)
 	}
 
-	// One that has gone back to the earlier release is not taken in anew.
+	// Nodes of the earlier release end, and say why: one that has gone back to it, one
+	// that is new, one without a vote. The leader would not take them in either.
 	named["b"].stop()
-	old := c.start("b", options{noFolder: true})
-	eventually(t, "it is refused", func() bool {
-		for _, l := range c.logs {
-			if strings.Contains(l.String(), "b knows feature level 1, the cluster is at 2") {
-				return true
-			}
+	for name, opt := range map[string]options{"b": {}, "b anew": {noFolder: true}, "w": edge()} {
+		old := c.start(strings.Fields(name)[0], opt)
+		<-old.done
+		tooOld, ok := errors.AsType[*state.TooOldError](old.endNode())
+		if !ok || tooOld.Known != 1 || tooOld.Current != 2 {
+			t.Errorf("%s: %v", name, old.endNode())
 		}
-		return false
-	})
-	old.kill()
+		old.kill()
+	}
+	named["b"] = c.start("b", options{level: 2}).waitReady()
+	if _, err = named["b"].node.Claim(t.Context(), key("x")); err != nil {
+		t.Error(err)
+	}
+}
+
+// later is a command of a later release, which has one more field.
+type later struct {
+	state.Release
+
+	Reason string `json:"reason"`
+}
+
+// Requirement: C5 (a release that asks for a command which the leader's does not know
+// is told so).
+func TestCommandOfALaterRelease(t *testing.T) {
+	c := newCluster(t, "a", "b")
+	defer c.dump()
+	list := c.startAll()
+	leader, others := leaderOf(t, list)
+	_, err := others[0].Propose(t.Context(), later{Release: state.Release{Key: state.Key(key("x"))}})
+	if !errors.Is(err, member.ErrLevel) || !strings.Contains(err.Error(), "unknown command") {
+		t.Errorf("got %v", err)
+	}
+	if _, err = leader.node.Claim(t.Context(), key("x")); err != nil { // it goes on
+		t.Error(err)
+	}
 }
 
 // While a node of a release before feature levels is there, nothing gets into the

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"tmms/media"
 )
 
 // ErrUnknownCommand is wrapped by the error of [State.Apply] for a command that
@@ -31,6 +33,13 @@ type envelope struct {
 type Command interface {
 	commandType() string
 	apply(s *State) (any, error)
+}
+
+// Checked is a command that any origin may ask for. Check refuses one that must not
+// get into the log; its rules may change between versions, those of apply may not.
+type Checked interface {
+	Command
+	Check() error
 }
 
 // Key is a media.StreamKey as commands and snapshots carry it; each converts to
@@ -76,6 +85,9 @@ type Release struct {
 	Key   Key    `json:"key"`
 	Epoch uint64 `json:"epoch"`
 }
+
+// Check implements [Checked].
+func (c Release) Check() error { return media.StreamKey(c.Key).Validate() }
 
 // UpsertNode adds a node or replaces what is known of it. The result is nil.
 type UpsertNode struct {
@@ -147,7 +159,7 @@ func decodeCommand(b []byte) (Command, error) { //nolint:gocyclo // a case a com
 	case "drop_revocations":
 		return decodeData[DropRevocations](e)
 	}
-	return nil, fmt.Errorf("%w: type %q", ErrUnknownCommand, clip(e.Type))
+	return decodeLater(e)
 }
 
 func decodeData[C Command](e envelope) (Command, error) {

@@ -5,11 +5,6 @@ import (
 	"fmt"
 )
 
-// Level is the feature level of this version: what it may put into the log and
-// send to other nodes when the whole cluster has been raised to it. It rises with
-// each release that adds a command, a field of one or a message between nodes.
-const Level = 1
-
 // ErrLevel is wrapped by [LevelError].
 var ErrLevel = errors.New("the feature level does not fall")
 
@@ -32,6 +27,32 @@ func (e *LevelError) Error() string {
 // Unwrap gives [ErrLevel].
 func (e *LevelError) Unwrap() error { return ErrLevel }
 
+// TooOldError ends a node that can't work in its cluster any more: the cluster uses
+// what only a later release knows.
+type TooOldError struct {
+	Known   int // the feature level of the node's release
+	Current int // the cluster's
+}
+
+// Error names both levels.
+func (e *TooOldError) Error() string {
+	return fmt.Sprintf("this release is too old for the cluster: it knows feature level %d, the cluster is at %d",
+		e.Known, e.Current)
+}
+
+// Unwrap gives [ErrNewer].
+func (e *TooOldError) Unwrap() error { return ErrNewer }
+
+// FitsRelease refuses a state of a feature level that a release does not know, with
+// a [TooOldError]. The commands of that level may follow at any moment, so a node
+// ends before it: what it has is left as it is for a later release.
+func FitsRelease(known, current int) error {
+	if current > max(known, 0) { // level 0 every release knows
+		return &TooOldError{Known: known, Current: current}
+	}
+	return nil
+}
+
 // Needs is the feature level from which on a command may be proposed: an earlier
 // release stops at a command that it does not know, and at a field of one. So what
 // comes with a level, commands and fields alike, is listed here, and is left out
@@ -47,7 +68,7 @@ func Needs(c Command) int {
 			return 1
 		}
 	}
-	return 0
+	return laterNeeds(c)
 }
 
 func (RaiseLevel) commandType() string { return "raise_level" }

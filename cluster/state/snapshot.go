@@ -12,8 +12,13 @@ import (
 	"tmms/media"
 )
 
-// ErrSnapshot is wrapped by every error that refuses a snapshot.
-var ErrSnapshot = errors.New("bad snapshot")
+var (
+	// ErrSnapshot is wrapped by every error that refuses a snapshot.
+	ErrSnapshot = errors.New("bad snapshot")
+	// ErrNewer refuses a snapshot that is sound, but of a later release's version;
+	// what refuses it wraps [ErrSnapshot] too.
+	ErrNewer = errors.New("made by a later release")
+)
 
 // A snapshot:
 //
@@ -24,9 +29,9 @@ var ErrSnapshot = errors.New("bad snapshot")
 //	20      32  SHA-256 of the image
 //	52          the image: JSON with everything in a fixed order
 const (
-	snapshotMagic   = "TMMSSNAP"
-	snapshotVersion = 4 // has standbys in sync, drains and a feature level
-	snapshotRevoked = 3 // has revocations
+	snapshotMagic    = "TMMSSNAP"
+	snapshotStandbys = 4 // has standbys in sync, drains and a feature level
+	snapshotRevoked  = 3 // has revocations
 	// A snapshot is of the oldest version that can say it, so that former releases read it.
 	snapshotPlain  = 2 // has orphans
 	snapshotOldest = 1
@@ -45,6 +50,7 @@ type image struct {
 	Revocations []Revocation `json:"revocations,omitempty"`
 	Drains      []Drain      `json:"drains,omitempty"`
 	Level       int          `json:"level,omitempty"`
+	later
 }
 
 type placedImage struct {
@@ -55,7 +61,7 @@ type placedImage struct {
 func (s *State) image() image {
 	im := image{
 		Index: s.index, ClusterID: s.clusterID, Epoch: s.epoch, History: s.History(), Nodes: s.Nodes(),
-		Revocations: s.revoked.list, Drains: s.Drains(), Level: s.level,
+		Revocations: s.revoked.list, Drains: s.Drains(), Level: s.level, later: s.later,
 	}
 	for _, p := range s.Placements() {
 		im.Placements = append(im.Placements, placedImage{Key: Key(p.Key), Placement: p.Placement})
@@ -103,8 +109,10 @@ func (im image) version() uint32 {
 	latest = latest || slices.ContainsFunc(im.Placements, func(p placedImage) bool { return p.Standby != "" || p.InSync })
 	latest = latest || slices.ContainsFunc(im.Nodes, func(n Node) bool { return n.Level > 0 })
 	switch {
-	case latest:
+	case im.later != (later{}):
 		return snapshotVersion
+	case latest:
+		return snapshotStandbys
 	case len(im.Revocations) > 0:
 		return snapshotRevoked
 	}
@@ -151,15 +159,19 @@ func checkSnapshot(b []byte) (body []byte, err error) {
 	if len(b) < snapshotHead || !bytes.HasPrefix(b, []byte(snapshotMagic)) {
 		return nil, fmt.Errorf("%w: %d bytes that do not start with %s", ErrSnapshot, len(b), snapshotMagic)
 	}
-	if v := binary.BigEndian.Uint32(b[8:]); v < snapshotOldest || v > snapshotVersion {
-		return nil, fmt.Errorf("%w: version %d, this node knows %d to %d", ErrSnapshot, v, snapshotOldest, snapshotVersion)
-	}
 	body = b[snapshotHead:]
 	if n := binary.BigEndian.Uint64(b[12:]); n != uint64(len(body)) {
 		return nil, fmt.Errorf("%w: says %d bytes, has %d", ErrSnapshot, n, len(body))
 	}
 	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], b[20:snapshotHead]) {
 		return nil, fmt.Errorf("%w: the checksum does not match", ErrSnapshot)
+	}
+	switch v := binary.BigEndian.Uint32(b[8:]); { // after the rest: what is sound is not damaged
+	case v < snapshotOldest:
+		return nil, fmt.Errorf("%w: version %d, the oldest is %d", ErrSnapshot, v, snapshotOldest)
+	case v > snapshotVersion:
+		return nil, fmt.Errorf("%w: %w: version %d, this node knows %d to %d",
+			ErrSnapshot, ErrNewer, v, snapshotOldest, snapshotVersion)
 	}
 	return body, nil
 }
@@ -176,7 +188,7 @@ func (im image) state() (*State, error) {
 	for _, d := range im.Drains {
 		s.drains[d.Node] = d
 	}
-	s.level = im.Level
+	s.level, s.later = im.Level, im.later
 	if !slices.IsSortedFunc(im.Revocations, compareRevocations) {
 		return nil, errors.New("the revocations are out of order")
 	}

@@ -86,6 +86,10 @@ func TestRestoreRefusesDamage(t *testing.T) {
 	later := bytes.Clone(good)
 	binary.BigEndian.PutUint32(later[8:], snapshotVersion+1)
 	damaged["later version"] = later
+	ofLater, cut := New().Restore(later), New().Restore(later[:len(later)-1])
+	if !errors.Is(ofLater, ErrNewer) || errors.Is(cut, ErrNewer) {
+		t.Errorf("a later version: %v; one that is damaged: %v", ofLater, cut)
+	}
 	for name, b := range damaged {
 		t.Run(name, func(t *testing.T) {
 			s := initialized(t)

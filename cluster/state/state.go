@@ -20,6 +20,7 @@ type State struct {
 	revoked    *Revocations
 	drains     map[string]Drain
 	level      int   // see [RaiseLevel]
+	later      later // what the next release adds
 	stopped    error // set for ever by a command that could not be applied
 }
 

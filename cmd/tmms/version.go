@@ -29,5 +29,5 @@ func version() string {
 	if v == "" || v == "(devel)" {
 		v = "devel"
 	}
-	return v
+	return v + release
 }

@@ -10,15 +10,13 @@ import (
 // both use the lower of the two; until both have said it they use [V1].
 //
 // The Parse functions of a version take what a node may get that speaks it and
-// all before it. Those of the package are those of [Newest].
+// all before it. Those of the package are those of [Newest], see release.go.
 type Version byte
 
 // The versions.
 const (
 	V1 Version = 1
 	V2 Version = 2 // sessions say hello and compare clocks, group headers have times
-
-	Newest = V2
 )
 
 // Agree is the version that two nodes use.
@@ -31,10 +29,15 @@ const helloSize = 2
 // which it was to version 1.
 var ErrVersion = fmt.Errorf("%w: unknown protocol version", ErrMalformed)
 
-// AppendHello appends the beginning of a bidirectional stream: kind, version. That
-// is the version which one has to speak to understand the stream, V1 for all that
-// there are.
-func AppendHello(b []byte, k StreamKind) []byte { return append(b, byte(k), byte(V1)) }
+// AppendHello appends the beginning of a bidirectional stream between nodes that
+// have agreed on a version: kind, version. The latter is the one which one has to
+// speak to understand the stream, V1 for all that there are.
+func (v Version) AppendHello(b []byte, k StreamKind) []byte {
+	return append(b, byte(k), byte(v.needed()))
+}
+
+// AppendHello appends the beginning of a stream that any node understands.
+func AppendHello(b []byte, k StreamKind) []byte { return V1.AppendHello(b, k) }
 
 // ParseHello reads the beginning of a bidirectional stream.
 func (v Version) ParseHello(b []byte) (k StreamKind, n int, err error) {

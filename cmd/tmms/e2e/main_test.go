@@ -12,9 +12,10 @@ import (
 	"time"
 )
 
-// binary is the tmms under test, benchBinary the load generator, which has the
-// link between networks; assets the folder of media files made for them.
-var binary, benchBinary, assets string
+// binary is the tmms under test, nextBinary the same as the next release,
+// benchBinary the load generator, which has the link between networks; assets the
+// folder of media files made for them.
+var binary, nextBinary, benchBinary, assets string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -39,6 +40,11 @@ func run(m *testing.M) (int, error) {
 	out, err := exec.Command("go", "build", "-o", dir, "tmms/cmd/tmms", "tmms/cmd/tmms-bench").CombinedOutput()
 	if err != nil {
 		return 1, fmt.Errorf("build: %w\n%s", err, out)
+	}
+	nextBinary = filepath.Join(dir, "tmms.next")
+	out, err = exec.Command("go", "build", "-tags", "next", "-o", nextBinary, "tmms/cmd/tmms").CombinedOutput()
+	if err != nil {
+		return 1, fmt.Errorf("build the next release: %w\n%s", err, out)
 	}
 	if err := makeAssets(dir); err != nil {
 		return 1, err

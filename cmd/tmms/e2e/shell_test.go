@@ -200,6 +200,12 @@ func (s *shell) exit(name string) int {
 // start starts a node that has ended.
 func (s *shell) start(name string) {
 	s.t.Helper()
-	s.run(fmt.Sprintf("run/tmms run --config docs/samples/cluster/%[1]s.yaml >> run/%[1]s.log 2>&1 & echo $! > run/%[1]s.pid", name))
+	s.launch(name, released)
 	s.waitReady(name)
+}
+
+// launch starts the process of a node, which has ended, of a release.
+func (s *shell) launch(name, release string) {
+	s.t.Helper()
+	s.run(fmt.Sprintf("run/%[2]s run --config docs/samples/cluster/%[1]s.yaml >> run/%[1]s.log 2>&1 & echo $! > run/%[1]s.pid", name, release))
 }
