@@ -68,6 +68,10 @@ const (
 	// MaxQuery bounds the query string that rides on a stream name.
 	MaxQuery = 4096
 
+	// MaxNearest bounds the nodes that one client is told of: who tries sixteen in vain
+	// has no way to any.
+	MaxNearest = 16
+
 	// MaxHTTPHead bounds a request line with its headers.
 	MaxHTTPHead = 16 << 10
 
