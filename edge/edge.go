@@ -26,6 +26,16 @@ import (
 // Handover is a connection that asked to publish.
 type Handover = rtmp.Handover
 
+// Near knows the nodes that clients may be sent to; the other types are what it is
+// asked, and answers.
+type (
+	Near       = viewer.Near
+	NearQuery  = viewer.NearQuery
+	NearAnswer = viewer.NearAnswer
+	NearNode   = viewer.NearNode
+	Visitor    = viewer.Visitor
+)
+
 // Info describes one viewer.
 type Info = viewer.Info
 
@@ -46,6 +56,8 @@ type Deps struct {
 	// WatchAt is PlayAt for HTTP, secure: over TLS, for viewers who come while Divert
 	// says so. It must not block.
 	WatchAt func(secure bool) string
+	// Near knows the nodes that clients may be sent to; nil: there are none.
+	Near viewer.Near
 	// TLS has the certificates and versions of RTMPS and HTTPS; needed for them.
 	TLS *tls.Config
 	// Budget bounds the unfinished RTMP messages of the process; nil: one of
@@ -110,10 +122,11 @@ func New(cfg Config, deps Deps) (*Edge, error) {
 func (e *Edge) build(cfg Config, deps Deps) (err error) {
 	e.rtmp = rtmp.NewServer(rtmp.Config{
 		Apps: deps.Apps, Gate: e.gate, Budget: deps.Budget, Flush: cfg.Flush, Publish: deps.Publish,
-		PublishAt: deps.PublishAt, PlayAt: deps.PlayAt, Log: deps.Log,
+		PublishAt: deps.PublishAt, PlayAt: deps.PlayAt, Near: deps.Near, Log: deps.Log,
 	})
 	e.web, err = web.NewServer(web.Config{
-		Hub: deps.Hub, Apps: deps.Apps, Gate: e.gate, Flush: cfg.Flush, WatchAt: deps.WatchAt, Log: deps.Log,
+		Hub: deps.Hub, Apps: deps.Apps, Gate: e.gate, Flush: cfg.Flush, WatchAt: deps.WatchAt,
+		Near: deps.Near, Log: deps.Log,
 	})
 	if err != nil {
 		return err
@@ -259,14 +272,14 @@ func (e *Edge) Viewers(ctx context.Context, limit int) ([]Info, error) {
 	return all, nil
 }
 
-// Busy is the share of time that the loops work, over the last seconds, 0 to 1; the
-// mean of all.
+// Busy is the share of time that the loops work, over the last seconds, 0 to 1, the
+// mean of all; or, if that is more, the share of the viewers that may be here.
 func (e *Edge) Busy() float64 {
 	loops, sum := e.reactor.Loops(), 0.0
 	for _, l := range loops {
 		sum += l.Stats().BusyRatio
 	}
-	return sum / float64(max(len(loops), 1))
+	return max(sum/float64(max(len(loops), 1)), e.gate.Filled())
 }
 
 // listViewers runs on the engine's loop.

@@ -68,6 +68,10 @@ const (
 	// MaxQuery bounds the query string that rides on a stream name.
 	MaxQuery = 4096
 
+	// MaxNearest bounds the nodes that one client is told of: who tries sixteen in vain
+	// has no way to any.
+	MaxNearest = 16
+
 	// MaxHTTPHead bounds a request line with its headers.
 	MaxHTTPHead = 16 << 10
 
@@ -246,6 +250,11 @@ const (
 	// MaxConfigChanges bounds the differences between two configs that are listed;
 	// the others are counted. One takes about 150 bytes.
 	MaxConfigChanges = 4096
+	// MaxRegions bounds the regions of clients' networks, and MaxRegionNetworks the
+	// networks of all: IPv4 by countries has some 100,000 prefixes, which join to half
+	// of that. One takes 25 bytes of the config and 150 on each node.
+	MaxRegions        = 256
+	MaxRegionNetworks = 65536
 	// MaxAliases bounds the aliases of one domain.
 	MaxAliases = 64
 	// MaxPublishKeys bounds the publish keys of one app: each may cost a key

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,6 +54,8 @@ type Deps struct {
 	// Yield names an origin that is to have a stream in place of this node; see
 	// [ingest.Deps].
 	Yield func(key media.StreamKey, failed []string) (Elsewhere, bool)
+	// Nearer names an origin where a publisher is better off; see [ingest.Deps].
+	Nearer func(from netip.Addr) string
 }
 
 // errDeps refuses Deps with holes.
@@ -89,7 +92,7 @@ func New(cfg Config, deps Deps) (*Origin, error) {
 	server, err := ingest.New(cfg.Ingest, ingest.Deps{
 		Sessions: sessions, Apps: deps.Apps, Forward: deps.Forward, Placements: deps.Placements, Node: deps.Node,
 		Sockets: deps.Sockets, Budget: deps.Budget, PlayAt: deps.PlayAt, WatchAt: deps.WatchAt,
-		PublishAt: deps.PublishAt, Yield: deps.Yield,
+		PublishAt: deps.PublishAt, Yield: deps.Yield, Nearer: deps.Nearer,
 		Log: deps.Log, Now: deps.Now,
 	})
 	if err != nil {

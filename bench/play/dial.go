@@ -95,8 +95,34 @@ type viewer struct {
 	began  time.Time // when it began to connect
 }
 
-// dial connects and asks to play; it returns when an RTMP server has accepted.
+// maxRedirects bounds how often a viewer is sent on before it plays.
+const maxRedirects = 3
+
+// redirectError is a refusal that says where to ask instead.
+type redirectError struct {
+	url string
+	err error // the refusal
+}
+
+func (e *redirectError) Error() string { return e.err.Error() }
+func (e *redirectError) Unwrap() error { return e.err }
+
+// dial connects and asks to play, where it is sent to if it is; it returns when an
+// RTMP server has accepted.
 func (t target) dial(ctx context.Context, source int, verify bool) (*viewer, error) {
+	for hop := 0; ; hop++ {
+		v, err := t.dialOnce(ctx, source, verify)
+		to, redirected := errors.AsType[*redirectError](err)
+		if !redirected || hop == maxRedirects {
+			return v, err
+		}
+		if t, err = parseTarget(to.url); err != nil {
+			return nil, errors.Join(to, err)
+		}
+	}
+}
+
+func (t target) dialOnce(ctx context.Context, source int, verify bool) (*viewer, error) {
 	d := net.Dialer{Timeout: dialTimeout}
 	if source > 0 {
 		d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(source+1))}
@@ -173,7 +199,11 @@ func ready(c net.Conn, conn *rtmp.ClientConn) error {
 		case ev.Kind == rtmp.EventReady:
 			return nil
 		case ev.Kind == rtmp.EventRefused:
-			return fmt.Errorf("play: refused: %s: %s", ev.Status.Code, ev.Status.Description)
+			err := fmt.Errorf("play: refused: %s: %s", ev.Status.Code, ev.Status.Description)
+			if ev.Status.Redirect != "" {
+				return &redirectError{ev.Status.Redirect, err}
+			}
+			return err
 		}
 	}
 }

@@ -7,8 +7,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"tmms/bench/signal"
 	"tmms/media/flv"
@@ -279,5 +283,81 @@ func TestLaps(t *testing.T) {
 	close(laps)
 	if r := <-last; r.Viewers != cfg.Viewers || r.Lost != 0 {
 		t.Errorf("the last lap: %d viewers, %d lost", r.Viewers, r.Lost)
+	}
+}
+
+// A viewer that is refused with a redirect asks where it is sent to, a few times at most.
+func TestRedirectsAreFollowed(t *testing.T) {
+	var asked atomic.Int32
+	var next atomic.Pointer[string]
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	next.Store(new(ln.Addr().String()))
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go redirectPlayer(c, func(r *rtmp.Request) string {
+				asked.Add(1)
+				if r.Param("via") == "2" && r.Stream == "end" {
+					return ""
+				}
+				return *next.Load()
+			})
+		}
+	}()
+	u, err := rtmp.ParseURL("rtmp://" + ln.Addr().String() + "/live/end?x=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := target{address: u.Address(), rtmp: u}.dial(t.Context(), 0, false)
+	if err != nil || asked.Load() != 2 {
+		t.Fatalf("asked %d times: %v", asked.Load(), err)
+	}
+	if err = unix.Close(v.fd); err != nil {
+		t.Error(err)
+	}
+	asked.Store(0)
+	u.Stream = "never"
+	_, err = target{address: u.Address(), rtmp: u}.dial(t.Context(), 0, false)
+	if err == nil || !strings.Contains(err.Error(), "Rejected") || asked.Load() != 1+maxRedirects {
+		t.Errorf("a loop: asked %d times: %v", asked.Load(), err)
+	}
+}
+
+// redirectPlayer serves a player until it goes: it plays, or is sent on to an address.
+func redirectPlayer(c net.Conn, to func(*rtmp.Request) string) {
+	defer c.Close()
+	conn := rtmp.NewServerConn(rtmp.ServerConfig{})
+	b := make([]byte, 4096)
+	for {
+		n, err := c.Read(b)
+		if err != nil {
+			return
+		}
+		for rest := b[:n]; len(rest) > 0; {
+			k, ev, err := conn.Feed(rest)
+			if err != nil {
+				return
+			}
+			rest = rest[k:]
+			if ev.Kind != rtmp.EventPlay {
+				continue
+			}
+			if at := to(ev.Request); at != "" {
+				conn.Redirect(at, "via=2", "full")
+			} else {
+				conn.AcceptPlay()
+			}
+		}
+		if out := conn.Output(); len(out) > 0 {
+			_, _ = c.Write(out)
+			conn.Sent(len(out))
+		}
 	}
 }

@@ -21,6 +21,7 @@ type applyRequest struct {
 	BaseRevision *uint64           `json:"base_revision"` // refuse if it is not current; left out: whatever is
 	DryRun       bool              `json:"dry_run"`       // only check
 	Domains      []state.DomainDoc `json:"domains"`
+	Regions      []state.RegionDoc `json:"regions,omitempty"` // left out: there are none from now on
 }
 
 // checkDomains refuses to take every domain out of service by an omission.
@@ -42,6 +43,7 @@ type applyReply struct {
 type configReply struct {
 	Revision uint64            `json:"revision"`
 	Domains  []state.DomainDoc `json:"domains"`
+	Regions  []state.RegionDoc `json:"regions,omitempty"`
 }
 
 // intent is a config that is to be put in force, and how.
@@ -67,7 +69,7 @@ func (s *Server) applyConfig(w http.ResponseWriter, r *http.Request, by caller) 
 	}
 	var req applyRequest
 	decodeErr := decode(b, &req)
-	doc := &state.Document{Domains: req.Domains}
+	doc := &state.Document{Domains: req.Domains, Regions: req.Regions}
 	if err = state.JoinFaults(decodeErr, req.checkDomains(), doc.Validate()); err != nil {
 		return err
 	}
@@ -166,7 +168,7 @@ func (s *Server) showConfig(w http.ResponseWriter, _ *http.Request, _ caller) er
 			return err
 		}
 		doc.RedactKeys()
-		reply.Revision, reply.Domains = current.Number, doc.Domains
+		reply.Revision, reply.Domains, reply.Regions = current.Number, doc.Domains, doc.Regions
 	}
 	writeJSON(w, http.StatusOK, reply)
 	return nil

@@ -25,6 +25,7 @@ type Config struct {
 	aliases  map[string]*Domain // aliases without a pattern
 	suffixes map[string]*Domain // "*.example.com" under "example.com"
 	fallback *Domain            // the alias "*"
+	networks networkTable       // of clients
 }
 
 // Domain is a domain with its apps; immutable.
@@ -87,6 +88,10 @@ func NewConfig(revision uint64, d *Document) (*Config, error) {
 			return nil, err
 		}
 		c.addDomain(dom)
+	}
+	var err error
+	if c.networks, err = newNetworkTable(d.Regions); err != nil {
+		return nil, err
 	}
 	return c, nil
 }

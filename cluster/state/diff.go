@@ -103,6 +103,7 @@ type Diff struct {
 	More    int      `json:"more,omitempty"` // beyond media.MaxConfigChanges
 	Domains Tally    `json:"domains"`
 	Apps    Tally    `json:"apps"`
+	Regions Tally    `json:"regions"` // of clients' networks
 }
 
 // Empty reports whether there is no difference.
@@ -111,6 +112,7 @@ func (d *Diff) Empty() bool { return len(d.Changes) == 0 }
 // Summary says it in a few words: "1 domain added, 2 apps changed".
 func (d *Diff) Summary() string {
 	parts := append(d.Domains.text("domain", "domains"), d.Apps.text("app", "apps")...)
+	parts = append(parts, d.Regions.text("region", "regions")...)
 	switch {
 	case len(parts) > 0:
 		return strings.Join(parts, ", ")
@@ -139,7 +141,62 @@ func Compare(old, now *Document) *Diff {
 	for _, name := range both(was, is) {
 		d.domain(name, was[name], is[name])
 	}
+	d.regions(old.Regions, now.Regions)
 	return d
+}
+
+// regions adds what has become of the clients' networks: how many came and went, of
+// each region.
+func (d *Diff) regions(old, now []RegionDoc) {
+	before := len(d.Changes) + d.More
+	defer func() {
+		if len(d.Changes)+d.More == before && !reflect.DeepEqual(old, now) {
+			d.add(Change{Kind: Changed, Key: "regions", Old: "another order", New: "this order"})
+		}
+	}()
+	was, is := byName(old, regionName), byName(now, regionName)
+	for _, name := range both(was, is) {
+		c := Change{Kind: Changed, Key: "regions." + name}
+		switch o, n := was[name], is[name]; {
+		case o == nil:
+			c.Kind, c.New = Added, networksText(n.Networks)
+		case n == nil:
+			c.Kind, c.Old = Removed, networksText(o.Networks)
+		default:
+			added, removed := missingFrom(n.Networks, o.Networks), missingFrom(o.Networks, n.Networks)
+			if added+removed == 0 {
+				continue
+			}
+			c.Old = networksText(o.Networks)
+			c.New = fmt.Sprintf("%s (%d added, %d removed)", networksText(n.Networks), added, removed)
+		}
+		d.add(c)
+		d.Regions.add(c.Kind)
+	}
+}
+
+func regionName(r *RegionDoc) string { return r.Name }
+
+func networksText(list []string) string {
+	if len(list) == 1 {
+		return "1 network"
+	}
+	return strconv.Itoa(len(list)) + " networks"
+}
+
+// missingFrom counts the elements of a list that another one lacks, of lists that may
+// be long.
+func missingFrom(list, from []string) (n int) {
+	have := make(map[string]bool, len(from))
+	for _, s := range from {
+		have[s] = true
+	}
+	for _, s := range list {
+		if !have[s] {
+			n++
+		}
+	}
+	return n
 }
 
 func domainName(d *DomainDoc) string { return d.Name }

@@ -4,6 +4,8 @@ package state
 // (domains.yaml). What is left out takes its default in [Document.Normalize].
 type Document struct {
 	Domains []DomainDoc `json:"domains" yaml:"domains"`
+	// Regions say where clients are, by their addresses. It came with feature level 1.
+	Regions []RegionDoc `json:"regions,omitempty" yaml:"regions,omitempty"`
 }
 
 // DomainDoc is one domain: its canonical name, the other names it goes by, and

@@ -67,6 +67,10 @@ func Needs(c Command) int {
 		if c.Node.Level > 0 {
 			return 1
 		}
+	case SetConfig:
+		if len(c.Document.Regions) > 0 {
+			return 1
+		}
 	}
 	return laterNeeds(c)
 }

@@ -25,7 +25,7 @@ const (
 // a later version with other defaults does not change a running app.
 // Normalizing twice changes nothing.
 func (d *Document) Normalize() *Document {
-	out := &Document{Domains: make([]DomainDoc, len(d.Domains))}
+	out := &Document{Domains: make([]DomainDoc, len(d.Domains)), Regions: normalizeRegions(d.Regions)}
 	for i := range d.Domains {
 		in := &d.Domains[i]
 		dom := DomainDoc{Name: foldHost(in.Name), Apps: make([]AppDoc, len(in.Apps))}

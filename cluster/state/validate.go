@@ -34,6 +34,7 @@ const (
 // [FaultsError].
 func (d *Document) Validate() error {
 	v := validator{names: map[string]string{}}
+	v.regions(d.Regions)
 	if len(d.Domains) > media.MaxDomains {
 		v.add("domains", len(d.Domains), "at most %d domains", media.MaxDomains)
 		return v.err()

@@ -19,15 +19,16 @@ const configTimeout = 130 * time.Second
 func applyCommand() command {
 	return command{
 		name: "apply", args: "-f domains.yaml [--dry-run] [--base REV] [--api URL]",
-		summary: "Put the domains and apps of a file in force in the whole cluster.", run: runApply,
+		summary: "Put the domains, apps and regions of a file in force in the whole cluster.", run: runApply,
 	}
 }
 
 // applyRequest is the body of PUT /api/v1/config.
 type applyRequest struct {
-	BaseRevision *uint64           `json:"base_revision,omitempty"`
-	DryRun       bool              `json:"dry_run"`
-	Domains      []state.DomainDoc `json:"domains"`
+	*state.Document
+
+	BaseRevision *uint64 `json:"base_revision,omitempty"`
+	DryRun       bool    `json:"dry_run"`
 }
 
 // applyReply is the answer to it, and to a rollback.
@@ -82,12 +83,12 @@ func runApply(ctx context.Context, c console, args []string) error {
 	if err != nil {
 		return err
 	}
-	domains, err := loadDomains(*file)
+	doc, err := loadDomains(*file)
 	if err != nil {
 		return err
 	}
 	reply, _, err := cl.changeConfig(ctx, http.MethodPut, "/api/v1/config",
-		applyRequest{BaseRevision: base, DryRun: *flags.dryRun, Domains: domains})
+		applyRequest{BaseRevision: base, DryRun: *flags.dryRun, Document: doc})
 	if err != nil {
 		return err
 	}
@@ -96,15 +97,15 @@ func runApply(ctx context.Context, c console, args []string) error {
 }
 
 // loadDomains reads a domains.yaml; a file without domains means to remove all.
-func loadDomains(file string) ([]state.DomainDoc, error) {
+func loadDomains(file string) (*state.Document, error) {
 	doc, err := nodeconfig.LoadDomains(file)
 	if err != nil {
 		return nil, err
 	}
 	if doc.Domains == nil {
-		return []state.DomainDoc{}, nil
+		doc.Domains = []state.DomainDoc{}
 	}
-	return doc.Domains, nil
+	return doc, nil
 }
 
 // changeConfig asks for a change of the config.

@@ -54,11 +54,11 @@ func diff(ctx context.Context, c console, args []string) (differs bool, err erro
 	if err != nil {
 		return false, err
 	}
-	domains, err := loadDomains(*file)
+	doc, err := loadDomains(*file)
 	if err != nil {
 		return false, err
 	}
-	reply, raw, err := cl.changeConfig(ctx, http.MethodPut, "/api/v1/config", applyRequest{DryRun: true, Domains: domains})
+	reply, raw, err := cl.changeConfig(ctx, http.MethodPut, "/api/v1/config", applyRequest{DryRun: true, Document: doc})
 	if err != nil {
 		return false, err
 	}

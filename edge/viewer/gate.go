@@ -39,6 +39,17 @@ func (g *Gate) Leave() { g.viewers.Add(-1) }
 // Viewers is the number of viewers inside.
 func (g *Gate) Viewers() int64 { return g.viewers.Load() }
 
+// Full tells that Enter refuses for want of room.
+func (g *Gate) Full() bool { return g.max > 0 && g.viewers.Load() >= g.max }
+
+// Filled is how much of the room is taken, 0 to 1; 0 without a bound.
+func (g *Gate) Filled() float64 {
+	if g.max <= 0 {
+		return 0
+	}
+	return min(1, float64(g.viewers.Load())/float64(g.max))
+}
+
 // Drain lets nobody in from now on.
 func (g *Gate) Drain() { g.draining.Store(true) }
 

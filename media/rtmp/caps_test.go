@@ -112,10 +112,11 @@ func TestCapsOverALink(t *testing.T) {
 // CASES: ertmp-reconnect, the request itself.
 func TestReconnect(t *testing.T) {
 	for _, tt := range []struct {
-		name, tcURL, address, want string
-		caps                       Caps
-		role                       Role
+		name, parameter, address, want string
+		caps                           Caps
+		role                           Role
 	}{
+		{"a player that is marked", "via=1", "10.0.0.7:1935", "rtmp://10.0.0.7:1935/live?via=1", CapsReconnect, RolePlay},
 		{"a player", "", "10.0.0.7:1935", "rtmp://10.0.0.7:1935/live", CapsReconnect, RolePlay},
 		{"a publisher", "", "10.0.0.7:1935", "rtmp://10.0.0.7:1935/live", CapsReconnect | CapsModEx, RolePublish},
 		{"to where it is", "", "", "rtmp://example.com/live", CapsReconnect, RolePlay},
@@ -134,7 +135,8 @@ func TestReconnect(t *testing.T) {
 				}
 			}
 			l.run()
-			if asked := l.server.Reconnect(tt.address, "maintenance"); asked != (tt.want != "") {
+			asked := l.server.ReconnectWith(tt.address, tt.parameter, "maintenance")
+			if asked != (tt.want != "") {
 				t.Fatalf("asked: %v", asked)
 			}
 			l.run()

@@ -86,7 +86,7 @@ func (c *ClientConn) command(cmd *command) Event {
 		c.answered(cmd)
 	case "_error":
 		if cmd.transaction == transactionConnect || cmd.transaction == transactionCreate {
-			return refused(cmd.arg(0))
+			return c.refused(cmd.arg(0))
 		}
 	case "onStatus":
 		return c.onStatus(cmd.arg(0))
@@ -96,16 +96,17 @@ func (c *ClientConn) command(cmd *command) Event {
 	return Event{}
 }
 
-func refused(info amf0.Value) Event {
+func (c *ClientConn) refused(info amf0.Value) Event {
 	return Event{Kind: EventRefused, Status: &Status{
 		Code:        info.Get("code").Text(),
 		Description: info.Get("description").Text(),
+		Redirect:    redirectOf(info, c.cfg.URL.Stream),
 	}}
 }
 
 func (c *ClientConn) onStatus(info amf0.Value) Event {
 	if info.Get("level").Text() == levelError {
-		return refused(info)
+		return c.refused(info)
 	}
 	switch info.Get("code").Text() {
 	case codeReconnect:

@@ -50,4 +50,5 @@ type Status struct {
 	Code        string // such as "NetStream.Publish.BadName"
 	Description string // for people
 	TcURL       string // EventReconnect: where to
+	Redirect    string // EventRefused: the URL to ask at instead; "": none is known
 }

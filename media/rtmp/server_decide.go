@@ -79,12 +79,22 @@ func (c *ServerConn) Caps() Caps {
 // RTMP v2, Reconnect Request): at address, HOST:PORT, or where it is connected
 // to if that is "". A peer without [CapsReconnect] is not asked: that is false.
 func (c *ServerConn) Reconnect(address, description string) bool {
+	return c.ReconnectWith(address, "", description)
+}
+
+// ReconnectWith is Reconnect with one more parameter in the query, NAME=VALUE, by which
+// the other node knows where the peer comes from.
+func (c *ServerConn) ReconnectWith(address, parameter, description string) bool {
 	if c.closed || c.Caps()&CapsReconnect == 0 {
 		return false
 	}
 	c.resume()
 	info := statusObject(levelStatus, codeReconnect, description)
-	if at := replaceHost(c.session.info.TcURL, address); at != "" {
+	at := replaceHost(c.session.info.TcURL, address)
+	if at != "" && isPlain(at) {
+		at = withParameter(at, parameter)
+	}
+	if at != "" {
 		info.Props = append(info.Props, amf0.Property{Name: "tcUrl", Value: amf0.String(at)})
 	}
 	c.send(0, "onStatus", 0, amf0.Null(), info)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"tmms/cluster/state"
@@ -73,7 +74,7 @@ type Apps interface {
 }
 
 // Deps are what a server works with; all fields but Forward, Placements, Sockets,
-// PlayAt, WatchAt, PublishAt and Yield are needed.
+// PlayAt, WatchAt, PublishAt, Yield and Nearer are needed.
 type Deps struct {
 	Sessions *session.Registry
 	Apps     Apps
@@ -97,8 +98,12 @@ type Deps struct {
 	// drained or has no room, but none of those that have failed; false: this node
 	// claims it. nil: it always does. It is asked for each publisher, and must not block.
 	Yield func(key media.StreamKey, failed []string) (Elsewhere, bool)
-	Log   *slog.Logger
-	Now   func() time.Time
+	// Nearer names the address, HOST:PORT, of an origin where a publisher that comes from
+	// an address is better off than here, for those that can reconnect; nil or "": it
+	// stays. It is asked for each publisher, and must not block.
+	Nearer func(from netip.Addr) string
+	Log    *slog.Logger
+	Now    func() time.Time
 }
 
 // Handover is a connection that asked to publish, as an edge's loop gives it

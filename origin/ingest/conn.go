@@ -327,6 +327,9 @@ func (c *conn) attach(ctx context.Context, req *rtmp.Request) error {
 		return err
 	}
 	c.token, c.encoder = digest(token), req.FlashVer
+	if err = c.moveNearer(req); err != nil {
+		return err
+	}
 	if err = c.hold(ctx); err != nil {
 		return err
 	}

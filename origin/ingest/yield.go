@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 
 	"tmms/media"
+	"tmms/media/rtmp"
 )
 
 // Elsewhere is an origin that is to have a stream in place of this one.
@@ -25,7 +27,7 @@ func (c *conn) yield(ctx context.Context) (done bool, err error) {
 	if !ok {
 		return false, nil
 	}
-	if err = c.invite(to.At); err != nil {
+	if err = c.invite(to.At, "", "Another node takes the stream."); err != nil {
 		return true, err
 	}
 	held, cancel := context.WithTimeout(ctx, media.ClaimHold)
@@ -56,11 +58,28 @@ func (c *conn) successor(failed []string) (to Elsewhere, ok bool) {
 	return deps.Yield(c.key, failed)
 }
 
-// invite asks the peer to reconnect at an address and waits for it to go; what
-// comes meanwhile is kept, and is fed when it stays. It is not told yet that it
+// moveNearer asks a publisher that is better off at another origin to go there; it may
+// stay. One that was sent here, or whose stream is here, is not asked.
+func (c *conn) moveNearer(req *rtmp.Request) error {
+	nearer := c.srv.deps.Nearer
+	if nearer == nil || req.Param(media.ParamVia) != "" {
+		return nil
+	}
+	if _, here := c.srv.deps.Sessions.Stream(c.key); here {
+		return nil
+	}
+	from, err := netip.ParseAddrPort(c.remote)
+	if err != nil {
+		return nil //nolint:nilerr // who comes by no address is nowhere
+	}
+	return c.invite(nearer(from.Addr()), media.Via, "Another node is nearer.")
+}
+
+// invite asks the peer to reconnect at an address, with a parameter in its query unless
+// that is "", and waits for it to go; what comes meanwhile is kept, and is fed when it stays. It is not told yet that it
 // may publish, so that little comes. The error ends the connection.
-func (c *conn) invite(at string) error {
-	if at == "" || !c.rtmp.CanMove() || !c.meansHere(at) || !c.rtmp.Reconnect(at, "Another node takes the stream.") {
+func (c *conn) invite(at, parameter, why string) error {
+	if at == "" || !c.rtmp.CanMove() || !c.meansHere(at) || !c.rtmp.ReconnectWith(at, parameter, why) {
 		return nil
 	}
 	if err := c.flush(); err != nil {

@@ -108,8 +108,7 @@ func (c *conn) handle(ev *wire.Event, rest []byte) {
 func (c *conn) publish(r *wire.Request, rest []byte) {
 	s := c.loop.server
 	if s.cfg.Publish == nil {
-		c.rtmp.RejectPublish(s.cfg.publishElsewhere())
-		c.farewell(viewer.ErrRefused)
+		c.refusePublisher(r)
 		return
 	}
 	unread := slices.Clone(rest)
@@ -135,8 +134,7 @@ func (c *conn) start(r *wire.Request) {
 		return
 	}
 	if err = c.enter(); err != nil {
-		c.rtmp.RejectPlay("NetStream.Play.Failed", err.Error())
-		c.farewell(err)
+		c.refusePlayer(r, t, err)
 		return
 	}
 	c.ended = false
@@ -146,6 +144,7 @@ func (c *conn) start(r *wire.Request) {
 	opt.Flush, opt.FlushLimit = t.Pace(cfg.Flush)
 	c.attach(opt)
 	c.AskToMove()
+	c.suggest(r, t)
 }
 
 // attach joins the stream. If the message of a play that was stopped is still

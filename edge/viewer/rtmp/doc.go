@@ -15,6 +15,10 @@
 // and modifiers in front of packets, refuse nobody.
 //
 // While the node diverts its viewers, players with the capability to reconnect are
-// asked to, and play on. When the node is emptied, players with the capability to reconnect are asked to,
+// asked to, and play on; so are those who come and are better off at another node, by
+// the node's policy. Others are served: few players know the redirect that SRS has
+// (NetConnection.Connect.Rejected with ex.code 302), FFmpeg, VLC and OBS do not, and a
+// player that does not is lost. So it goes only to those who are refused anyway, for want
+// of room, or since they publish where nobody takes publishers. When the node is emptied, players with the capability to reconnect are asked to,
 // play on, and are closed after media.ReconnectTimeout.
 package rtmp

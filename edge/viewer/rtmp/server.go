@@ -41,7 +41,9 @@ type Config struct {
 	// that are asked to reconnect; nil or "": where they are connected to. It is
 	// called on a loop.
 	PlayAt func() string
-	Log    *slog.Logger
+	// Near knows where clients are better off; nil: nobody does.
+	Near viewer.Near
+	Log  *slog.Logger
 }
 
 // playElsewhere is where players are to reconnect at.
@@ -54,14 +56,15 @@ func (c *Config) playElsewhere() string {
 
 // publishElsewhere tells a publisher where to go.
 func (c *Config) publishElsewhere() string {
-	const refusal = "this node takes no publishers"
 	if c.PublishAt != nil {
 		if at := c.PublishAt(); at != "" {
-			return refusal + ", publish to rtmp://" + at
+			return noPublishers + ", publish to rtmp://" + at
 		}
 	}
-	return refusal
+	return noPublishers
 }
+
+const noPublishers = "this node takes no publishers"
 
 // Server serves RTMP on all loops of a node.
 type Server struct {

@@ -81,6 +81,9 @@ func (s *Server) decide(q asking, now time.Duration) reply {
 		r.last = true // what follows may be its body
 		return r
 	}
+	if r, ok := s.decideNear(q); ok {
+		return r
+	}
 	to := parseRoute(q.URL.Path, func(path string) bool { return s.assets[path] != nil })
 	switch to.want {
 	case wantNothing:
@@ -105,13 +108,8 @@ const pagePolicy = "Content-Security-Policy: default-src 'self'; connect-src *; 
 // decideStream finds the stream's app and lets its protocol answer.
 func (s *Server) decideStream(q asking, to route, now time.Duration) reply {
 	t, err := viewer.Find(s.apps, q.Host, q.override(), to.app, to.stream)
-	switch {
-	case errors.Is(err, state.ErrUnknownDomain), errors.Is(err, state.ErrUnknownApp):
-		return notFound(q, err.Error())
-	case errors.Is(err, media.ErrName):
-		return invalid(err.Error(), q.headOnly())
-	case err != nil:
-		return unavailable(err.Error(), q.headOnly())
+	if err != nil {
+		return notTarget(q, err)
 	}
 	switch {
 	case to.want.live() && !t.App.FLV:
@@ -130,6 +128,17 @@ func (s *Server) decideStream(q asking, to route, now time.Duration) reply {
 	default:
 		return s.decidePlaylist(q, t, to.want, now)
 	}
+}
+
+// notTarget answers what viewer.Find has not found.
+func notTarget(q asking, err error) reply {
+	switch {
+	case errors.Is(err, state.ErrUnknownDomain), errors.Is(err, state.ErrUnknownApp):
+		return notFound(q, err.Error())
+	case errors.Is(err, media.ErrName):
+		return invalid(err.Error(), q.headOnly())
+	}
+	return unavailable(err.Error(), q.headOnly())
 }
 
 // headLive tells whether the stream is live, without a player.

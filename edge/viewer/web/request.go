@@ -193,7 +193,7 @@ func (r *request) override() string {
 func (r *request) suffix() string {
 	kept := r.query
 	for name := range r.query {
-		if !strings.HasPrefix(name, directives) {
+		if !strings.HasPrefix(name, directives) && name != media.ParamVia {
 			continue
 		}
 		if len(kept) == len(r.query) {

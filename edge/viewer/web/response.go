@@ -21,6 +21,7 @@ const (
 	typeSegment  = "video/mp2t"
 	typeMP4      = "video/mp4"
 	typeFLV      = "video/x-flv"
+	typeJSON     = "application/json"
 	typeText     = "text/plain; charset=utf-8"
 )
 

@@ -25,7 +25,9 @@ type Config struct {
 	// over TLS, for viewers who come while the gate diverts; nil or "": none is
 	// known. It is called on loops, and on any goroutine.
 	WatchAt func(secure bool) string
-	Log     *slog.Logger
+	// Near knows where clients are better off; nil: nobody does.
+	Near viewer.Near
+	Log  *slog.Logger
 }
 
 // Server serves HTTP viewers on all loops of a node.
@@ -35,6 +37,7 @@ type Server struct {
 	gate    *viewer.Gate
 	flush   time.Duration
 	watchAt func(secure bool) string // nil: nobody knows
+	near    viewer.Near              // nil: nobody knows
 	log     *slog.Logger
 	assets  map[string]*asset
 	streams *registry
@@ -51,7 +54,7 @@ func NewServer(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("web: embedded files: %w", err)
 	}
 	return &Server{
-		apps: cfg.Apps, gate: cfg.Gate, flush: cfg.Flush, watchAt: cfg.WatchAt, log: cfg.Log, assets: assets,
+		apps: cfg.Apps, gate: cfg.Gate, flush: cfg.Flush, watchAt: cfg.WatchAt, near: cfg.Near, log: cfg.Log, assets: assets,
 		streams: newRegistry(cfg.Hub), started: time.Now(),
 	}, nil
 }

@@ -180,7 +180,7 @@ func (n *Node) originDeps(deps *origin.Deps) {
 	deps.PlayAt = func() string { return n.addressOf(nodeconfig.RoleEdge, "rtmp") }
 	deps.PublishAt = func() string { return n.addressOf(nodeconfig.RoleOrigin, "rtmp") }
 	deps.WatchAt = func() string { return n.addressOf(nodeconfig.RoleEdge, "http") }
-	deps.Yield = n.yieldTo
+	deps.Yield, deps.Nearer = n.yieldTo, n.publishNearer
 }
 
 // listQuery is the kind of the questions that admin.Local answers.

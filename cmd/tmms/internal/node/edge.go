@@ -36,6 +36,7 @@ func (n *Node) newEdge(ctx context.Context) (err error) {
 		PublishAt: func() string { return n.addressOf(nodeconfig.RoleOrigin, "rtmp") },
 		PlayAt:    func() string { return n.addressOf(nodeconfig.RoleEdge, "rtmp") },
 		WatchAt:   n.watchAt,
+		Near:      &n.nearest,
 	}
 	if n.certs != nil {
 		deps.TLS = n.certs.TLS()

@@ -54,6 +54,7 @@ type Node struct {
 	certs      *certs.Store   // of viewers and publishers; nil without a TLS port
 	bound      Addresses
 	places     places
+	nearest    nearest
 	told       atomic.Uint32 // the load that other nodes were told last, 0 to 255
 	ready      chan struct{} // closed when the node serves
 }
@@ -71,6 +72,7 @@ func New(ctx context.Context, cfg nodeconfig.Config, opt Options) (*Node, error)
 		cfg: cfg, opt: opt, registry: prometheus.NewRegistry(), hub: relay.NewHub(), backbone: &backbone{},
 		budget: rtmp.NewBudget(media.MaxPartialBytesProcess), ready: make(chan struct{}),
 	}
+	n.nearest.node = n
 	n.delay = newDelay()
 	n.registry.MustRegister(n.delay.seconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -235,7 +237,8 @@ func (n *Node) parts() []Part {
 	if n.certs != nil {
 		parts = append(parts, Part{"certificates", n.followCerts})
 	}
-	parts = append(parts, Part{"gossip", n.backbone.gossip.Run}, Part{"load", n.tellLoad}, Part{"drain", n.followDrain})
+	parts = append(parts, Part{"gossip", n.backbone.gossip.Run}, Part{"load", n.tellLoad}, Part{"drain", n.followDrain},
+		Part{"nearest", n.followNearest})
 	parts = append(parts, n.operationParts()...)
 	parts = append(parts, Part{"relay", n.backbone.puller.Run})
 	if n.backbone.keeper != nil {

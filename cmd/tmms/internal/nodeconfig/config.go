@@ -113,7 +113,11 @@ type Edge struct {
 	Loops  int           // reactor loops; 0: one fewer than the cores, at least 1
 	Engine string        // "auto", "epoll" or "io_uring"
 	Flush  time.Duration // over that of every app; 0: as the apps say
-	Limits EdgeLimits
+	// Redirect is which viewers are sent on to another edge: "off", those who are being
+	// drained excepted, "load", while this one is full, or "region", those of other
+	// regions too.
+	Redirect string
+	Limits   EdgeLimits
 }
 
 // EdgeLimits bound the viewers; 0 is no bound.
@@ -124,8 +128,18 @@ type EdgeLimits struct {
 
 // Origin tunes the taking of streams.
 type Origin struct {
-	Limits OriginLimits
+	// Redirect is which publishers are asked to reconnect to another origin: none
+	// ("off") or those of other regions ("region").
+	Redirect string
+	Limits   OriginLimits
 }
+
+// Values of Redirect.
+const (
+	RedirectOff    = "off"
+	RedirectLoad   = "load"
+	RedirectRegion = "region"
+)
 
 // OriginLimits bound the publishers.
 type OriginLimits struct {

@@ -128,6 +128,10 @@ func edgeKeys() []Key {
 		duration("edge.flush", flushTick, maxFlush,
 			"How often this node's viewers are sent to, whatever their app says; 0 leaves it to the apps.",
 			func(c *Config) *time.Duration { return &c.Edge.Flush }),
+		text("edge.redirect", RedirectOff, "off, load or region",
+			"Which viewers who come are sent on to another edge: load is while this one is full (a load above 200 of "+
+				"255), region those too whose own region has an edge with room.",
+			func(c *Config) *string { return &c.Edge.Redirect }, oneOf(RedirectOff, RedirectLoad, RedirectRegion)),
 		number("edge.limits.viewers", 0, 0, maxCount, "Streaming viewers on this node; 0 is no limit.",
 			func(c *Config) *int { return &c.Edge.Limits.Viewers }),
 		number("edge.limits.conns_per_ip", 0, 0, maxCount,
@@ -138,6 +142,10 @@ func edgeKeys() []Key {
 
 func originKeys() []Key {
 	return []Key{
+		text("origin.redirect", RedirectOff, "off or region",
+			"Which publishers who can reconnect are asked to, at another origin: region is those whose own region has "+
+				"an origin with room.",
+			func(c *Config) *string { return &c.Origin.Redirect }, oneOf(RedirectOff, RedirectRegion)),
 		number("origin.limits.publishers", media.MaxPublisherConns, 1, media.MaxPublisherConns,
 			"Publisher connections to this node.", func(c *Config) *int { return &c.Origin.Limits.Publishers }),
 		number("origin.limits.streams", media.MaxStreamsPerNode, 1, media.MaxStreamsPerNode,
