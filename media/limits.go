@@ -515,6 +515,9 @@ const (
 	// MaxStandbyChoices bounds the standbys that the leader chooses at a time, twenty
 	// times a lease: 128 streams a second, which then all send what they have.
 	MaxStandbyChoices = 64
+	// MaxReliefMoves bounds the streams that the leader takes from an origin at a time
+	// which has too much to do: each change of the owner costs its readers a new run.
+	MaxReliefMoves = 8
 	// MaxHeldClaims bounds the claims that wait for a verdict on the stream's owner:
 	// each is a request of another node, of about 80 KiB. MaxClaimHold is how long
 	// one waits: as long as the verdict takes, a new leader's election before it too.

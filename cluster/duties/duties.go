@@ -49,11 +49,12 @@ type Moment struct {
 type Duties struct {
 	orphans  map[media.StreamKey]orphan
 	standbys map[media.StreamKey]chosen
+	relief   relief
 }
 
 // New gives the duties of a leader that begins.
 func New() *Duties {
-	return &Duties{orphans: map[media.StreamKey]orphan{}, standbys: map[media.StreamKey]chosen{}}
+	return &Duties{orphans: map[media.StreamKey]orphan{}, standbys: map[media.StreamKey]chosen{}, relief: newRelief()}
 }
 
 // levelStandbys is the feature level from which on there are standbys.
