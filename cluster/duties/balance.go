@@ -15,15 +15,14 @@ import (
 // follow what was moved after seconds, so all of it is slow.
 const (
 	// overload is the load, 205 of 255, from which on an origin is relieved, once it
-	// has had it for overloadTime: a peak is none of the leader's business.
-	overload     = 205
-	overloadTime = 10 * time.Second
+	// has had it for ReliefTime: a peak is none of the leader's business. Then it is
+	// left alone for as long, as whoever has got something of it is, until their loads
+	// have followed.
+	overload   = 205
+	ReliefTime = 10 * time.Second
 	// reliefMargin is by how much less than that an origin has to do that is given
 	// some of it: a quarter of the scale, or the two would change places.
 	reliefMargin = 64
-	// reliefPause is how long an origin that has given streams away, or got some, is
-	// left alone: until its load has followed.
-	reliefPause = 10 * time.Second
 	// reliefShare is the part of its streams that an origin gives away at a time.
 	reliefShare = 16
 	// syncPatience is how long a standby that was chosen may take to be in sync, until
@@ -36,6 +35,7 @@ const (
 
 // relief is what the leader remembers of loads and moves.
 type relief struct {
+	time   time.Duration            // ReliefTime, shorter in tests
 	above  map[string]time.Duration // since when an origin has had too much to do
 	moved  map[string]time.Duration // when it last gave or got streams
 	seen   map[media.StreamKey]sight
@@ -51,9 +51,9 @@ type sight struct {
 	moved bool // it had another owner, or may have had one
 }
 
-func newRelief() relief {
+func newRelief(t time.Duration) relief {
 	return relief{
-		above: map[string]time.Duration{}, moved: map[string]time.Duration{},
+		time: cmp.Or(t, ReliefTime), above: map[string]time.Duration{}, moved: map[string]time.Duration{},
 		seen: map[media.StreamKey]sight{}, chosen: map[media.StreamKey]time.Duration{},
 	}
 }
@@ -101,7 +101,7 @@ func (r *relief) look(m Moment) {
 		}
 	}
 	r.above = above
-	maps.DeleteFunc(r.moved, func(_ string, at time.Duration) bool { return m.Now-at >= reliefPause })
+	maps.DeleteFunc(r.moved, func(_ string, at time.Duration) bool { return m.Now-at >= r.time })
 	maps.DeleteFunc(r.chosen, func(_ media.StreamKey, at time.Duration) bool { return m.Now-at >= MoveRest })
 	seen := make(map[media.StreamKey]sight, len(r.seen))
 	m.View.RangePlacements(func(key media.StreamKey, p state.Placement) bool {
@@ -118,7 +118,7 @@ func (r *relief) look(m Moment) {
 // full are the origins to be relieved now, by id.
 func (r *relief) full(m Moment) (ids []string) {
 	for id, since := range r.above {
-		if _, paused := r.moved[id]; !paused && m.Now-since >= overloadTime {
+		if _, paused := r.moved[id]; !paused && m.Now-since >= r.time {
 			ids = append(ids, id)
 		}
 	}

@@ -20,7 +20,7 @@ type busy struct {
 
 func newBusy(t *testing.T, loads map[string]uint8) *busy {
 	t.Helper()
-	b := &busy{cluster: newCluster(t, state.Level, "n1", "n2", "n3"), d: New(), loads: map[string]Busy{}}
+	b := &busy{cluster: newCluster(t, state.Level, "n1", "n2", "n3"), d: New(0), loads: map[string]Busy{}}
 	for id, l := range loads {
 		b.loads[id] = Busy{Load: l}
 	}
@@ -68,10 +68,10 @@ func TestBalance(t *testing.T) {
 	for i := range 4 {
 		b.placed(fmt.Sprint("s", i), "n1", []string{"n2", "n3"}[i%2])
 	}
-	if moves, _ := b.pass(overloadTime); len(moves) != 0 {
+	if moves, _ := b.pass(ReliefTime); len(moves) != 0 {
 		t.Fatalf("a peak: %+v", moves)
 	}
-	moves, choices := b.pass(reliefPause)
+	moves, choices := b.pass(ReliefTime)
 	if len(moves) != 1 || moves[0].To != "n3" || len(choices) != 0 {
 		t.Fatalf("%+v, %+v", moves, choices)
 	}
@@ -118,7 +118,7 @@ func TestBalanceKeeps(t *testing.T) {
 	b.placed("b", "n1", "n2")
 	for range 10 { // it has too much to do now and then
 		b.loads["n1"] = Busy{Load: overload}
-		b.pass(overloadTime)
+		b.pass(ReliefTime)
 		b.loads["n1"] = Busy{Load: 10}
 		if moves, _ := b.pass(time.Second); len(moves) != 0 {
 			t.Fatalf("peaks: %+v", moves)
@@ -149,7 +149,7 @@ func TestBalanceRests(t *testing.T) {
 	b.pass(4 * time.Minute)
 	b.loads["n1"] = Busy{Load: 20}
 	b.to("d", "n3", true)
-	b.d = New()
+	b.d = New(0)
 	if moves, _ := b.pass(MoveRest - time.Minute); len(moves) != 0 {
 		t.Fatalf("%s after its last move: %+v", b.now-began, moves)
 	}
@@ -197,7 +197,7 @@ func TestBalanceShare(t *testing.T) {
 	for i := range 40 * reliefShare / 4 {
 		b.placed(fmt.Sprint("s", i), "n1", "n2")
 	}
-	if moves, _ := b.pass(overloadTime + time.Second); len(moves) != media.MaxReliefMoves {
+	if moves, _ := b.pass(ReliefTime + time.Second); len(moves) != media.MaxReliefMoves {
 		t.Errorf("%d moves at a time", len(moves))
 	}
 }

@@ -34,7 +34,7 @@ type leadership struct {
 // beginLead begins the duties, with what was heard as a follower.
 func (n *node) beginLead() {
 	l := &leadership{
-		n: n, court: n.w.rules.Court(verdict.Config{Self: n.id, Term: leaseTerm}, n.w.now), duties: duties.New(),
+		n: n, court: n.w.rules.Court(verdict.Config{Self: n.id, Term: leaseTerm}, n.w.now), duties: duties.New(0),
 	}
 	for i, at := range n.heard {
 		if at > 0 && i != n.index {
