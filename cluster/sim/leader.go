@@ -128,7 +128,11 @@ func (l *leadership) holders() (ids []string) {
 func (l *leadership) view() duties.View { return ordered{l.n.view} }
 
 func (l *leadership) moment() duties.Moment {
-	return duties.Moment{View: l.view(), Court: l.court, Now: l.n.w.now, AtUnixMS: l.n.wallMS()}
+	busy := map[string]duties.Busy{}
+	for _, n := range l.n.w.origins {
+		busy[n.id] = duties.Busy{Load: n.load}
+	}
+	return duties.Moment{View: l.view(), Court: l.court, Busy: busy, Now: l.n.w.now, AtUnixMS: l.n.wallMS()}
 }
 
 // act does what is due, unless what was decided before is still on its way.
@@ -150,6 +154,22 @@ func (l *leadership) act() {
 		return
 	}
 	for _, c := range l.duties.Standbys(m) {
+		l.command(c)
+	}
+	if l.busy == 0 {
+		l.balance(m)
+	}
+}
+
+// balance relieves those who have too much to do, as gossip tells.
+func (l *leadership) balance(m duties.Moment) {
+	moves, choices := l.n.w.rules.Balance(l.duties, m)
+	for _, c := range moves {
+		l.n.w.check.relieves(c.Key, c.Epoch)
+		l.command(c)
+	}
+	for _, c := range choices {
+		l.n.w.check.relieves(c.Key, c.Epoch)
 		l.command(c)
 	}
 }
