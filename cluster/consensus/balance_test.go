@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -21,11 +22,7 @@ type loads struct {
 func (l *loads) get() map[string]Busy {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := map[string]Busy{}
-	for id, b := range l.all {
-		all[id] = b
-	}
-	return all
+	return maps.Clone(l.all)
 }
 
 func (l *loads) set(id string, load uint8) {

@@ -55,7 +55,9 @@ type Duties struct {
 // New gives the duties of a leader that begins. relief is how long an origin has to
 // have too much to do to be relieved, [ReliefTime] if 0.
 func New(relief time.Duration) *Duties {
-	return &Duties{orphans: map[media.StreamKey]orphan{}, standbys: map[media.StreamKey]chosen{}, relief: newRelief(relief)}
+	return &Duties{
+		orphans: map[media.StreamKey]orphan{}, standbys: map[media.StreamKey]chosen{}, relief: newRelief(relief),
+	}
 }
 
 // levelStandbys is the feature level from which on there are standbys.

@@ -232,7 +232,7 @@ func (c *checker) given(st *stream, h *history, p state.Placement, by state.Comm
 		h.from = h.now.Epoch
 		c.w.takeovers++
 	}
-	if h.top, h.moved = p.Epoch, c.w.now; h.placed {
+	if h.top, h.moved = p.Epoch, c.w.now; h.placed && h.now.Owner != p.Owner {
 		h.rests = c.w.now
 	}
 }

@@ -32,6 +32,8 @@ type Court interface {
 	Tick(now time.Duration) (stood bool)
 	Renewed(id string, now time.Duration) bool
 	Heard(id string, at time.Duration)
+	Round(about, edges []string, now time.Duration) (ask []string)
+	Asked(edge string, about []string, answered bool)
 	Report(from, about string, r verdict.Report, now time.Duration)
 	Doubts(now time.Duration) []string
 	Verdict(id string, now time.Duration) verdict.Path

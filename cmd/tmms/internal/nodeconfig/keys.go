@@ -116,7 +116,7 @@ func clusterKeys() []Key {
 		span("cluster.lease", defaultLease, minLease, maxLease, "How long a silent node counts as alive.",
 			func(c *Config) *time.Duration { return &c.Cluster.Lease }),
 		toggle("cluster.balance", true,
-			"Whether this node, when it leads, moves streams away from an origin that has too much to do; the same on every voter.",
+			"Whether a leader moves streams away from an origin that has too much to do; the same on every voter.",
 			func(c *Config) *bool { return &c.Cluster.Balance }),
 	}
 }
