@@ -516,14 +516,23 @@ const (
 	// MaxSeen bounds the nodes that are asked about in one request: those that fall
 	// silent at a time. With more of them it is not they who are dead.
 	MaxSeen = 64
-	// MaxWitnesses bounds the nodes that are asked about a silent one, and the
-	// reports that are kept of one; MaxWitnessEdges those among them that are edges,
-	// to which a session has to be made first.
+	// MaxWitnesses bounds the origins that are asked about a silent one; MaxWitnessEdges
+	// the edges that are asked in one round, for the next ones to be asked in the next,
+	// and WitnessEdges those that are asked again and again once all were.
 	MaxWitnesses    = 64
-	MaxWitnessEdges = 32
+	MaxWitnessEdges = 256
+	WitnessEdges    = 32
+	// MaxReports bounds the reports that are kept of a silent node: those of a round.
+	MaxReports = MaxWitnesses + MaxWitnessEdges
+	// MaxAsking bounds the questions about silent nodes that are on their way at a time:
+	// at 100 ms a question more than a round of them in the time of a round.
+	MaxAsking = 128
 	// MaxStandbyChoices bounds the standbys that the leader chooses at a time, twenty
 	// times a lease: 128 streams a second, which then all send what they have.
 	MaxStandbyChoices = 64
+	// MaxReliefMoves bounds the streams that the leader takes from an origin at a time
+	// which has too much to do: each change of the owner costs its readers a new run.
+	MaxReliefMoves = 8
 	// MaxHeldClaims bounds the claims that wait for a verdict on the stream's owner:
 	// each is a request of another node, of about 80 KiB. MaxClaimHold is how long
 	// one waits: as long as the verdict takes, a new leader's election before it too.

@@ -37,6 +37,7 @@ func (l *leadership) bury(now time.Time) error {
 			lost = r.Lost
 		}
 		l.node.verdicts.died(d.Path)
+		l.node.verdicts.moved(byDeath, moved)
 		l.node.log.Warn("a node is dead, its streams go to their standbys or wait for another owner",
 			slog.String("node", d.Node), slog.String("found_by", string(d.Path)), slog.Duration("silent", d.Silent),
 			slog.Int("moved", moved), slog.Int("lost", lost))

@@ -46,6 +46,12 @@ type Config struct {
 	// SlowDisk is how long a write of the raft log may take until the others go on
 	// without this node; 5 s if 0.
 	SlowDisk time.Duration
+	// NoBalance keeps this node, when it leads, from moving streams for the sake of
+	// loads.
+	NoBalance bool
+	// Relief is how long an origin has to have too much to do until its streams are
+	// moved, [duties.ReliefTime] if 0.
+	Relief time.Duration
 	// SnapshotThreshold is the number of log entries that are due a snapshot;
 	// 8192 if 0.
 	SnapshotThreshold uint64
@@ -142,10 +148,10 @@ func (c *Config) validate(deps Deps) error {
 	if !c.alone() {
 		faults = append(faults, c.validateGroup(deps)...)
 	}
-	if c.Heartbeat < 0 || c.ApplyTimeout < 0 || c.Lease < 0 || c.SlowDisk < 0 {
+	if c.Heartbeat < 0 || c.ApplyTimeout < 0 || c.Lease < 0 || c.SlowDisk < 0 || c.Relief < 0 {
 		faults = append(faults, fmt.Errorf(
-			"consensus: heartbeat %s, apply timeout %s, lease %s and slow disk %s must not be negative",
-			c.Heartbeat, c.ApplyTimeout, c.Lease, c.SlowDisk))
+			"consensus: heartbeat %s, apply timeout %s, lease %s, slow disk %s and relief %s must not be negative",
+			c.Heartbeat, c.ApplyTimeout, c.Lease, c.SlowDisk, c.Relief))
 	}
 	return errors.Join(faults...)
 }

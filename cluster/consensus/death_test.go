@@ -3,6 +3,7 @@ package consensus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"tmms/cluster/pki"
 	"tmms/cluster/state"
 	"tmms/cluster/verdict"
+	"tmms/media"
 )
 
 // ears are what all nodes of a test hear: everybody all the time, but those that are
@@ -20,6 +22,8 @@ type ears struct {
 	on   bool
 	mute map[string]time.Time      // by name: since when
 	said map[string]verdict.Report // by id
+	sole string                    // name of a node that gets media from all of them; "": nobody
+	told map[string]bool           // names of those who were asked
 }
 
 func (e *ears) Heard(name string) (at time.Time, silent time.Duration, ok bool) {
@@ -32,10 +36,16 @@ func (e *ears) Heard(name string) (at time.Time, silent time.Duration, ok bool) 
 	return now, 0, e.on
 }
 
-func (e *ears) Seen(_ context.Context, _ fabric.Target, about []string) (map[string]verdict.Report, error) {
+func (e *ears) Seen(_ context.Context, to fabric.Target, about []string) (map[string]verdict.Report, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	all := map[string]verdict.Report{}
+	if e.told[to.Name] = true; to.Name == e.sole {
+		for _, id := range about {
+			all[id] = verdict.Report{Media: 100 * time.Millisecond}
+		}
+		return all, nil
+	}
 	for _, id := range about {
 		if r, ok := e.said[id]; ok {
 			all[id] = r
@@ -48,7 +58,7 @@ func (e *ears) set(change func(*ears)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.mute == nil {
-		e.on, e.mute, e.said = true, map[string]time.Time{}, map[string]verdict.Report{}
+		e.on, e.mute, e.said, e.told = true, map[string]time.Time{}, map[string]verdict.Report{}, map[string]bool{}
 	}
 	change(e)
 }
@@ -218,6 +228,58 @@ func TestFailOver(t *testing.T) {
 	if p, _ := leader.Placement(key("waits")); !p.Orphan() || p.LostBy != owner.ID() {
 		t.Errorf("%+v", p)
 	}
+}
+
+// TestSoleSubscriber: among more edges than are asked at a time a single one that gets
+// media from a silent owner keeps it alive, for as long as it does.
+func TestSoleSubscriber(t *testing.T) {
+	const edges = media.MaxWitnessEdges + 44
+	e, leader, others := hearing(t)
+	owner := others[0]
+	name := func(i int) string { return fmt.Sprintf("edge%03d", i) }
+	var joining sync.WaitGroup
+	for i := range edges {
+		joining.Go(func() {
+			d := state.Node{ID: name(i), Name: name(i), Roles: []string{pki.RoleEdge}}
+			if err := leader.command(leader.raft.Load(), state.UpsertNode{Node: d}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	joining.Wait()
+	live := func() {
+		for i := range edges {
+			if err := leader.RenewLease(name(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	live()
+	claimed(t, owner, "s")
+	e.set(func(e *ears) { e.sole = name(edges - 1) }) // the last to be asked
+	e.silence(owner, verdict.Report{Known: true, Silent: verdict.Silence, Media: verdict.Never})
+	eventually(t, "a silence that is long enough", func() bool {
+		live()
+		var silent time.Duration
+		leader.leads().court.with(time.Now(), func(v *verdict.Court, at time.Duration) { silent = v.Silent(owner.ID(), at) })
+		return silent > verdict.Silence+300*time.Millisecond
+	})
+	if p, _ := leader.Placement(key("s")); p.Owner != owner.ID() {
+		t.Fatalf("%+v", p)
+	}
+	e.set(func(e *ears) {
+		for i := range edges {
+			if !e.told[name(i)] {
+				t.Errorf("%s was not asked", name(i))
+			}
+		}
+		e.sole = ""
+	})
+	eventually(t, "its death", func() bool {
+		live()
+		p, _ := leader.Placement(key("s"))
+		return p.Owner != owner.ID()
+	})
 }
 
 // standbyInSync makes a node the standby in sync of a stream.

@@ -119,6 +119,12 @@ func (p *peers) Status(context.Context) (Status, error) {
 // group starts n voters that reach each other through memory; log may be nil.
 func group(t *testing.T, n int, heartbeat time.Duration, log *slog.Logger) []*running {
 	t.Helper()
+	return groupOf(t, n, func(cfg *Config, deps *Deps) { cfg.Heartbeat, deps.Log = heartbeat, log })
+}
+
+// groupOf is group with what change makes of each node.
+func groupOf(t *testing.T, n int, change func(cfg *Config, deps *Deps)) []*running {
+	t.Helper()
 	var voters []Voter
 	var transports []*raft.InmemTransport
 	for i := range n {
@@ -134,8 +140,9 @@ func group(t *testing.T, n int, heartbeat time.Duration, log *slog.Logger) []*ru
 	var nodes []*running
 	p := &peers{}
 	for i := range n {
-		cfg := Config{Name: voters[i].Name, Voters: voters, Heartbeat: heartbeat}
-		r := start(t, cfg, Deps{Transport: transports[i], Peers: p, Log: log, Witnesses: &p.ears})
+		cfg, deps := Config{Name: voters[i].Name, Voters: voters}, Deps{Transport: transports[i], Peers: p, Witnesses: &p.ears}
+		change(&cfg, &deps)
+		r := start(t, cfg, deps)
 		p.set(r.Node)
 		nodes = append(nodes, r)
 	}

@@ -41,5 +41,7 @@ func (n *Node) endow(c state.Command) error {
 	n.log.Info("an orphan goes to its standby before it is claimed",
 		slog.String("stream", media.StreamKey(move.Key).String()), slog.String("node", move.To),
 		slog.String("claimed_by", claim.Node))
-	return l.all([]state.Command{move})
+	moved, err := l.all([]state.Command{move})
+	n.verdicts.moved(byReturn, moved)
+	return err
 }

@@ -46,7 +46,7 @@ func (n *Node) lead(ctx context.Context, r *raft.Raft) {
 	}
 	l := &leadership{
 		node: n, raft: r, court: newCourt(n.ID(), n.cfg.Lease), deaths: make(chan struct{}, 1),
-		duties: duties.New(),
+		duties: duties.New(n.cfg.Relief),
 	}
 	n.leading.Store(l)
 	defer n.leading.CompareAndSwap(l, nil)
@@ -114,7 +114,7 @@ func (l *leadership) run(ctx context.Context) {
 			return
 		case <-l.deaths:
 		case <-ticker.C:
-			due = append(due, l.revive, l.dropOrphans, l.chooseStandbys, l.tidy, l.dropRevocations)
+			due = append(due, l.revive, l.dropOrphans, l.chooseStandbys, l.balance, l.tidy, l.dropRevocations)
 		}
 		now := time.Now()
 		for _, act := range due {

@@ -74,7 +74,22 @@ func (n *Node) Lead(ctx context.Context, c state.Command) (index uint64, result 
 	if err != nil {
 		return 0, nil, translate(err)
 	}
+	n.countMoves(c, f.Response())
 	return f.Index(), f.Response(), nil
+}
+
+// countMoves counts what an owner has asked for: its streams at their standbys.
+func (n *Node) countMoves(c state.Command, result any) {
+	switch c.(type) {
+	case state.Move:
+		if _, placed := result.(state.Placement); placed {
+			n.verdicts.moved(byOwner, 1)
+		}
+	case state.FailOver:
+		if r, ok := result.(state.FailOverResult); ok {
+			n.verdicts.moved(byOwner, r.Moved)
+		}
+	}
 }
 
 // signOfLife renews the lease of a node that claims: it is there.

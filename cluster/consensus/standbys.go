@@ -21,7 +21,8 @@ func (l *leadership) chooseStandbys(now time.Time) error {
 			commands = append(commands, c)
 		}
 	})
-	return l.all(commands)
+	_, err := l.all(commands)
+	return err
 }
 
 // revive gives orphans to their standbys, see [duties.Duties.Revive].
@@ -34,12 +35,14 @@ func (l *leadership) revive(now time.Time) error {
 		l.node.log.Info("an orphan goes to its standby, which is there again",
 			slog.String("stream", media.StreamKey(c.Key).String()), slog.String("node", c.To))
 	}
-	return l.all(commands)
+	moved, err := l.all(commands)
+	l.node.verdicts.moved(byReturn, moved)
+	return err
 }
 
-// all replicates commands, and waits for them together. What one of them refuses was
-// decided otherwise meanwhile.
-func (l *leadership) all(commands []state.Command) error {
+// all replicates commands, and waits for them together. done is how many changed a
+// placement: what is refused was decided otherwise meanwhile.
+func (l *leadership) all(commands []state.Command) (done int, err error) {
 	futures := make([]raft.ApplyFuture, 0, len(commands))
 	var faults []error
 	for _, c := range commands {
@@ -51,7 +54,13 @@ func (l *leadership) all(commands []state.Command) error {
 		futures = append(futures, l.raft.Apply(b, l.node.cfg.ApplyTimeout))
 	}
 	for _, f := range futures {
-		faults = append(faults, f.Error())
+		if fault := f.Error(); fault != nil {
+			faults = append(faults, fault)
+			continue
+		}
+		if _, placed := f.Response().(state.Placement); placed {
+			done++
+		}
 	}
-	return errors.Join(faults...)
+	return done, errors.Join(faults...)
 }

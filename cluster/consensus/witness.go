@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tmms/cluster/duties"
@@ -33,7 +34,7 @@ const (
 	// roundPause is between two rounds of questions, and roundTimeout how long
 	// answers are waited for: all of a round count at once, for a veto to come no
 	// later than what it is against.
-	roundPause   = 200 * time.Millisecond
+	roundPause   = 200 * time.Millisecond // none while there are edges that were not asked
 	roundTimeout = 400 * time.Millisecond
 )
 
@@ -89,7 +90,7 @@ func (l *leadership) listen(q *inquiry, now time.Time) {
 
 // inquire begins a round if there is somebody in doubt who holds a stream.
 func (l *leadership) inquire(ctx context.Context, q *inquiry, rounds *sync.WaitGroup, now time.Time) {
-	if l.node.witnesses == nil || now.Sub(q.asked) < roundPause {
+	if l.node.witnesses == nil {
 		return
 	}
 	if q.done != nil {
@@ -99,18 +100,16 @@ func (l *leadership) inquire(ctx context.Context, q *inquiry, rounds *sync.WaitG
 			return
 		}
 	}
-	var about []string
-	l.court.with(now, func(v *verdict.Court, at time.Duration) { about = v.Doubts(at) })
+	about := l.about(now)
 	if len(about) == 0 {
+		return
+	}
+	circling := false
+	l.court.with(now, func(v *verdict.Court, _ time.Duration) { circling = v.Circling(about) })
+	if !circling && now.Sub(q.asked) < roundPause {
 		return
 	}
 	q.asked = now
-	holders := duties.Holders(l.node.View)
-	about = slices.DeleteFunc(about, func(id string) bool { return !holders[id] })
-	about = about[:min(len(about), media.MaxSeen)]
-	if len(about) == 0 {
-		return
-	}
 	whom, done := l.whom(about, now), make(chan struct{})
 	q.done = done
 	rounds.Go(func() {
@@ -119,47 +118,83 @@ func (l *leadership) inquire(ctx context.Context, q *inquiry, rounds *sync.WaitG
 	})
 }
 
-// whom gives the nodes to ask: the other origins, and some edges, which may have
-// media from those in doubt; each time other ones, if there are many.
+// about are the nodes in doubt that hold a stream: others are asked about them.
+func (l *leadership) about(now time.Time) (about []string) {
+	l.court.with(now, func(v *verdict.Court, at time.Duration) { about = v.Doubts(at) })
+	if len(about) == 0 {
+		return nil
+	}
+	holders := duties.Holders(l.node.View)
+	about = slices.DeleteFunc(about, func(id string) bool { return !holders[id] })
+	return about[:min(len(about), media.MaxSeen)]
+}
+
+// whom gives the nodes to ask: the other origins, and those edges whose turn it is,
+// which may have media from those in doubt.
 func (l *leadership) whom(about []string, now time.Time) (whom []state.Node) {
-	var edges []state.Node
+	edges, ids := map[string]state.Node{}, []string(nil)
 	for _, n := range l.node.Nodes() {
 		switch {
 		case n.ID == l.node.ID() || slices.Contains(about, n.ID) || l.age(n.ID, now) > l.node.cfg.Lease/2:
 		case duties.IsOrigin(n):
 			whom = append(whom, n)
 		default:
-			edges = append(edges, n)
+			edges[n.ID] = n
+			ids = append(ids, n.ID) // in order, as the nodes are
 		}
 	}
-	for _, list := range [][]state.Node{whom, edges} {
-		rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	rand.Shuffle(len(whom), func(i, j int) { whom[i], whom[j] = whom[j], whom[i] })
+	whom = whom[:min(len(whom), media.MaxWitnesses)]
+	l.court.with(now, func(v *verdict.Court, at time.Duration) { ids = v.Round(about, ids, at) })
+	for _, id := range ids {
+		whom = append(whom, edges[id])
 	}
-	edges = edges[:min(len(edges), media.MaxWitnessEdges)]
-	whom = whom[:min(len(whom), media.MaxWitnesses-len(edges))]
-	return append(whom, edges...)
+	return whom
 }
 
-// round asks all of whom and takes their answers to court together.
+// round asks all of whom, so many at a time, and takes their answers to court together.
+// Whoever had no turn before the round's end is asked in the next one.
 func (l *leadership) round(ctx context.Context, whom []state.Node, about []string) {
 	ctx, cancel := context.WithTimeout(ctx, roundTimeout)
 	defer cancel()
-	answers := make([]map[string]verdict.Report, len(whom))
+	answers := make([]answered, len(whom))
 	var asking sync.WaitGroup
-	for i, n := range whom {
-		to := fabric.Target{Name: n.Name, Addr: n.Addresses[fabricAddress]}
-		asking.Go(func() { answers[i], _ = l.node.witnesses.Seen(ctx, to, about) })
+	var next atomic.Int64
+	for range min(len(whom), media.MaxAsking) {
+		asking.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(whom)) && ctx.Err() == nil; i = next.Add(1) - 1 {
+				answers[i] = l.seen(ctx, whom[i], about)
+			}
+		})
 	}
 	asking.Wait()
 	now := time.Now()
 	l.court.with(now, func(v *verdict.Court, at time.Duration) {
 		for i, n := range whom {
-			for id, r := range answers[i] {
+			for id, r := range answers[i].reports {
 				v.Report(n.ID, id, r, at)
+			}
+			if answers[i].asked {
+				v.Asked(n.ID, about, answers[i].err == nil)
 			}
 		}
 	})
 	l.call(now)
+}
+
+// answered is what has come of a question.
+type answered struct {
+	reports map[string]verdict.Report
+	asked   bool
+	err     error
+}
+
+// seen asks a node.
+func (l *leadership) seen(ctx context.Context, n state.Node, about []string) (a answered) {
+	to := fabric.Target{Name: n.Name, Addr: n.Addresses[fabricAddress]}
+	a.asked = true
+	a.reports, a.err = l.node.witnesses.Seen(ctx, to, about)
+	return a
 }
 
 // call wakes run if others are dead than before; it looks for what it has left by

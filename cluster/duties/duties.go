@@ -49,11 +49,15 @@ type Moment struct {
 type Duties struct {
 	orphans  map[media.StreamKey]orphan
 	standbys map[media.StreamKey]chosen
+	relief   relief
 }
 
-// New gives the duties of a leader that begins.
-func New() *Duties {
-	return &Duties{orphans: map[media.StreamKey]orphan{}, standbys: map[media.StreamKey]chosen{}}
+// New gives the duties of a leader that begins. relief is how long an origin has to
+// have too much to do to be relieved, [ReliefTime] if 0.
+func New(relief time.Duration) *Duties {
+	return &Duties{
+		orphans: map[media.StreamKey]orphan{}, standbys: map[media.StreamKey]chosen{}, relief: newRelief(relief),
+	}
 }
 
 // levelStandbys is the feature level from which on there are standbys.

@@ -112,7 +112,7 @@ func TestBeforeTheLevel(t *testing.T) {
 		t.Error("not by what every release knows")
 	}
 	c.c.dead = nil
-	if got := New().Standbys(c.at(0)); len(got) != 0 {
+	if got := New(0).Standbys(c.at(0)); len(got) != 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -121,7 +121,7 @@ func TestDrop(t *testing.T) {
 	c := newCluster(t, state.Level, "n1")
 	c.stream("s", "n1", "")
 	c.apply(state.ExpireNode{Node: "n1", MaxEpoch: c.s.Epoch()})
-	d := New()
+	d := New(0)
 	grace := 20 * time.Second // the default
 	for _, tc := range []struct {
 		now time.Duration
@@ -143,11 +143,11 @@ func TestRevive(t *testing.T) {
 	c.stream("s", "n1", "n2")
 	c.apply(state.ExpireNode{Node: "n1", MaxEpoch: c.s.Epoch()})
 	c.c.suspect = []string{"n2"}
-	if got := New().Revive(c.at(0)); len(got) != 0 {
+	if got := New(0).Revive(c.at(0)); len(got) != 0 {
 		t.Errorf("to one in doubt: %+v", got)
 	}
 	c.c.suspect = nil
-	moves := New().Revive(c.at(0))
+	moves := New(0).Revive(c.at(0))
 	if len(moves) != 1 || moves[0].To != "n2" {
 		t.Fatalf("%+v", moves)
 	}
@@ -213,7 +213,7 @@ func TestFarewell(t *testing.T) {
 func TestStandbys(t *testing.T) {
 	c := newCluster(t, state.Level, "n1", "n2", "n3")
 	c.stream("s", "n1", "")
-	d := New()
+	d := New(0)
 	first := d.Standbys(c.at(0))
 	if len(first) != 1 || first[0].To == "n1" {
 		t.Fatalf("%+v", first)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"tmms/cluster/duties"
 	"tmms/cluster/state"
 )
 
@@ -19,6 +20,8 @@ import (
 //     or through being an orphan; the stream's time 0 is kept;
 //   - nobody claims an orphan whose standby is in sync and in no trouble;
 //   - what readers were given is there after the standby has taken over;
+//   - balance moves no stream that has had another owner within ten minutes, so that
+//     none goes to and fro;
 //   - no node loses its streams that had no trouble for longer than a lease lasts.
 type checker struct {
 	w       *world
@@ -27,6 +30,13 @@ type checker struct {
 	epochs  map[uint64]grant
 	streams []history
 	top     uint64 // the highest epoch
+	relief  map[relief]bool
+}
+
+// relief is a command for the sake of loads, by what it compares with.
+type relief struct {
+	key   state.Key
+	epoch uint64
 }
 
 // fact is a committed entry with what it has led to.
@@ -50,13 +60,15 @@ type history struct {
 	top    uint64            // highest epoch
 	from   uint64            // epoch that the standby took over from, in now.Epoch
 	moved  time.Duration     // when the placement last got another owner
+	rests  time.Duration     // since when it has had another owner than the first; 0: never
+	eased  time.Duration     // when it was last moved, or given a standby, for the sake of loads
 	shown  map[uint64]uint64 // by epoch: what readers were given
 	lax    map[uint64]bool   // by epoch: they were given more than the standby had, which is told
 	synced map[uint64]int    // by epoch: life of the standby that was said to be in sync
 }
 
 func newChecker(w *world) *checker {
-	c := &checker{w: w, leaders: map[uint64]*node{}, epochs: map[uint64]grant{}}
+	c := &checker{w: w, leaders: map[uint64]*node{}, epochs: map[uint64]grant{}, relief: map[relief]bool{}}
 	for range w.streams {
 		c.streams = append(c.streams, history{
 			shown: map[uint64]uint64{}, lax: map[uint64]bool{}, synced: map[uint64]int{},
@@ -158,11 +170,35 @@ func (c *checker) learn(n *node, index uint64, e entry, result any) fact {
 	return fact{entry: e, result: fmt.Sprint(result)}
 }
 
+// relieves notes what the leader is about to propose for the sake of loads.
+func (c *checker) relieves(key state.Key, epoch uint64) { c.relief[relief{key, epoch}] = true }
+
+// eases checks what comes into force for the sake of loads.
+func (c *checker) eases(st *stream, h *history, by state.Command) {
+	switch by := by.(type) {
+	case state.Move:
+		if !c.relief[relief{by.Key, by.Epoch}] {
+			return
+		}
+		h.eased = c.w.now
+		c.w.relieved++
+		if h.rests > 0 && c.w.now-h.rests < duties.MoveRest {
+			c.w.fail("%s: moved for the sake of loads %s after it had got another owner", st.key, c.w.now-h.rests)
+		}
+	case state.SetStandby:
+		if c.relief[relief{by.Key, by.Epoch}] && !by.InSync && by.To != "" {
+			h.eased = c.w.now
+		}
+	}
+}
+
 // step is a change of one placement.
 func (c *checker) step(st *stream, h *history, p state.Placement, placed bool, by state.Command) {
 	if !placed {
+		h.rests = 0
 		return
 	}
+	c.eases(st, h, by)
 	if p.Epoch < h.top {
 		c.w.fail("%s: the epoch falls from %d to %d by %T", st.key, h.top, p.Epoch, by)
 	}
@@ -196,7 +232,9 @@ func (c *checker) given(st *stream, h *history, p state.Placement, by state.Comm
 		h.from = h.now.Epoch
 		c.w.takeovers++
 	}
-	h.top, h.moved = p.Epoch, c.w.now
+	if h.top, h.moved = p.Epoch, c.w.now; h.placed && h.now.Owner != p.Owner {
+		h.rests = c.w.now
+	}
 }
 
 // claimed is a stream that was given to who claimed it.

@@ -22,6 +22,9 @@
 // standby that follows, acknowledges and gates what readers see, its adoption of
 // the stream, the superseded owner. The media of a stream is a counter of records.
 //
+// Loads: each stream is some load to its owner, and gossip brings loads everywhere
+// every two seconds.
+//
 // The network: a message is lost, or comes after a time of its own; one to a
 // process that has ended meanwhile is dropped, as its session is.
 package sim

@@ -17,8 +17,9 @@ const (
 	dutyTick     = leaseTerm / 20
 	roundPause   = 200 * time.Millisecond
 	roundTimeout = 400 * time.Millisecond
-	// witnesses is how many edges are asked about a node in doubt.
-	witnesses = 8
+	// roundEdges is how many edges are asked in a round: fewer than there are in the
+	// larger clusters.
+	roundEdges = 64
 )
 
 // leadership is what a voter keeps while it leads.
@@ -34,7 +35,7 @@ type leadership struct {
 // beginLead begins the duties, with what was heard as a follower.
 func (n *node) beginLead() {
 	l := &leadership{
-		n: n, court: n.w.rules.Court(verdict.Config{Self: n.id, Term: leaseTerm}, n.w.now), duties: duties.New(),
+		n: n, court: n.w.rules.Court(verdict.Config{Self: n.id, Term: leaseTerm, RoundEdges: roundEdges}, n.w.now), duties: duties.New(0),
 	}
 	for i, at := range n.heard {
 		if at > 0 && i != n.index {
@@ -128,7 +129,11 @@ func (l *leadership) holders() (ids []string) {
 func (l *leadership) view() duties.View { return ordered{l.n.view} }
 
 func (l *leadership) moment() duties.Moment {
-	return duties.Moment{View: l.view(), Court: l.court, Now: l.n.w.now, AtUnixMS: l.n.wallMS()}
+	busy := map[string]duties.Busy{}
+	for _, n := range l.n.w.origins {
+		busy[n.id] = duties.Busy{Load: n.load}
+	}
+	return duties.Moment{View: l.view(), Court: l.court, Busy: busy, Now: l.n.w.now, AtUnixMS: l.n.wallMS()}
 }
 
 // act does what is due, unless what was decided before is still on its way.
@@ -150,6 +155,22 @@ func (l *leadership) act() {
 		return
 	}
 	for _, c := range l.duties.Standbys(m) {
+		l.command(c)
+	}
+	if l.busy == 0 {
+		l.balance(m)
+	}
+}
+
+// balance relieves those who have too much to do, as gossip tells.
+func (l *leadership) balance(m duties.Moment) {
+	moves, choices := l.n.w.rules.Balance(l.duties, m)
+	for _, c := range moves {
+		l.n.w.check.relieves(c.Key, c.Epoch)
+		l.command(c)
+	}
+	for _, c := range choices {
+		l.n.w.check.relieves(c.Key, c.Epoch)
 		l.command(c)
 	}
 }
@@ -179,33 +200,39 @@ func (l *leadership) inquire() {
 		ask(l.n, to, roundTimeout, func(answer func(map[string]verdict.Report)) {
 			answer(to.report(about))
 		}, func(r map[string]verdict.Report, ok bool) {
-			if ok && l.n.lead == l {
-				l.heard(to, about, r)
+			if l.n.lead == l {
+				l.heard(to, about, r, ok)
 			}
 		})
 	}
 }
 
-// whom are the other origins and some edges.
+// whom are the other origins, and those edges whose turn it is.
 func (l *leadership) whom(about []string) (list []*node) {
-	edges := 0
-	for _, i := range l.n.w.rng.Perm(len(l.n.w.nodes)) {
-		to := l.n.w.nodes[i]
-		if to == l.n || slices.Contains(about, to.id) || !to.origin && edges == witnesses {
-			continue
+	var edges []string
+	for _, to := range l.n.w.nodes {
+		switch {
+		case to == l.n || slices.Contains(about, to.id):
+		case to.origin:
+			list = append(list, to)
+		case l.court.Age(to.id, l.n.w.now) <= leaseTerm/2:
+			edges = append(edges, to.id)
 		}
-		if !to.origin {
-			edges++
-		}
-		list = append(list, to)
+	}
+	slices.Sort(edges)
+	for _, id := range l.court.Round(about, edges, l.n.w.now) {
+		list = append(list, l.n.w.byID[id])
 	}
 	return list
 }
 
-func (l *leadership) heard(from *node, about []string, r map[string]verdict.Report) {
+func (l *leadership) heard(from *node, about []string, r map[string]verdict.Report, answered bool) {
 	for _, id := range about {
-		l.court.Report(from.id, id, r[id], l.n.w.now)
+		if answered {
+			l.court.Report(from.id, id, r[id], l.n.w.now)
+		}
 	}
+	l.court.Asked(from.id, about, answered)
 	l.call()
 }
 

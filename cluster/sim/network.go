@@ -15,6 +15,7 @@ type cut struct {
 	side   []bool        // by node
 	oneWay bool          // what the side sends still comes
 	flap   time.Duration // it opens and closes with this period; 0: it stays
+	spares *node         // has ways to both sides; nil: nobody
 }
 
 // Ways between nodes.
@@ -27,6 +28,9 @@ const (
 func (n *network) passes(from, to *node) bool {
 	for _, c := range n.cuts {
 		if c.flap > 0 && (n.w.now/c.flap)%2 == 1 {
+			continue
+		}
+		if c.spares != nil && (from == c.spares || to == c.spares) {
 			continue
 		}
 		if c.side[from.index] != c.side[to.index] && (!c.oneWay || c.side[to.index]) {

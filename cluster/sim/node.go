@@ -20,6 +20,7 @@ type node struct {
 	// Of the machine.
 	disk     snapshot
 	skew     time.Duration // of the wall clock
+	base     int           // load without streams, of 255
 	lost     bool          // it never starts again
 	troubled time.Duration // when something was last wrong with it
 	log      *log          // nil without a vote; a part of it is on disk
@@ -50,6 +51,7 @@ type node struct {
 	claiming []bool          // by stream
 	ended    []uint64        // by stream: the epoch that has ended here
 	floor    uint64          // what was owned up to this epoch, an earlier process owned
+	load     uint8           // what gossip tells of it
 	watching []int           // streams that the viewers of an edge want
 	got      []seen          // by stream: what they have seen
 }
@@ -64,12 +66,15 @@ const (
 	// snapshotEvery is the number of commands between two snapshots of a voter.
 	snapshotEvery = 32
 	pingEvery     = 375 * time.Millisecond // two of them in a keep-alive, which is sent again when lost
-	watchEvery    = 500 * time.Millisecond
-	watchTimeout  = 2 * time.Second
-	leaseTerm     = 10 * time.Second
-	renewEvery    = 3 * time.Second
-	renewTimeout  = 1500 * time.Millisecond
-	wallStart     = int64(1_700_000_000_000) // unix ms at the start
+	loadEvery     = 2 * time.Second
+	// fullest is the highest load: of who says more nobody wants a standby either.
+	fullest      = 230
+	watchEvery   = 500 * time.Millisecond
+	watchTimeout = 2 * time.Second
+	leaseTerm    = 10 * time.Second
+	renewEvery   = 3 * time.Second
+	renewTimeout = 1500 * time.Millisecond
+	wallStart    = int64(1_700_000_000_000) // unix ms at the start
 )
 
 func (n *node) String() string { return n.id }
@@ -127,6 +132,7 @@ func (n *node) start() {
 	n.every(pingEvery, n.ping)
 	n.after(w.within(renewEvery), n.renew)
 	n.every(mediaEvery, n.tick)
+	n.every(loadEvery, n.tellLoad)
 	n.dirty()
 }
 
@@ -153,6 +159,18 @@ func (n *node) kill() {
 	}
 	n.up, n.stands, n.held = false, false, nil
 	n.life++
+}
+
+// tellLoad tells how much the streams of this node are to it. Gossip brings that
+// everywhere at once here: loads may be wrong, and nothing but balance depends on them.
+func (n *node) tellLoad() {
+	load := n.base
+	for i, s := range n.sessions {
+		if s != nil {
+			load += n.w.streams[i].weight
+		}
+	}
+	n.load = uint8(min(load, fullest)) //nolint:gosec // bounded just here
 }
 
 // ping keeps the sessions with the voters alive.

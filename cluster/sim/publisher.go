@@ -15,6 +15,9 @@ type stream struct {
 	key   media.StreamKey
 	live  bool // the publisher wants to publish
 
+	weight int   // load that it is to its owner, of 255
+	home   *node // where it is published; nil: anywhere
+
 	at    *node // where it is connected; nil: nowhere
 	life  int
 	conn  int           // counts connections
@@ -50,6 +53,9 @@ func (st *stream) disconnect() {
 func (st *stream) connect() {
 	w := st.w
 	n := w.origins[w.rng.IntN(len(w.origins))]
+	if st.home != nil {
+		n = st.home
+	}
 	if !n.up || n.stands || !n.joined {
 		st.retry = w.now + w.within(encoderRetry/4)
 		return

@@ -32,6 +32,8 @@ type Court interface {
 	Tick(now time.Duration) (stood bool)
 	Renewed(id string, now time.Duration) bool
 	Heard(id string, at time.Duration)
+	Round(about, edges []string, now time.Duration) (ask []string)
+	Asked(edge string, about []string, answered bool)
 	Report(from, about string, r verdict.Report, now time.Duration)
 	Doubts(now time.Duration) []string
 	Verdict(id string, now time.Duration) verdict.Path
@@ -49,6 +51,8 @@ type Rules struct {
 	// of a node that gives them up.
 	Heir     func(m duties.Moment, c state.Claim) (move state.Move, ok bool)
 	Farewell func(m duties.Moment, c state.FailOver) state.FailOver
+	// Balance is what relieves those who have too much to do.
+	Balance func(d *duties.Duties, m duties.Moment) ([]state.Move, []state.SetStandby)
 	// Majority is how many voters have to have an entry that is to be committed.
 	Majority func(voters int) int
 	// Story keeps what happens, for [Result.Trace].
@@ -67,6 +71,9 @@ func (r Rules) withDefaults() Rules {
 	}
 	if r.Farewell == nil {
 		r.Farewell = duties.Farewell
+	}
+	if r.Balance == nil {
+		r.Balance = (*duties.Duties).Balance
 	}
 	if r.Majority == nil {
 		r.Majority = func(voters int) int { return voters/2 + 1 }

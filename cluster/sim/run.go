@@ -25,7 +25,8 @@ type Result struct {
 	Recovery time.Duration
 	// Takeovers are the streams that their standby has taken over. Blind are those
 	// whose standby had died too, Lax those whose owner had gone on without it.
-	Takeovers, Blind, Lax int
+	// Relieved are those of Takeovers that were for the sake of loads.
+	Takeovers, Blind, Lax, Relieved int
 }
 
 // What recovery may take.
@@ -39,6 +40,9 @@ const (
 	RecoveryLimit = ElectionLimit + leaseTerm + 10*time.Second
 	// steady is how long all must be well to be called so.
 	steady = 4 * time.Second
+	// settleTime is how long a stream may take to have a standby in sync once balance
+	// has moved it.
+	settleTime = 5 * time.Second
 )
 
 // Run runs one seed; if it finds something, once more to tell the story.
@@ -68,7 +72,7 @@ func run(seed uint64, rules Rules) Result {
 		w.check.end()
 	}
 	r.Events, r.Commands, r.Failure = w.ran, w.commands, w.failure
-	r.Takeovers, r.Blind, r.Lax = w.takeovers, w.blind, w.lax
+	r.Takeovers, r.Blind, r.Lax, r.Relieved = w.takeovers, w.blind, w.lax, w.relieved
 	r.Trace = w.story()
 	return r
 }
@@ -151,7 +155,7 @@ func (w *world) wrong() string {
 			continue
 		}
 		wrong := w.wrongOwner(st)
-		if wrong == "" && fit >= 2 {
+		if wrong == "" && fit >= 2 && !w.settles(st) {
 			wrong = w.wrongStandby(st)
 		}
 		if wrong != "" {
@@ -159,6 +163,13 @@ func (w *world) wrong() string {
 		}
 	}
 	return ""
+}
+
+// settles reports whether a stream was given another owner or standby for the sake of
+// loads just now.
+func (w *world) settles(st *stream) bool {
+	h := &w.check.streams[st.index]
+	return h.eased > 0 && w.now-h.eased < settleTime
 }
 
 func (w *world) wrongOwner(st *stream) string {

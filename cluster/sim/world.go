@@ -34,6 +34,7 @@ type world struct {
 	takeovers int
 	blind     int
 	lax       int
+	relieved  int // streams that were moved for the sake of loads
 }
 
 // maxLines bounds a trace.
@@ -112,14 +113,17 @@ func sizeOf(rng *rand.Rand) size {
 	return s
 }
 
-func newWorld(seed uint64, rules Rules) *world {
+func newWorld(seed uint64, rules Rules) *world { return newWorldOf(seed, rules, sizeOf) }
+
+// newWorldOf is newWorld with a size that is chosen otherwise.
+func newWorldOf(seed uint64, rules Rules, choose func(*rand.Rand) size) *world {
 	w := &world{rng: rand.New(rand.NewPCG(seed, 0x746d6d73)), rules: rules.withDefaults(), byID: map[string]*node{}}
 	w.net = &network{w: w, loss: w.rng.Float64() * 0.01, jitter: w.within(10 * time.Millisecond)}
-	s := sizeOf(w.rng)
+	s := choose(w.rng)
 	for i := range s.streams {
 		w.streams = append(w.streams, &stream{w: w, index: i, key: media.StreamKey{
 			Domain: domain, App: app, Stream: fmt.Sprintf("s%d", i),
-		}})
+		}, weight: 20 + w.rng.IntN(130)})
 	}
 	for i := range s.voters + s.origins + s.edges {
 		w.add(i, s)
@@ -145,6 +149,7 @@ func (w *world) add(i int, s size) {
 	if n.origin {
 		w.origins = append(w.origins, n)
 	}
+	n.base = w.rng.IntN(40)
 	n.region, n.zone = fmt.Sprintf("r%d", w.rng.IntN(2)), fmt.Sprintf("z%d", w.rng.IntN(2))
 	w.nodes, w.byID[n.id] = append(w.nodes, n), n
 }

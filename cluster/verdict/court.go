@@ -35,6 +35,8 @@ type Config struct {
 	Self string
 	// Term is that of the leases.
 	Term time.Duration
+	// RoundEdges is how many edges are asked in a round, media.MaxWitnessEdges if 0.
+	RoundEdges int
 	// MaxNodes bounds the nodes that are remembered, media.MaxNodes if 0.
 	MaxNodes int
 }
@@ -56,6 +58,7 @@ type Court struct {
 	fresh   time.Duration // silence begins here at the earliest
 	ticked  time.Duration // the last tick
 	nodes   map[string]*node
+	turn    int // of the edges that are asked once all were
 }
 
 // node is what is known of one.
@@ -64,6 +67,8 @@ type node struct {
 	hasRenewed     bool
 	hasHeard       bool
 	reports        map[string]heardOf // by who gave them; nil: none
+	circling       bool               // edges are asked about it, and
+	pending        map[string]int     // these not yet, or so often in vain
 }
 
 // New gives a court that begins at now: every node has a full lease, since earlier
@@ -86,7 +91,7 @@ func (c *Court) Tick(now time.Duration) (stood bool) {
 	if stood = gap > min(MaxGap, c.cfg.Term/leaseGap); stood {
 		c.fresh = now
 		for _, n := range c.nodes {
-			n.reports = nil
+			n.acquit()
 		}
 	}
 	return stood
@@ -129,7 +134,7 @@ func (c *Court) Heard(id string, at time.Duration) {
 		return
 	}
 	n.heard, n.hasHeard = at, true
-	n.reports = nil // they are about an earlier silence
+	n.acquit()
 }
 
 // Report notes what a node says of another. Of each node the last report counts;
@@ -142,8 +147,9 @@ func (c *Court) Report(from, about string, r Report, now time.Duration) {
 	if n.reports == nil {
 		n.reports = map[string]heardOf{}
 	}
-	if _, known := n.reports[from]; known || len(n.reports) < media.MaxWitnesses {
-		n.reports[from] = heardOf{r, now}
+	said := heardOf{r, now}
+	if _, known := n.reports[from]; known || n.keep(said, now) {
+		n.reports[from] = said
 	}
 }
 
@@ -190,6 +196,9 @@ func (c *Court) silenced(id string, now time.Duration) bool {
 	n := c.nodes[id]
 	if n == nil || c.silent(n, now) < Silence {
 		return false
+	}
+	if len(n.pending) > 0 && c.silent(n, now) < Silence+CircleLimit {
+		return false // one that was not asked yet may have media from it
 	}
 	seen := false
 	for _, r := range n.reports {

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -159,11 +160,11 @@ func TestBounds(t *testing.T) {
 		}
 		court.Heard(id, 0)
 	}
-	for i := range 2 * media.MaxWitnesses {
-		court.Report(string(rune('A'+i)), "a", Report{}, 2*time.Second)
+	for i := range 2 * media.MaxReports {
+		court.Report(fmt.Sprint(i), "a", Report{}, 2*time.Second)
 		court.Report("x", "nobody knows", Report{}, 2*time.Second)
 	}
-	if got := len(court.nodes["a"].reports); got != media.MaxWitnesses || len(court.nodes) != 3 {
+	if got := len(court.nodes["a"].reports); got != media.MaxReports || len(court.nodes) != 3 {
 		t.Errorf("%d reports of %d nodes", got, len(court.nodes))
 	}
 	court.Renewed("a", time.Hour)

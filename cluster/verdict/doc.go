@@ -5,7 +5,8 @@
 // not renewed it for a term. The fast one is silence: the node that judges has
 // heard nothing from it over the fabric for [Silence], another node that had heard
 // it before says the same, and nobody says that media has come from it within
-// [MediaVeto].
+// [MediaVeto]. All edges are asked before, round after round ([Court.Round]); the
+// verdict waits for the last of them, [CircleLimit] at most.
 //
 // A verdict is evidence, not safety: that comes from epochs. A node that is taken
 // for dead and lives loses its streams to others, in epochs above its own, and

@@ -115,6 +115,7 @@ func (n *Node) newVoter(server *control.ServerDeps) error {
 	raft, err := consensus.New(consensus.Config{ // without voters it leads itself
 		DataDir: n.cfg.Node.DataDir, Name: n.cfg.Node.Name, Voters: n.configuredVoters(),
 		CAFingerprint: n.backbone.identity.CAFingerprint(), Lease: n.cfg.Cluster.Lease,
+		NoBalance: !n.cfg.Cluster.Balance,
 	}, consensus.Deps{
 		Log: n.opt.Log, Layer: n.backbone.fabric.RaftLayer, Peers: n.backbone.control,
 		Serial: n.backbone.identity.Serial, Self: n.describe, Registerer: n.registry,

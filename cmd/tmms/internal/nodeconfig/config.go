@@ -88,6 +88,7 @@ type Cluster struct {
 	CertFile      string        // this node's certificate
 	KeyFile       string        // its key
 	Lease         time.Duration // how long a silent node counts as alive
+	Balance       bool          // a leader relieves origins that have too much to do
 }
 
 // Voter is a member of the raft group.

@@ -74,6 +74,23 @@ func number(path string, def, low, high int, doc string, at func(*Config) *int) 
 	})
 }
 
+// toggle is true or false; the environment and --set give it as text.
+func toggle(path string, def bool, doc string, at func(*Config) *bool) Key {
+	k := Key{Path: path, Type: "boolean", Default: strconv.FormatBool(def), Rule: "true or false", Doc: doc}
+	return k.with(func(c *Config, v any) error {
+		on, isBool := v.(bool)
+		if !isBool {
+			s, err := asText(v)
+			if err != nil || s != "true" && s != "false" {
+				return errRule
+			}
+			on = s == "true"
+		}
+		*at(c) = on
+		return nil
+	})
+}
+
 // duration is 0, or a multiple of step up to high.
 func duration(path string, step, high time.Duration, doc string, at func(*Config) *time.Duration) Key {
 	k := Key{

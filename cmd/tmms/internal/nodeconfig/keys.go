@@ -115,6 +115,9 @@ func clusterKeys() []Key {
 		file("key_file", "The key of this node's certificate.", func(c *Config) *string { return &c.Cluster.KeyFile }),
 		span("cluster.lease", defaultLease, minLease, maxLease, "How long a silent node counts as alive.",
 			func(c *Config) *time.Duration { return &c.Cluster.Lease }),
+		toggle("cluster.balance", true,
+			"Whether a leader moves streams away from an origin that has too much to do; the same on every voter.",
+			func(c *Config) *bool { return &c.Cluster.Balance }),
 	}
 }
 

@@ -37,7 +37,7 @@ func TestDefaults(t *testing.T) {
 	if c.Listen != (Listen{RTMP: ":1935", HTTP: ":8080", Fabric: ":7400", Gossip: ":7946", Admin: "127.0.0.1:8090"}) {
 		t.Errorf("listen = %+v", c.Listen)
 	}
-	if c.Cluster.Enabled() || c.Cluster.Lease != 10*time.Second || c.Cluster.GossipPreset != "lan" {
+	if c.Cluster.Enabled() || c.Cluster.Lease != 10*time.Second || c.Cluster.GossipPreset != "lan" || !c.Cluster.Balance {
 		t.Errorf("cluster = %+v", c.Cluster)
 	}
 	if !c.Node.Has(RoleOrigin) || !c.Node.Has(RoleEdge) || c.Node.Name == "" {
@@ -46,6 +46,36 @@ func TestDefaults(t *testing.T) {
 	want := Log{Level: slog.LevelInfo, Format: "text", Rotate: Rotate{MaxSizeMB: 100, MaxBackups: 5, MaxAgeDays: 30}}
 	if c.Log != want {
 		t.Errorf("log = %+v, want %+v", c.Log, want)
+	}
+}
+
+// TestBoolean: a key that is on or off is so in every layer, and is nothing else.
+func TestBoolean(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		src  Sources
+		on   bool
+	}{
+		{"file", Sources{File: write(t, "cluster: {balance: false}\n")}, false},
+		{"quoted", Sources{File: write(t, "cluster: {balance: \"false\"}\n")}, false},
+		{"env", Sources{File: write(t, "cluster: {balance: false}\n"), Environ: []string{"TMMS_CLUSTER__BALANCE=true"}}, true},
+		{"set", Sources{Environ: []string{"TMMS_CLUSTER__BALANCE=true"}, Set: []string{"cluster.balance=false"}}, false},
+	} {
+		if c, err := Load(tc.src); err != nil || c.Cluster.Balance != tc.on {
+			t.Errorf("%s: %v, %v", tc.name, c, err)
+		}
+	}
+	for _, bad := range []string{"1", "\"\"", "off", "[true]", "True"} {
+		_, err := Load(Sources{File: write(t, "cluster: {balance: "+bad+"}\n")})
+		if bad == "True" { // a boolean of YAML
+			if err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), "cluster.balance") || !strings.Contains(err.Error(), "true or false") {
+			t.Errorf("%s: %v", bad, err)
+		}
 	}
 }
 
@@ -81,7 +111,7 @@ func TestPrecedence(t *testing.T) {
 func TestEveryKind(t *testing.T) {
 	c, err := Load(Sources{
 		SkipFiles: true,
-		File: write(t, "cluster: {gossip_key_file: k, ca_file: a, cert_file: b, key_file: c, lease: 5s, gossip_preset: wan}\n"+
+		File: write(t, "cluster: {gossip_key_file: k, ca_file: a, cert_file: b, key_file: c, lease: 5s, gossip_preset: wan, balance: false}\n"+
 			"node: {name: n1, roles: [origin], region: eu}\nlog: {level: debug, rotate: {max_backups: 7}}\ntls:\n"),
 		Environ: []string{
 			"TMMS_NODE__DATA_DIR=/x", "TMMS_LOG__ROTATE__MAX_SIZE_MB=9", "TMMS_CLUSTER__VOTERS=n1@a:1,n2@[::1]:2", "TMMS_CLUSTER__JOIN=",
@@ -101,7 +131,7 @@ func TestEveryKind(t *testing.T) {
 	if !slices.Equal(c.Node.Roles, []Role{RoleEdge, RoleOrigin}) || !slices.Equal(c.Cluster.Voters, []Voter{{"n1", "a:1"}, {"n2", "[::1]:2"}}) {
 		t.Errorf("lists: %+v", c)
 	}
-	if c.Cluster.Lease != 5*time.Second || c.Cluster.GossipPreset != "wan" || !c.Cluster.Enabled() || len(c.Warnings()) != 1 {
+	if c.Cluster.Lease != 5*time.Second || c.Cluster.GossipPreset != "wan" || !c.Cluster.Enabled() || len(c.Warnings()) != 1 || c.Cluster.Balance {
 		t.Errorf("cluster: %+v, %q", c.Cluster, c.Warnings())
 	}
 	if c.Log.Rotate != (Rotate{MaxSizeMB: 9, MaxBackups: 7, MaxAgeDays: 30}) || c.Advertise.HTTP != "[2001:db8::1]:80" {
