@@ -48,7 +48,7 @@ func TestHandOverAtAKeyframe(t *testing.T) {
 			inCluster(t, func(g *rig) {
 				t := g.t
 				began := time.Now()
-				u := g.turner(func(u *turner, turn Turn) {
+				u := g.turner(func(u *turner, _ Turn) {
 					if !holds {
 						return
 					}
@@ -110,7 +110,7 @@ func TestHandOverWithoutItsPublisher(t *testing.T) {
 	inCluster(t, func(g *rig) {
 		t := g.t
 		began := time.Now()
-		g.turner(func(u *turner, turn Turn) { go u.Detach(errGone) })
+		g.turner(func(u *turner, _ Turn) { go u.Detach(errGone) })
 		if !g.HandOverStream(t.Context(), testKey()) || time.Since(began) >= media.HandOverWait {
 			t.Errorf("after %v, or not at all", time.Since(began))
 		}
