@@ -567,6 +567,12 @@ const (
 	// until it is published there; RehomeRetry is the pause between two tries.
 	RehomeTimeout = 2 * time.Second
 	RehomeRetry   = 100 * time.Millisecond
+	// HandOverWait bounds how long a stream that is to be handed over goes on until a
+	// keyframe comes: most groups are shorter. Behind it the frames up to the next
+	// keyframe are lost. HandOverHold bounds how long its publisher holds for it: the
+	// standby's acknowledgement, the cluster's answer, and those of the way there.
+	HandOverWait = 4 * time.Second
+	HandOverHold = 10 * time.Second
 	// ClaimRetry is the pause between two claims of the hold.
 	ClaimRetry = 500 * time.Millisecond
 )

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"tmms/media"
 	"tmms/origin/ingest"
 	"tmms/origin/session"
 )
@@ -20,7 +21,7 @@ type Config struct {
 // DefaultConfig gives the defaults.
 func DefaultConfig() Config {
 	return Config{
-		Ingest: ingest.DefaultConfig(), Session: session.DefaultConfig(), StopTimeout: 10 * time.Second,
+		Ingest: ingest.DefaultConfig(), Session: session.DefaultConfig(), StopTimeout: 10*time.Second + media.HandOverWait,
 	}
 }
 

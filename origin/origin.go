@@ -155,9 +155,15 @@ func (o *Origin) Drain(ctx context.Context) error {
 }
 
 // HandOver gives each stream that has a standby in sync to that. Publishers go on:
-// what they send is relayed to the new owner, from the next keyframe on, or they are
-// asked to reconnect where that fails. left is the number of streams that stay.
+// what they send is relayed to the new owner, from the next keyframe on, for which the
+// stream waits [media.HandOverWait], or they are asked to reconnect where that fails.
+// left is the number of streams that stay.
 func (o *Origin) HandOver(ctx context.Context) (left int) { return o.sessions.HandOver(ctx) }
+
+// HandOverStream does for one stream what HandOver does for all; false: it stays.
+func (o *Origin) HandOverStream(ctx context.Context, key media.StreamKey) bool {
+	return o.sessions.HandOverStream(ctx, key)
+}
 
 // Reconnectable is the number of publishers that Drain would ask to reconnect, and
 // so wait for.

@@ -31,7 +31,7 @@ func (o *Origin) AcceptPush(ctx context.Context, r relay.PushRequest) (relay.Pus
 		return nil, refusal(err)
 	}
 	p.Publisher, err = o.sessions.Attach(ctx, r.Key, app, session.PublisherInfo{
-		Remote: fmt.Sprintf("%s via %s", r.Remote, r.Node), Digest: r.Token, Close: p.close,
+		Remote: fmt.Sprintf("%s via %s", r.Remote, r.Node), Digest: r.Token, Close: p.close, Turn: turning(r.Turn),
 	})
 	if err != nil {
 		o.pushes.remove(p)
@@ -60,12 +60,28 @@ type pushed struct {
 	closer func(reason error)
 }
 
+// turning passes on where a forwarded publisher is to hold; nil: it can't be asked.
+func turning(ask func(relaywire.PushTurn)) func(session.Turn) {
+	if ask == nil {
+		return nil
+	}
+	return func(t session.Turn) { ask(relaywire.PushTurn(t)) }
+}
+
 // close ends the push from this side.
 func (p *pushed) close(reason error) { p.closer(closing(reason)) }
 
 // Write implements relay.PushSink.
 func (p *pushed) Write(m rtmp.Message, now time.Time) error {
 	if err := p.Publisher.Write(m, now); err != nil {
+		return closing(err)
+	}
+	return nil
+}
+
+// Hold implements relay.PushSink.
+func (p *pushed) Hold() error {
+	if err := p.Publisher.Hold(); err != nil {
 		return closing(err)
 	}
 	return nil

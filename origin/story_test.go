@@ -34,7 +34,7 @@ type story struct {
 	client  *client
 	standby *clusterNode
 	at      uint32 // raw time of the publisher
-	moved   bool   // its stream has: it goes on with the next keyframe
+	asked   int    // publishers to hold
 	epochs  map[uint64]string
 	out     bytes.Buffer
 }
@@ -133,11 +133,7 @@ func (s *story) step(line string) {
 		s.adopted("grace")
 	case "handover":
 		s.inSync()
-		if left := s.nodes[words[1]].HandOver(s.t.Context()); left != 0 {
-			s.t.Fatalf("%d streams are left", left)
-		}
-		s.moved = true
-		s.adopted("live") // the publisher is there already, and waits for a keyframe
+		s.handOver(s.nodes[words[1]])
 	case "expire":
 		s.nodes[words[1]].stop()
 		s.group.apply(state.DropOrphans{Orphans: []state.Orphan{{Key: state.Key(s.key), Epoch: s.placement().Epoch}}})
@@ -204,7 +200,6 @@ func (s *story) connect(to *clusterNode) {
 	s.t.Helper()
 	s.client = dial(s.t, to.rtmp, "rtmp://h/"+s.key.App+"/test", rtmp.OrderFFmpeg).ready()
 	s.at = 0
-	s.moved = false
 	s.client.send(media.TypeData, 0, onMetaData)
 	s.client.send(media.TypeVideo, 0, avcConfig)
 	s.client.send(media.TypeAudio, 0, audioConfig)
@@ -217,33 +212,64 @@ func (s *story) publish(ms string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	end := s.at + uint32(n)
-	if s.moved {
-		s.moved = false
-		for s.at%1000 != 0 {
-			s.client.send(media.TypeAudio, s.at, audioFrame)
-			s.at += 20
-		}
-	}
+	s.send(s.at + uint32(n))
+}
+
+// send sends media up to a time.
+func (s *story) send(end uint32) {
+	s.t.Helper()
 	for s.at < end {
 		before := int64(0)
 		if l := s.owner().live("test"); l != nil {
 			before = l.Packets()
 		}
 		sent := int64(0)
-		for until := min(s.at+400, end); s.at < until; s.at += 20 {
-			switch {
-			case s.at%1000 == 0:
-				s.client.send(media.TypeVideo, s.at, avcKey)
-			case s.at%40 == 0:
-				s.client.send(media.TypeVideo, s.at, avcDelta)
-			}
-			s.client.send(media.TypeAudio, s.at, audioFrame)
+		for until := min(s.at+400, end); s.at < until; {
+			s.frame()
 			sent++
 		}
 		s.owner().waitPackets("test", before+sent) // the sound, at least
 		s.settle()
 	}
+}
+
+// frame sends 20 ms.
+func (s *story) frame() {
+	switch {
+	case s.at%1000 == 0:
+		s.client.send(media.TypeVideo, s.at, avcKey)
+	case s.at%40 == 0:
+		s.client.send(media.TypeVideo, s.at, avcDelta)
+	}
+	s.client.send(media.TypeAudio, s.at, audioFrame)
+	s.at += 20
+}
+
+// handOver empties a node while its publisher goes on: once that was told to hold the
+// next keyframe comes.
+func (s *story) handOver(from *clusterNode) {
+	s.t.Helper()
+	done := make(chan int, 1)
+	go func() { done <- from.HandOver(s.t.Context()) }()
+	s.asked++
+	waitFor(s.t, "the publisher is to hold", func() bool {
+		n := 0
+		for _, node := range s.nodes {
+			n += strings.Count(node.log.String(), `msg="publisher is to hold"`)
+		}
+		return n == s.asked
+	})
+	s.send(s.at + (1000-s.at%1000)%1000)
+	s.frame()
+	if left := <-done; left != 0 {
+		s.t.Fatalf("%d streams are left", left)
+	}
+	s.adopted("live")
+	waitFor(s.t, "the keyframe at the new owner", func() bool {
+		list := entries(s.owner().live("test"))
+		return list[len(list)-1].ID.Epoch == s.placement().Epoch
+	})
+	s.settle()
 }
 
 // settle waits until everybody has what the owner has.

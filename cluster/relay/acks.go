@@ -111,7 +111,7 @@ func (in *intake) acknowledge(urgent bool) {
 		in.due.paced = false
 	}
 	a := relaywire.Ack{ID: p.seen.ID, DTS: p.seen.DTS}
-	if x := p.shelf.shown; x != nil {
+	if x := p.shelf.shown; x != nil && p.resumes(x) {
 		a.IndexEpoch, a.IndexVersion = x.Epoch, x.Version
 	}
 	control := in.control

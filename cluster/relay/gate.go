@@ -41,6 +41,7 @@ type gate struct {
 	hold    time.Time     // until then indexes wait although the standby is lost
 	pause   time.Time     // not in sync before
 	timer   *time.Timer   // for the oldest index that waits; nil: none has
+	heard   chan struct{} // closed when the standby has more, or is lost; nil: nobody waits for that
 }
 
 // madeIndex is an index that the standby has not acknowledged.
@@ -149,6 +150,7 @@ func (g *gate) lose(why lostReason, text string, now time.Time) {
 		return
 	}
 	g.inSync = false
+	g.wake()
 	g.pause = now.Add(media.StandbyPause)
 	if g.sub != nil {
 		g.sub.server.metrics.standby.lost(why).Inc()
@@ -210,6 +212,7 @@ func (g *gate) clear() {
 		g.sub.standby.Store(false)
 	}
 	g.sub, g.inSync, g.unacked, g.events = nil, false, nil, nil
+	g.wake()
 	g.acked, g.first = relaywire.Ack{}, groupPosition{}
 	g.behind, g.hold, g.pause = time.Time{}, time.Time{}, time.Time{}
 	g.arm(time.Time{})
@@ -362,6 +365,7 @@ func (g *gate) take(a *relaywire.Ack, now time.Time) {
 		g.first = groupPosition{a.ID.Epoch, a.ID.Group}
 	}
 	g.acked.IndexEpoch, g.acked.IndexVersion = a.IndexEpoch, a.IndexVersion
+	g.wake()
 	n := 0
 	for n < len(g.unacked) && compareIndex(a.IndexEpoch, a.IndexVersion, g.unacked[n].index) >= 0 {
 		n++

@@ -25,7 +25,7 @@ func (l *link) greet(ctx context.Context) {
 	stream, err := l.hello(ctx)
 	close(l.said)
 	if err != nil {
-		l.agreed.set(relaywire.V1)
+		l.agree(relaywire.V1)
 		return
 	}
 	defer reset(stream, relaywire.CodeDone)
@@ -35,11 +35,17 @@ func (l *link) greet(ctx context.Context) {
 	m, err := parse(in, l.version.ParseMessage)
 	hello, ok := m.(relaywire.Hello)
 	if err != nil || !ok {
-		l.agreed.set(relaywire.V1)
+		l.agree(relaywire.V1)
 		return
 	}
-	l.agreed.set(l.version.Agree(hello.Version))
+	l.agree(l.version.Agree(hello.Version))
 	l.compare(ctx, stream, in)
+}
+
+// agree notes what both speak. It is called once.
+func (l *link) agree(v relaywire.Version) {
+	l.agreed.set(v)
+	close(l.answered)
 }
 
 // errNoHello is why a node that only speaks version 1 says nothing.

@@ -21,7 +21,8 @@ type startPoint struct {
 	within  bool     // offset lies within a group without a beginning
 }
 
-// begin finds where the subscriber goes on, else the newest group.
+// begin finds where the subscriber goes on, else the newest group, or for the standby
+// the one with the beginning of the open segment.
 func (s *subscription) begin(live *Live) startPoint {
 	if s.request.Resume {
 		seen := s.request.Seen.ID
@@ -29,6 +30,11 @@ func (s *subscription) begin(live *Live) startPoint {
 			if seen.Index == lastIndex { // the subscriber has none
 				from.configs = live.configsAt(from.offset)
 			}
+			return from
+		}
+	}
+	if s.isNamed() {
+		if from, ok := live.unfinished(); ok {
 			return from
 		}
 	}

@@ -27,12 +27,14 @@ type lister struct {
 	early    bool         // the open segment has the first chunks of its MPEG-TS
 	open     *hls.Segment // nil: it has no part yet
 	inits    []*hls.Init
-	cut      media.Timestamp // where the open segment begins; 0: not known
+	cut      media.Timestamp // where the open segment begins; 0: none has begun
 	resume   []byte
 }
 
 func newLister(w *Writer, epoch, msn uint64) *lister {
-	return &lister{w: w, rng: rand.New(rand.NewPCG(epoch, msn)), epoch: epoch, msn: msn, formats: "ts"}
+	return &lister{
+		w: w, rng: rand.New(rand.NewPCG(epoch, msn)), epoch: epoch, msn: msn, formats: "ts", resume: []byte("goes on"),
+	}
 }
 
 // newLowLister has parts, and both formats.

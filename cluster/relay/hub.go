@@ -64,6 +64,11 @@ type Feed struct {
 func (h *Hub) Open(key media.StreamKey) (*Feed, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.open(key)
+}
+
+// open is Open; h.mu is held.
+func (h *Hub) open(key media.StreamKey) (*Feed, error) {
 	f := h.feeds.Get(key)
 	if f == nil {
 		if limit := h.limit / 2; h.waiting >= limit {

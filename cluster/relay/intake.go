@@ -153,8 +153,12 @@ func (in *intake) subscribe(ctx context.Context, to fabric.Target) error {
 	l := p.link(session)
 	id := l.add(in) // sets in.link
 	defer l.remove(id)
+	greeted := l.said // so that the owner knows what may be said in its first answer
+	if in.pull.isStandby() {
+		greeted = l.answered // and this node whether it may say so
+	}
 	select {
-	case <-l.said: // so that the owner knows what may be said in its first answer
+	case <-greeted:
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -133,12 +133,12 @@ func (k *Keeper) letAllGo() {
 // keep opens a feed as [Hub.Open] does, for a stream that this node is the standby
 // of. It needs one unkeep.
 func (h *Hub) keep(key media.StreamKey) (*Feed, error) {
-	f, err := h.Open(key)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f, err := h.open(key) // in one step with what follows: the first request says it all
 	if err != nil {
 		return nil, err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	f.keeps++
 	f.wantHLS(true)
 	h.touch(f)

@@ -28,6 +28,8 @@ type link struct {
 	now     func() time.Time
 	said    chan struct{} // closed when hello was said, or will not be
 
+	answered chan struct{} // closed when agreed is what it is
+
 	agreed agreed
 	clock  clock // of the session's other end
 	acks   *acks

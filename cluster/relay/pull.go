@@ -36,6 +36,7 @@ type pull struct {
 	source   *intake         // whose word on the publisher counts
 	crossing *crossing       // into a higher epoch; nil: none
 	floor    media.Timestamp // by the log's clock: nothing of the epoch goes before it
+	whole    media.Timestamp // no packet is missing that came after it
 	lag      time.Duration
 	told     told // for operators
 
@@ -118,7 +119,7 @@ func (p *pull) end(how func(*Writer)) {
 		how(p.writer)
 	}
 	p.writer, p.started, p.seen = nil, false, relaywire.Position{}
-	p.crossing, p.floor = nil, 0
+	p.crossing, p.floor, p.whole = nil, 0, 0
 	p.shelf.clear()
 	p.shelf = shelf{budget: p.puller.segments, bytes: p.shelf.bytes} // what is being read gives its room back
 }
@@ -455,8 +456,9 @@ func (p *pull) append(pkt *media.Packet, configs *relaywire.Configs) error {
 
 // put is append for a packet that is known to be the next. p.mu is held.
 func (p *pull) put(pkt *media.Packet, configs *relaywire.Configs) error {
-	if configs != nil {
+	if configs != nil { // it does not go on exactly where this node was
 		p.writer.configure(configs, pkt)
+		p.whole = pkt.DTS
 	}
 	if err := p.writer.Append(pkt); err != nil {
 		return err

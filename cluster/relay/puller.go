@@ -325,7 +325,7 @@ func (p *Puller) link(s *fabric.Session) *link {
 	ctx, cancel := context.WithCancel(s.Context())
 	l = &link{
 		puller: p, session: s, cancel: cancel, version: p.version, now: p.now,
-		said: make(chan struct{}), intakes: map[uint64]*intake{},
+		said: make(chan struct{}), answered: make(chan struct{}), intakes: map[uint64]*intake{},
 		unknown: make(chan struct{}, media.MaxRelayUnknown), large: make(chan struct{}, media.MaxRelayLargeHeaders),
 		acks: newAcks(),
 	}

@@ -29,6 +29,11 @@ type PushRequest struct {
 	// owner's side gets it with the request; the forwarder's side gives it, and
 	// it is called when the owner has ended the push or is lost.
 	Close func(reason error)
+	// Turn says that the stream is about to get another owner: the publisher is to hold
+	// in front of the frame that t names, or, if not t.On, to go on. It does not block,
+	// and may be called from any goroutine. The owner's side gets it with the request,
+	// nil if the forwarder can't be asked; the forwarder's side gives it, or nil.
+	Turn func(t relaywire.PushTurn)
 }
 
 // PushSink takes what a forwarded publisher sends; it is called from one
@@ -40,6 +45,8 @@ type PushSink interface {
 	Write(m rtmp.Message, now time.Time) error
 	// Alive notes that the publisher sent some byte.
 	Alive(now time.Time)
+	// Hold notes that it holds, see [PushRequest].Turn. An error ends the push.
+	Hold() error
 	// Detach ends it; nothing else is called after.
 	Detach(reason error)
 }

@@ -47,8 +47,11 @@ func (p *Pusher) Push(ctx context.Context, owner string, r PushRequest) (*Push, 
 	}
 	stop := context.AfterFunc(ctx, func() { reset(st, relaywire.CodeTimeout) })
 	push := &Push{
-		stream: st, owner: owner, now: p.now, closed: r.Close, done: make(chan struct{}),
+		stream: st, owner: owner, now: p.now, closed: r.Close, turn: r.Turn, done: make(chan struct{}),
 		reader: newPushReader(st, pushAnswerSize), buf: make([]byte, 0, media.PushBuffer),
+	}
+	if r.Turn != nil {
+		r.Caps |= relaywire.CapTurn
 	}
 	err = push.ask(r.PushRequest)
 	if !stop() && err == nil { // ctx has ended just now, and the stream with it
@@ -87,7 +90,8 @@ type Push struct {
 	ok     relaywire.PushOk
 	now    func() time.Time
 	closed func(reason error)
-	done   chan struct{} // closed when listen has ended
+	turn   func(relaywire.PushTurn) // nil: the owner was not told that it may ask
+	done   chan struct{}            // closed when listen has ended
 
 	// Owned by listen.
 	reader *pushReader
@@ -165,6 +169,11 @@ func (p *Push) answers() error {
 			}
 		case relaywire.PushClose:
 			return &PushClosedError{m}
+		case relaywire.PushTurn:
+			if p.turn != nil {
+				p.turn(m)
+			}
+		case relaywire.Unknown:
 		default:
 			return fmt.Errorf("%w: %T from the owner", ErrPushProtocol, m)
 		}
@@ -192,6 +201,13 @@ func (p *Push) Write(m rtmp.Message, _ time.Time) error {
 			return err
 		}
 	}
+}
+
+// Hold tells the owner that nothing is written until it has said what becomes of the
+// stream, see [PushRequest].Turn.
+func (p *Push) Hold() error {
+	p.buf = relaywire.AppendMessage(p.buf, relaywire.PushHeld{})
+	return p.send()
 }
 
 // Alive is for what the socket of a publisher shares with a session: the owner

@@ -44,7 +44,7 @@ func (p *peer) servePush(ctx context.Context, stream *fabric.Stream, in *inbox) 
 func (s *pushServer) serve(ctx context.Context, peer pki.Peer, st *fabric.Stream, unread []byte) {
 	defer s.count.Add(-1)
 	r := io.MultiReader(bytes.NewReader(unread), st)
-	in := &incomingPush{stream: st, reader: newPushReader(r, pushReadSize)}
+	in := &incomingPush{stream: st, reader: newPushReader(r, pushReadSize), turned: make(chan struct{}, 1)}
 	sink, err := s.admit(ctx, peer, in, s.count.Add(1))
 	if err != nil {
 		in.refuse(err)
@@ -77,7 +77,11 @@ func (s *pushServer) admit(ctx context.Context, peer pki.Peer, in *incomingPush,
 	if err = in.stream.SetReadDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	return (*accept)(ctx, PushRequest{PushRequest: r, Node: peer.Name, Close: in.close})
+	request := PushRequest{PushRequest: r, Node: peer.Name, Close: in.close}
+	if r.Caps&relaywire.CapTurn != 0 {
+		request.Turn = in.turn
+	}
+	return (*accept)(ctx, request)
 }
 
 // incomingPush is one push at the owner.
@@ -88,6 +92,9 @@ type incomingPush struct {
 	reader *pushReader           // owned by serve, but for its count
 	cause  atomic.Pointer[error] // why it was ended from outside
 
+	asked  atomic.Pointer[relaywire.PushTurn] // what the forwarder is to be told
+	turned chan struct{}                      // holds one: it is
+
 	mu sync.Mutex // one writer at a time
 }
 
@@ -95,6 +102,15 @@ type incomingPush struct {
 func (p *incomingPush) close(reason error) {
 	if p.cause.CompareAndSwap(nil, &reason) {
 		_ = p.stream.SetReadDeadline(expired())
+	}
+}
+
+// turn has the forwarder told where to hold; only the last word counts.
+func (p *incomingPush) turn(t relaywire.PushTurn) {
+	p.asked.Store(&t)
+	select {
+	case p.turned <- struct{}{}:
+	default:
 	}
 }
 
@@ -138,7 +154,7 @@ func (p *incomingPush) run(ctx context.Context, sink PushSink, node string) {
 	if err == nil {
 		stop := make(chan struct{})
 		acking := sync.WaitGroup{}
-		acking.Go(func() { p.acknowledge(stop) })
+		acking.Go(func() { p.tell(stop) })
 		defer context.AfterFunc(ctx, func() { p.close(context.Cause(ctx)) })()
 		err = p.messages(sink)
 		close(stop)
@@ -184,7 +200,11 @@ func (p *incomingPush) messages(sink PushSink) error {
 			if err := sink.Write(rtmp.Message{Type: m.Type, Timestamp: m.Timestamp, Body: m.Body}, now); err != nil {
 				return err
 			}
-		case relaywire.PushAlive:
+		case relaywire.PushHeld:
+			if err := sink.Hold(); err != nil {
+				return err
+			}
+		case relaywire.PushAlive, relaywire.Unknown:
 		case relaywire.PushEnd:
 			return fmt.Errorf("%w: %s", errPushEnd, m.Cause)
 		default:
@@ -193,25 +213,28 @@ func (p *incomingPush) messages(sink PushSink) error {
 	}
 }
 
-// acknowledge tells the forwarder how much was taken, while that changes.
-func (p *incomingPush) acknowledge(stop <-chan struct{}) {
+// tell tells the forwarder where to hold, and how much was taken, while that changes.
+func (p *incomingPush) tell(stop <-chan struct{}) {
 	t := time.NewTicker(media.PushAckInterval)
 	defer t.Stop()
 	var told uint64
 	for {
+		var m relaywire.Message
 		select {
 		case <-stop:
 			return
+		case <-p.turned:
+			m = *p.asked.Load()
 		case <-t.C:
+			taken := p.reader.taken.n.Load()
+			if taken == told {
+				continue
+			}
+			m, told = relaywire.PushAck{Taken: taken}, taken
 		}
-		taken := p.reader.taken.n.Load()
-		if taken == told {
-			continue
-		}
-		if err := p.write(relaywire.PushAck{Taken: taken}); err != nil {
+		if err := p.write(m); err != nil {
 			p.close(err)
 			return
 		}
-		told = taken
 	}
 }

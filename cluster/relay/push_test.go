@@ -24,6 +24,7 @@ type pushedSink struct {
 	fail    error                // what Write answers
 	onWrite func(m rtmp.Message) // nil: none
 	ended   chan struct{}        // closed by Detach
+	held    chan int             // messages by when it holds; nil: nobody asks
 
 	mu       sync.Mutex
 	messages []rtmp.Message // guarded by mu
@@ -56,6 +57,12 @@ func (s *pushedSink) Detach(reason error) {
 	s.reason = reason
 	s.mu.Unlock()
 	close(s.ended)
+}
+
+func (s *pushedSink) Hold() error {
+	n, _ := s.counts()
+	s.held <- n
+	return nil
 }
 
 func (s *pushedSink) end(t *testing.T) error {
@@ -162,6 +169,50 @@ func TestPush(t *testing.T) {
 		t.Errorf("the forwarder is told %v", <-r.closed)
 	}
 	eventually(t, "no push", func() bool { return r.owner.server.Pushes() == 0 })
+}
+
+// The owner asks the publisher to hold, all before that comes, and it goes on when it
+// may. A forwarder that knows nothing of this is not asked.
+func TestPushTurn(t *testing.T) {
+	r := newPushRig(t)
+	r.sink.held = make(chan int, 1)
+	asked := make(chan relaywire.PushTurn, 1)
+	req := r.request()
+	req.Turn = func(m relaywire.PushTurn) { asked <- m }
+	p, err := r.pusher.Push(t.Context(), r.owner.id, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func() {
+		if err := p.Write(rtmp.Message{Type: media.TypeVideo, Body: []byte("v")}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []relaywire.PushTurn{{On: true, Video: true, Track: 3}, {}} {
+		write()
+		r.sink.request.Turn(want)
+		if got := <-asked; got != want {
+			t.Errorf("asked %+v, want %+v", got, want)
+		}
+		if want.On {
+			if err := p.Hold(); err != nil {
+				t.Fatal(err)
+			}
+			if n := <-r.sink.held; n != 1 {
+				t.Errorf("it holds behind %d messages, want 1", n)
+			}
+		}
+	}
+	p.Detach(nil)
+	if _ = r.sink.end(t); len(r.sink.messages) != 2 {
+		t.Errorf("%d messages, want 2", len(r.sink.messages))
+	}
+	r.sink.ended = make(chan struct{})
+	p = r.push(t)
+	if r.sink.request.Turn != nil {
+		t.Error("a forwarder is asked that has not said that it can be")
+	}
+	p.Detach(nil)
 }
 
 // A publisher that sends bytes but no message is alive at the owner too, which

@@ -101,14 +101,14 @@ func (s *shelf) index(x *hls.Index) (publish *hls.Index) {
 }
 
 // again tells that x is the newest index with more segments behind the playlist, which
-// a shield gets later, or with the cut, which a standby does.
+// a shield gets later, or with how to go on, which a standby does.
 func (s *shelf) again(x *hls.Index) bool {
 	if len(s.records) == 0 {
 		return false
 	}
 	last := s.records[len(s.records)-1]
 	return last.Epoch == x.Epoch && last.Version == x.Version &&
-		(len(x.Segments) > len(last.Segments) || last.Cut == 0 && x.Cut > 0)
+		(len(x.Segments) > len(last.Segments) || len(last.Resume) == 0 && len(x.Resume) > 0)
 }
 
 // piece takes the bytes of a piece, for which there was room; those of a part are
@@ -248,7 +248,7 @@ func (s *shelf) show(x *hls.Index, open *hls.Segment) *hls.Index {
 	for first > 0 && !s.shed && s.segments[idOf(x.Segments[first-1])] != nil {
 		first--
 	}
-	if p := s.shown; p != nil && p.Epoch == x.Epoch && p.Version == x.Version && p.Cut == x.Cut &&
+	if p := s.shown; p != nil && p.Epoch == x.Epoch && p.Version == x.Version && len(p.Resume) == len(x.Resume) &&
 		len(p.Segments) == len(x.Segments)-first {
 		return nil
 	}

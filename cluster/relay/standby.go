@@ -128,6 +128,15 @@ func (s *subscription) isStandby(node string) bool {
 		slices.Contains(n.Roles, pki.RoleOrigin)
 }
 
+// isNamed tells that the subscriber says that it is the standby, and is.
+func (s *subscription) isNamed() bool {
+	if s.down != nil || !s.claims.Load() {
+		return false
+	}
+	p, placed := s.server.cluster.Placement(s.request.Key)
+	return placed && p.Standby != "" && s.isStandby(p.Standby)
+}
+
 // acknowledged takes what the subscriber says to have; an error ends the subscription.
 func (s *subscription) acknowledged(a relaywire.Ack) error {
 	if !s.claims.Load() {

@@ -145,6 +145,93 @@ func TestStandbyHoldsAll(t *testing.T) {
 	}
 }
 
+// TestStandbyGetsTheOpenSegment: a standby that comes in the middle of a segment gets
+// the packets from its beginning on.
+func TestStandbyGetsTheOpenSegment(t *testing.T) {
+	w := newWorld(t)
+	owner, standby := w.join("a", quick()), w.join("b", quick()).keep()
+	f := owner.publish(key("a"), 7)
+	f.config(media.TypeVideo, "sps")
+	f.frames(60)
+	l := newLister(f.w, 7, 100)
+	l.cut = 1000
+	l.add(80_000)
+	f.frames(140) // the newest group begins at 7 s
+	f.standbyOf(owner, standby, &hearing{})
+	f.inSync()
+	live := f.heldBy(standby)
+	if j, ok := live.Join(time.Hour); !ok || j.DTS != l.cut {
+		t.Errorf("the first group is at %d ms, the open segment begins at %d", j.DTS, l.cut)
+	}
+	same(t, live, f.w.Live())
+}
+
+// TestStandbyLacksTheOpenSegment: a node that had viewers when it became the standby
+// can't go on with the open segment, of which it has the end only: it is in sync from
+// the next one on.
+func TestStandbyLacksTheOpenSegment(t *testing.T) {
+	w := newWorld(t)
+	owner, standby := w.join("a", quick()), w.join("b", quick()).keep()
+	f := owner.publish(key("a"), 7)
+	f.frames(60)
+	l := newLister(f.w, 7, 100)
+	l.cut = 1000
+	l.add(80_000)
+	f.frames(20)
+	feed := standby.open(key("a"))
+	defer feed.Close()
+	feed.WantHLS(true)
+	defer feed.WantHLS(false)
+	live := f.caughtUp(feed)
+	shows(t, feed, l.history[0])
+	h := &hearing{}
+	f.standbyOf(owner, standby, h)
+	eventually(t, "it has the index with the cut", func() bool { return live.Index().Cut == l.cut })
+	last := f.id
+	last.Index--
+	eventually(t, "it has acknowledged all packets", func() bool {
+		f.w.live.gate.Load().mu.Lock()
+		defer f.w.live.gate.Load().mu.Unlock()
+		return f.w.live.gate.Load().acked.ID == last
+	})
+	if e, n := h.last(); n != 0 {
+		t.Errorf("it is said to be %+v", e)
+	}
+	f.frames(20) // a keyframe at 4 s
+	l.cut = 4000
+	l.add(80_000)
+	f.inSync()
+}
+
+// TestAwaitStandby: the owner learns when the standby has all that was written, and that
+// it will not.
+func TestAwaitStandby(t *testing.T) {
+	w := newWorld(t).regions()
+	owner, standby := w.join("a", quick()), w.join("b", quick()).keep()
+	f := owner.publish(key("a"), 7)
+	f.frames(30)
+	if !f.w.AwaitStandby(t.Context()) {
+		t.Error("without a standby there is nothing to wait for")
+	}
+	f.standbyOf(owner, standby, &hearing{})
+	f.inSync()
+	owner.cable.lengthen(20 * time.Millisecond)
+	f.frames(10)
+	last := f.id
+	last.Index--
+	if !f.w.AwaitStandby(t.Context()) {
+		t.Fatal("it was lost")
+	}
+	if g := f.w.live.gate.Load(); g.acked.ID != last {
+		t.Errorf("it has up to %v, want %v", g.acked.ID, last)
+	}
+	owner.cable.sever(nil)
+	f.frames(1)
+	if f.w.AwaitStandby(t.Context()) {
+		t.Error("it has what can't have come")
+	}
+}
+
 // TestStandbyGetsIndexesAhead: over a long way the owner's readers see an index a round
 // trip later than the standby.
 func TestStandbyGetsIndexesAhead(t *testing.T) {

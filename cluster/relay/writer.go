@@ -246,9 +246,13 @@ func (w *Writer) retire(head media.Timestamp) {
 func (w *Writer) PublishIndex(x *hls.Index) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.gone {
-		w.live.publishIndex(x)
+	if w.gone {
+		return
 	}
+	if x != nil && !w.pulled { // whoever becomes the standby gets the packets of the open segment
+		w.floor = x.Cut
+	}
+	w.live.publishIndex(x)
 }
 
 // SetState tells readers whether a publisher is connected.

@@ -16,7 +16,7 @@ type Ack struct {
 	ID  media.PacketID  // the last packet; all before it that were sent are there too
 	DTS media.Timestamp // the highest decoding time
 	// IndexEpoch and IndexVersion name the newest segment index of which all is there
-	// that its playlists are made of; 0: none is.
+	// that its playlists are made of, and the packets behind them; 0: of none is.
 	IndexEpoch, IndexVersion uint64
 }
 

@@ -14,6 +14,8 @@ import (
 //	forwarder -> owner   PushRequest, then PushMessage and PushAlive, at last PushEnd
 //	owner -> forwarder   PushOk or PushRefuse; after Ok PushAck, and PushClose, the last of all
 //
+// Before a hand-over [PushTurn] and [PushHeld] go back and forth.
+//
 // The owner acknowledges what it takes at least every [media.PushAckInterval]
 // as long as there is anything new.
 const (
@@ -67,6 +69,9 @@ func (v Version) ParsePushBody(typ MessageType, b []byte) (Message, error) {
 		m = c.pushMessage()
 	} else {
 		m, known = c.push(typ)
+	}
+	if !known && v > V1 {
+		m, known = c.turn(typ)
 	}
 	if !known {
 		m, known = c.skip(v, typ)
@@ -131,7 +136,7 @@ type PushRequest struct {
 	Key     media.StreamKey
 	Remote  string      // the publisher's address, for logs and listings
 	Encoder string      // what the publisher calls itself
-	Caps    uint64      // reserved, 0
+	Caps    uint64      // bits that the owner does not know say nothing: [CapTurn]
 	Token   TokenDigest // of the publisher's key or token
 }
 

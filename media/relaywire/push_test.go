@@ -42,6 +42,9 @@ func pushCases() map[string]struct {
 		"end":          {PushEnd{Cause: "gone"}, "\x45\x05\x04gone"},
 		"close":        {PushClose{Reason: PushReplaced, Text: "by b"}, "\x46\x06\x06\x04by b"},
 		"ack":          {PushAck{Taken: 1 << 40}, "\x47\x06\x80\x80\x80\x80\x80\x20"},
+		"turn":         {PushTurn{On: true, Video: true, Track: 7}, "\x61\x03\x01\x01\x07"},
+		"turn back":    {PushTurn{}, "\x61\x03\x00\x00\x00"},
+		"held":         {PushHeld{}, "\x62\x00"},
 	}
 }
 

@@ -44,6 +44,8 @@ type conn struct {
 	cancel  context.CancelFunc // set before the goroutine starts
 
 	moved   atomic.Pointer[session.Moved] // the stream has another owner; the goroutine is to go there
+	turn    atomic.Pointer[session.Turn]  // where it is to hold; nil: nowhere
+	turned  chan struct{}                 // holds one: moved or turn has changed
 	cause   atomic.Pointer[error]         // why somebody else closed it
 	asked   chan struct{}                 // closed when the peer is to leave
 	asking  sync.Once
@@ -83,7 +85,7 @@ func newConn(s *Server, nc net.Conn, rc *rtmp.ServerConn) *conn {
 	now := s.deps.Now()
 	c := &conn{
 		srv: s, nc: nc, rtmp: rc, started: now, last: now, deadline: now.Add(media.IdentifyTimeout),
-		asked: make(chan struct{}),
+		asked: make(chan struct{}), turned: make(chan struct{}, 1),
 	}
 	if a := nc.RemoteAddr(); a != nil {
 		c.remote = a.String()
@@ -198,12 +200,11 @@ func (c *conn) process(ctx context.Context, b []byte) error {
 	for len(b) > 0 {
 		rest, ev, err := c.consume(b)
 		b = rest
-		switch {
-		case err == nil:
+		if done, fault := c.interrupted(ctx, err); done {
+			err = fault
+		} else if err == nil {
 			err = c.handle(ctx, ev)
-		case errors.Is(err, errMoving):
-			err = c.rehome(ctx)
-		case errors.Is(err, rtmp.ErrHTTP):
+		} else if errors.Is(err, rtmp.ErrHTTP) {
 			c.write(c.srv.httpElsewhere()) //nolint:errcheck // the connection is over
 		}
 		if err != nil {
@@ -242,10 +243,14 @@ func (c *conn) consume(b []byte) (rest []byte, ev rtmp.Event, err error) {
 	return nil, rtmp.Event{}, nil
 }
 
-// pass gives a message to the stream. [errMoving] keeps it for the stream's new owner.
+// pass gives a message to the stream. [errMoving] keeps it for the stream's new owner,
+// [errTurning] for whoever that is.
 func (c *conn) pass(m rtmp.Message) error {
 	if c.moving(m) {
 		return errMoving
+	}
+	if c.turning(m) {
+		return errTurning
 	}
 	err := c.pub.Write(m, c.last)
 	if err != nil && c.moving(m) {
@@ -355,6 +360,7 @@ func (c *conn) detach(cause error) {
 		c.srv.able.Add(-1)
 	}
 	c.pub.Detach(cause)
+	c.turn.Store(nil)
 	if c.push != nil {
 		c.srv.forwarded.Add(-1)
 	}
@@ -376,7 +382,7 @@ func (c *conn) read(ctx context.Context) (int, error) {
 			return 0, err
 		}
 		if c.pub != nil && c.moved.Load() != nil {
-			if err := c.rehome(ctx); err != nil {
+			if err := c.rehome(ctx, false); err != nil {
 				return 0, err
 			}
 			continue

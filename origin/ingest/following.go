@@ -17,6 +17,7 @@ type following struct {
 
 	kept    kept
 	waiting bool // for a keyframe: it goes on with a stream that others have begun
+	exact   bool // the first message is what to begin with, whatever it is
 }
 
 // Write implements publisher.
@@ -26,7 +27,7 @@ func (f *following) Write(m rtmp.Message, now time.Time) error {
 	if !f.waiting {
 		return f.publisher.Write(m, now)
 	}
-	if err != nil || header || !f.begins(m.Type, &info) {
+	if err != nil || header || !f.exact && !f.begins(m.Type, &info) {
 		return nil //nolint:nilerr // what can't be read is no keyframe
 	}
 	f.waiting = false

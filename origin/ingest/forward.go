@@ -31,6 +31,7 @@ type publisher interface {
 	Run() uint32
 	Alive(now time.Time)
 	Write(m rtmp.Message, now time.Time) error
+	Hold() error // nothing is written from here on, until Turn or Moved says how it goes on
 	Detach(reason error)
 }
 
@@ -136,7 +137,7 @@ func pause(ctx context.Context, d time.Duration) {
 func (c *conn) claim(ctx context.Context) (owned *state.Placement, err error) {
 	info := session.PublisherInfo{Remote: c.remote, Digest: c.token, Close: c.close}
 	if c.srv.deps.Forward != nil {
-		info.Moved = c.move
+		info.Moved, info.Turn = c.move, c.turnAt
 	}
 	p, err := c.srv.deps.Sessions.Attach(ctx, c.key, c.app, info)
 	if err == nil {
@@ -152,7 +153,7 @@ func (c *conn) claim(ctx context.Context) (owned *state.Placement, err error) {
 
 // forward makes the connection a publisher at the owner.
 func (c *conn) forward(ctx context.Context, owner string) error {
-	r := relay.PushRequest{Close: c.pushClosed, PushRequest: relaywire.PushRequest{
+	r := relay.PushRequest{Close: c.pushClosed, Turn: c.turnPush, PushRequest: relaywire.PushRequest{
 		Key: c.key, Remote: c.remote, Encoder: c.encoder, Token: c.token,
 	}}
 	push, err := c.srv.deps.Forward.Push(ctx, owner, r)

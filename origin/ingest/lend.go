@@ -104,13 +104,15 @@ func (c *conn) plug(nc net.Conn) {
 // settle does, on the connection's goroutine, what the socket came back for.
 func (w *lent) settle(ctx context.Context) error {
 	c := w.conn
-	switch {
-	case errors.Is(w.err, errMoving) && w.nc != nil:
-		if err := c.rehome(ctx); err != nil {
+	if w.nc != nil {
+		if done, err := c.interrupted(ctx, w.err); err != nil {
 			c.flush() //nolint:errcheck // the connection is over; err says why
 			return err
+		} else if done {
+			return c.process(ctx, w.rest)
 		}
-		return c.process(ctx, w.rest)
+	}
+	switch {
 	case w.err != nil && w.nc != nil:
 		c.flush() //nolint:errcheck // the connection is over; err says why
 		return w.err

@@ -23,6 +23,7 @@ var errMoving = errors.New("the stream is to be published at another owner")
 // once; a lent socket is given back with the next message.
 func (c *conn) move(m session.Moved) {
 	c.moved.CompareAndSwap(nil, &m)
+	c.nudge()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.nc != nil {
@@ -45,17 +46,24 @@ func (c *conn) moving(m rtmp.Message) bool {
 	if c.moved.Load() == nil {
 		return false
 	}
-	c.carried = m
-	c.carried.Body = bytes.Clone(m.Body)
+	c.carry(m)
 	return true
 }
 
+// carry keeps a message until it is known who is to have it.
+func (c *conn) carry(m rtmp.Message) {
+	c.carried = m
+	c.carried.Body = bytes.Clone(m.Body)
+}
+
 // rehome makes the connection a publisher at the stream's new owner: from a keyframe
-// on, what is in force first. Meanwhile its bytes wait in the socket. A peer that
-// can't be taken there in time is asked to reconnect; the error ends the connection.
-func (c *conn) rehome(ctx context.Context) error {
+// on, or exactly where it stands, what is in force first. Meanwhile its bytes wait in
+// the socket. A peer that can't be taken there in time is asked to reconnect; the error
+// ends the connection.
+func (c *conn) rehome(ctx context.Context, exact bool) error {
 	m := c.moved.Swap(nil)
-	next := &following{waiting: true}
+	c.turn.Store(nil)
+	next := &following{waiting: true, exact: exact}
 	if f, ok := c.pub.(*following); ok {
 		next.kept = f.kept
 	}
@@ -74,11 +82,7 @@ func (c *conn) rehome(ctx context.Context) error {
 	c.attached()
 	c.srv.deps.Log.Info("publisher goes on at another owner", slog.String("stream", c.key.String()),
 		slog.String("owner", c.owner), slog.Uint64("epoch", c.epoch), slog.String("remote", c.remote))
-	if carried := c.carried; carried.Body != nil {
-		c.carried = rtmp.Message{}
-		return c.pub.Write(carried, c.last)
-	}
-	return nil
+	return c.deliver()
 }
 
 // letGo gives up the stream at the owner before; the connection still counts as a

@@ -2,48 +2,143 @@ package session
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
+	"time"
+
+	"tmms/cluster/relay"
+	"tmms/cluster/state"
+	"tmms/media"
 )
+
+// errLacking keeps a stream here whose standby does not get the last of it.
+var errLacking = errors.New("the standby has not got all of the stream")
 
 // HandOver gives each stream that has a standby in sync to that; its publisher is
 // told where the stream is, see [PublisherInfo]. left is the number of streams that
 // stay: without such a standby, or the cluster does not answer before ctx, or
-// Config.ReleaseTimeout, is over.
+// Config.ReleaseTimeout behind [media.HandOverWait], is over.
 func (r *Registry) HandOver(ctx context.Context) (left int) {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.ReleaseTimeout)
+	ctx, cancel := context.WithTimeout(ctx, media.HandOverWait+r.cfg.ReleaseTimeout)
 	defer cancel()
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, closeWorkers)
-	for _, s := range r.all() {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			s.handOver(ctx)
-		})
+	for _, s := range r.all() { // all at once, since each waits for a frame of its own
+		wg.Go(func() { s.handOver(ctx, slots) })
 	}
 	wg.Wait()
 	return r.Len()
 }
 
-// handOver gives the stream to its standby. Until the cluster has decided readers see
-// no further segment: the new owner may not have it.
-func (s *stream) handOver(ctx context.Context) {
+// HandOverStream does for one stream what HandOver does for all; false: it stays.
+func (r *Registry) HandOverStream(ctx context.Context, key media.StreamKey) bool {
+	ctx, cancel := context.WithTimeout(ctx, media.HandOverWait+r.cfg.ReleaseTimeout)
+	defer cancel()
+	r.mu.Lock()
+	s := r.streams.Get(key)
+	r.mu.Unlock()
+	return s != nil && s.handOver(ctx, make(chan struct{}, 1))
+}
+
+// handOver gives the stream to its standby, so that no frame is lost: its publisher
+// holds in front of one that the next owner can begin with, and goes on there once
+// the standby has all before it. A place in slots bounds how many do the latter.
+func (s *stream) handOver(ctx context.Context, slots chan struct{}) (moved bool) {
+	select {
+	case s.handing <- struct{}{}:
+		defer func() { <-s.handing }()
+	case <-ctx.Done():
+		return false
+	}
+	if _, ok := s.successor(); !ok {
+		return false
+	}
+	back := s.turn(ctx)
+	select {
+	case slots <- struct{}{}:
+		moved = s.moveOver(ctx)
+		<-slots
+	case <-ctx.Done():
+	}
+	if !moved {
+		back()
+	}
+	return moved
+}
+
+// successor gives the placement of the stream if its standby can take it over.
+func (s *stream) successor() (now state.Placement, ok bool) {
 	p := s.reg.deps.Placements
 	if p == nil {
-		return
+		return now, false
 	}
-	now, placed := p.Placement(s.key)
-	if !placed || now.Owner != s.reg.deps.Node || !now.InSync || s.standby.exposed() || !s.hold(now.Epoch, true) {
-		return
+	now, ok = p.Placement(s.key)
+	return now, ok && now.Owner == s.reg.deps.Node && now.InSync && !s.standby.exposed()
+}
+
+// turn asks the publisher, if it can, to hold in front of the frame that the stream
+// is to go on with elsewhere, and waits for that, [media.HandOverWait] at most: an
+// encoder may make a keyframe every twenty seconds. back lets it go on here.
+func (s *stream) turn(ctx context.Context) (back func()) {
+	s.mu.Lock()
+	p := s.pub
+	if p == nil || p.info.Turn == nil || s.phase != live {
+		s.mu.Unlock()
+		return func() {}
 	}
-	moved, err := s.reg.deps.Claims.Move(ctx, s.key, now.Epoch, now.Standby)
+	held := make(chan struct{})
+	p.held = held
+	p.info.Turn(s.seq.turn())
+	s.mu.Unlock()
+	s.log().Info("stream is to be handed over")
+	t := time.NewTimer(media.HandOverWait)
+	defer t.Stop()
+	select {
+	case <-held:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return func() { p.info.Turn(Turn{}) }
+}
+
+// turn names the frame that another owner of the stream can begin with.
+func (q *sequencer) turn() Turn {
+	return Turn{On: true, Video: q.clock != nil && q.group.watching(q.clock.Last()), Track: q.group.master}
+}
+
+// moveOver has the cluster give the stream to its standby, once that has all of it.
+// Until it is decided readers see no further segment: the new owner may not have it.
+func (s *stream) moveOver(ctx context.Context) bool {
+	now, ok := s.successor()
+	if !ok || !s.hold(now.Epoch, true) {
+		return false
+	}
+	moved, err := s.moveWhole(ctx, now)
 	if err != nil {
 		s.hold(now.Epoch, false)
 		s.log().Warn("stream not handed over", slog.String("to", now.Standby), slog.Any("err", err))
-		return
+		return false
 	}
 	s.fence(moved, true)
+	return true
+}
+
+// moveWhole moves the stream unless the standby lacks something.
+func (s *stream) moveWhole(ctx context.Context, now state.Placement) (state.Placement, error) {
+	wait, cancel := context.WithTimeout(ctx, media.StandbyHold)
+	defer cancel()
+	if !s.writer().AwaitStandby(wait) {
+		return now, errLacking
+	}
+	return s.reg.deps.Claims.Move(ctx, s.key, now.Epoch, now.Standby)
+}
+
+// writer is the stream's, which is open.
+func (s *stream) writer() *relay.Writer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seq.writer
 }
 
 // hold keeps segments from readers, or lets them see them, if the stream is this

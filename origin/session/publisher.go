@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tmms/media"
 	"tmms/media/rtmp"
 )
 
@@ -22,6 +23,18 @@ type PublisherInfo struct {
 	// Moved, if not nil, is called in place of Close when the stream has another
 	// owner: the publisher may go on there. The same holds as for Close.
 	Moved func(m Moved)
+	// Turn, if not nil, is called before the stream is given to another owner: the
+	// publisher is to write no frame from the one on that t names, and calls
+	// [Publisher.Hold] in place of that. Then it is told with Moved that the stream has
+	// moved, or with a Turn that is not On that it stays. The same holds as for Close.
+	Turn func(t Turn)
+}
+
+// Turn names the frame from which on a stream is to be the next owner's.
+type Turn struct {
+	On    bool          // false: the stream stays where it is
+	Video bool          // it is a keyframe of Track or of one before it; else an audio frame will do
+	Track media.TrackID // of the first video track that the stream has
 }
 
 // Moved says where a stream is, by the placement, and what is in force in it.
@@ -49,6 +62,7 @@ type Publisher struct {
 	// Guarded by stream.mu.
 	meter meter
 	bytes int64
+	held  chan struct{} // closed when it holds, or the stream is not its own any more; nil: nobody waits for that
 }
 
 func newPublisher(s *stream, run uint32, info PublisherInfo, now time.Time) *Publisher {
@@ -79,10 +93,7 @@ func (p *Publisher) Write(m rtmp.Message, now time.Time) error {
 	defer s.mu.Unlock()
 	if s.pub != p {
 		s.reg.counters.drops[DropLate].Add(1)
-		if s.phase == ended {
-			return fmt.Errorf("session: %s: %w", s.key, ErrClosed)
-		}
-		return fmt.Errorf("session: %s: run %d: %w", s.key, p.run, ErrReplaced)
+		return p.late()
 	}
 	p.bytes += int64(len(m.Body))
 	p.meter.add(now, len(m.Body))
@@ -91,6 +102,36 @@ func (p *Publisher) Write(m rtmp.Message, now time.Time) error {
 		return nil
 	}
 	return s.seq.write(m, now)
+}
+
+// Hold says that nothing will be written before the stream has moved, or stays; see
+// [PublisherInfo].Turn. It does not block. The error is that of [Publisher.Write].
+func (p *Publisher) Hold() error {
+	s := p.stream
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pub != p {
+		return p.late()
+	}
+	p.letGo()
+	return nil
+}
+
+// letGo ends the wait for p to hold. stream.mu is held.
+func (p *Publisher) letGo() {
+	if p.held != nil {
+		close(p.held)
+		p.held = nil
+	}
+}
+
+// late is why the stream is not p's any more. stream.mu is held.
+func (p *Publisher) late() error {
+	s := p.stream
+	if s.phase == ended {
+		return fmt.Errorf("session: %s: %w", s.key, ErrClosed)
+	}
+	return fmt.Errorf("session: %s: run %d: %w", s.key, p.run, ErrReplaced)
 }
 
 // Detach gives the stream up, which then waits out the app's grace for another

@@ -37,6 +37,7 @@ type stream struct {
 	since time.Time
 
 	standby follower
+	handing chan struct{} // holds one: it is being handed over
 
 	ready chan struct{} // closed when the claim is decided
 	done  chan struct{} // closed when the stream has left the registry
@@ -59,7 +60,8 @@ type stream struct {
 
 func newStream(r *Registry, key media.StreamKey) *stream {
 	return &stream{
-		key: key, reg: r, since: r.deps.Now(), ready: make(chan struct{}), done: make(chan struct{}),
+		key: key, reg: r, since: r.deps.Now(), handing: make(chan struct{}, 1),
+		ready: make(chan struct{}), done: make(chan struct{}),
 	}
 }
 
@@ -133,6 +135,7 @@ func (s *stream) join(app *state.App, pub PublisherInfo) (p *Publisher, wait <-c
 			s.key, ErrBusy, old.info.Remote, silent.Truncate(time.Millisecond), app.BusyPolicy)
 	}
 	p = s.startRun(app, pub)
+	old.letGo()
 	old.info.Close(ErrReplaced)
 	return p, nil, nil
 }
@@ -159,6 +162,7 @@ func (s *stream) detach(p *Publisher, reason error) {
 		return
 	}
 	s.pub = nil
+	p.letGo()
 	if s.seq.packets == 0 && !s.given && !s.seq.resumed || s.app.Grace <= 0 {
 		s.finish(reason)
 		s.mu.Unlock()
@@ -228,6 +232,9 @@ func (s *stream) shutdown(ctx context.Context, disowned bool) {
 func (s *stream) takePublisher() *Publisher {
 	p := s.pub
 	s.pub = nil
+	if p != nil {
+		p.letGo()
+	}
 	if s.timer != nil {
 		s.timer.Stop()
 	}
