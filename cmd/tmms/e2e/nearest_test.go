@@ -506,9 +506,9 @@ func (r *realm) hostileQuestions(t *testing.T) {
 	for i := range rounds {
 		junk := url.QueryEscape(strings.Repeat(string(rune(0x20+i%90)), i%1200))
 		for query, want := range map[string]int{
-			"region=" + fmt.Sprint("r", i):               http.StatusOK,
-			"stream=live/" + fmt.Sprint("s", i):          http.StatusOK,
-			"region=" + junk + "x%2F":                    http.StatusBadRequest,
+			"region=" + fmt.Sprint("r", i):                 http.StatusOK,
+			"stream=live/" + fmt.Sprint("s", i):            http.StatusOK,
+			"region=" + junk + "x%2F":                      http.StatusBadRequest,
 			"count=" + strconv.Itoa(1000+i) + "&x=" + junk: http.StatusBadRequest,
 		} {
 			if code, _ := r.in["eu"].get(t, base+query); code != want {
