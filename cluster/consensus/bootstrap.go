@@ -191,7 +191,7 @@ func (n *Node) Hello() (Hello, error) {
 	return Hello{
 		ID: n.ID(), Name: n.cfg.Name, CAFingerprint: n.cfg.CAFingerprint, Voters: n.cfg.Voters,
 		HasState: has, ClusterID: n.ClusterID(), Applied: n.AppliedIndex(),
-		Serial: n.serial(), Level: *n.cfg.Level, Rejoins: n.rejoins(), Trouble: trouble,
+		Serial: n.serial(), Level: *n.cfg.Level, Rejoins: n.rejoins(), Trouble: trouble, Slow: n.slowDisk(),
 	}, nil
 }
 
