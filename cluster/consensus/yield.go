@@ -45,7 +45,7 @@ func (l *leadership) inService(ctx context.Context, quick bool) (to raft.Server,
 		ask, cancel := context.WithTimeout(ctx, l.node.cfg.Heartbeat)
 		h, answers := l.hello(ask, s)
 		cancel()
-		if answers && !(quick && h.Slow) {
+		if answers && (!quick || !h.Slow) {
 			return s, true
 		}
 	}

@@ -34,9 +34,8 @@ type leadership struct {
 
 // beginLead begins the duties, with what was heard as a follower.
 func (n *node) beginLead() {
-	l := &leadership{
-		n: n, court: n.w.rules.Court(verdict.Config{Self: n.id, Term: leaseTerm, RoundEdges: roundEdges}, n.w.now), duties: duties.New(0),
-	}
+	cfg := verdict.Config{Self: n.id, Term: leaseTerm, RoundEdges: roundEdges}
+	l := &leadership{n: n, court: n.w.rules.Court(cfg, n.w.now), duties: duties.New(0)}
 	for i, at := range n.heard {
 		if at > 0 && i != n.index {
 			l.court.Heard(n.w.nodes[i].id, at)

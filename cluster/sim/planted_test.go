@@ -153,14 +153,14 @@ func TestPlantedMistakes(t *testing.T) {
 	}{
 		{"fail-over-to-any-standby", Rules{Machine: machine(inSync)}, 80, []string{"in sync: false", "had"}},
 		{"claim-without-compare", Rules{Machine: machine(snatch)}, 600, []string{"claimed by"}},
-		{"claim-before-the-standby", Rules{Farewell: leave, Heir: nobody}, 120, []string{"has all of it"}},
+		{"claim-before-the-standby", Rules{Farewell: leave, Heir: nobody}, 760, []string{"has all of it"}},
 		{"time-begins-anew", Rules{Machine: machine(forget)}, 0, []string{"time 0 goes"}},
 		{"no-lease-for-all", Rules{Court: func(cfg verdict.Config, now time.Duration) Court {
 			return forgetful{verdict.New(cfg, now), map[string]bool{cfg.Self: true}}
 		}}, 0, []string{"without having been in any trouble"}},
 		{"one-witness", Rules{Court: func(cfg verdict.Config, now time.Duration) Court {
 			return hasty{verdict.New(cfg, now)}
-		}}, 180, []string{"without having been in any trouble"}},
+		}}, 600, []string{"without having been in any trouble"}},
 		{"nobody-dies", Rules{Court: func(cfg verdict.Config, now time.Duration) Court {
 			return patient{verdict.New(cfg, now)}
 		}}, 0, []string{"no other owner", "after all faults"}},
@@ -189,7 +189,7 @@ func TestPlantedMistakes(t *testing.T) {
 // The leader gives an orphan to its standby before it decides a claim, however it has
 // become one: the same seeds with half of that mistake.
 func TestClaimsAreBehindStandbys(t *testing.T) {
-	if got := runSeeds(120, 20, Rules{Farewell: leave}); got.found != nil {
+	if got := runSeeds(760, 20, Rules{Farewell: leave}); got.found != nil {
 		t.Error(got.found)
 	}
 }

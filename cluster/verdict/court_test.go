@@ -1,8 +1,8 @@
 package verdict
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -161,7 +161,7 @@ func TestBounds(t *testing.T) {
 		court.Heard(id, 0)
 	}
 	for i := range 2 * media.MaxReports {
-		court.Report(fmt.Sprint(i), "a", Report{}, 2*time.Second)
+		court.Report(strconv.Itoa(i), "a", Report{}, 2*time.Second)
 		court.Report("x", "nobody knows", Report{}, 2*time.Second)
 	}
 	if got := len(court.nodes["a"].reports); got != media.MaxReports || len(court.nodes) != 3 {
