@@ -176,6 +176,14 @@ func TestPush(t *testing.T) {
 func TestPushTurn(t *testing.T) {
 	r := newPushRig(t)
 	r.sink.held = make(chan int, 1)
+	sinks := make(chan *pushedSink, 2)
+	sinks <- r.sink
+	sinks <- &pushedSink{ended: make(chan struct{})}
+	requests := make(chan PushRequest, 1)
+	r.owner.server.OnPush(func(_ context.Context, req PushRequest) (PushSink, error) {
+		requests <- req
+		return <-sinks, nil
+	})
 	asked := make(chan relaywire.PushTurn, 1)
 	req := r.request()
 	req.Turn = func(m relaywire.PushTurn) { asked <- m }
@@ -183,6 +191,7 @@ func TestPushTurn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	owner := <-requests
 	write := func() {
 		if err := p.Write(rtmp.Message{Type: media.TypeVideo, Body: []byte("v")}, time.Now()); err != nil {
 			t.Fatal(err)
@@ -190,7 +199,7 @@ func TestPushTurn(t *testing.T) {
 	}
 	for _, want := range []relaywire.PushTurn{{On: true, Video: true, Track: 3}, {}} {
 		write()
-		r.sink.request.Turn(want)
+		owner.Turn(want)
 		if got := <-asked; got != want {
 			t.Errorf("asked %+v, want %+v", got, want)
 		}
@@ -207,9 +216,8 @@ func TestPushTurn(t *testing.T) {
 	if _ = r.sink.end(t); len(r.sink.messages) != 2 {
 		t.Errorf("%d messages, want 2", len(r.sink.messages))
 	}
-	r.sink.ended = make(chan struct{})
 	p = r.push(t)
-	if r.sink.request.Turn != nil {
+	if req := <-requests; req.Turn != nil {
 		t.Error("a forwarder is asked that has not said that it can be")
 	}
 	p.Detach(nil)

@@ -189,10 +189,11 @@ func TestStandbyLacksTheOpenSegment(t *testing.T) {
 	eventually(t, "it has the index with the cut", func() bool { return live.Index().Cut == l.cut })
 	last := f.id
 	last.Index--
+	g := f.w.live.gate.Load()
 	eventually(t, "it has acknowledged all packets", func() bool {
-		f.w.live.gate.Load().mu.Lock()
-		defer f.w.live.gate.Load().mu.Unlock()
-		return f.w.live.gate.Load().acked.ID == last
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.acked.ID == last
 	})
 	if e, n := h.last(); n != 0 {
 		t.Errorf("it is said to be %+v", e)
@@ -222,8 +223,8 @@ func TestAwaitStandby(t *testing.T) {
 	if !f.w.AwaitStandby(t.Context()) {
 		t.Fatal("it was lost")
 	}
-	if g := f.w.live.gate.Load(); g.acked.ID != last {
-		t.Errorf("it has up to %v, want %v", g.acked.ID, last)
+	if _, has := f.w.live.gate.Load().has(last); !has {
+		t.Errorf("it has not got %v", last)
 	}
 	owner.cable.sever(nil)
 	f.frames(1)
