@@ -160,11 +160,6 @@ func (o *Origin) Drain(ctx context.Context) error {
 // left is the number of streams that stay.
 func (o *Origin) HandOver(ctx context.Context) (left int) { return o.sessions.HandOver(ctx) }
 
-// HandOverStream does for one stream what HandOver does for all; false: it stays.
-func (o *Origin) HandOverStream(ctx context.Context, key media.StreamKey) bool {
-	return o.sessions.HandOverStream(ctx, key)
-}
-
 // Reconnectable is the number of publishers that Drain would ask to reconnect, and
 // so wait for.
 func (o *Origin) Reconnectable() int64 { return o.server.Reconnectable() }

@@ -73,34 +73,3 @@ func (g *Gossip) measured(name string, rtt time.Duration, payload []byte) {
 	defer g.hereMu.Unlock()
 	g.here = g.here.Moved(at, rtt, h.Sum64())
 }
-
-// Nearest orders the living members that are wanted by the round trip to them: from
-// this node, or from another one if from names it. Those of which nothing is known
-// come last. The members are copies.
-func (g *Gossip) Nearest(from string, wanted func(Member) bool) []Member {
-	at, here := g.Here(), from == "" || from == g.self.Name
-	byID := map[string]Member{}
-	var places []placement.Place
-	for _, m := range g.Members() {
-		if m.Name == from && !here {
-			at = m.Place // no place, if it is not known: then nothing is near
-		}
-		if m.State.Gone() || !wanted(m) {
-			continue
-		}
-		p := placement.Place{ID: m.Name, At: m.Place, Known: m.Known}
-		switch {
-		case m.Name == g.self.Name:
-			p.At, p.Known = g.Here(), true
-		case here:
-			p.RTT = m.RTT
-		}
-		byID[m.Name] = m
-		places = append(places, p)
-	}
-	order := make([]Member, 0, len(places))
-	for _, p := range placement.Nearest(at, places) {
-		order = append(order, byID[p.ID])
-	}
-	return order
-}

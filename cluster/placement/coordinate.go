@@ -1,9 +1,7 @@
 package placement
 
 import (
-	"cmp"
 	"math"
-	"slices"
 	"time"
 )
 
@@ -113,33 +111,17 @@ type Place struct {
 	ID    string
 	At    Coordinate
 	Known bool
-	RTT   time.Duration // measured, to it from where the order begins; 0: not measured
+	RTT   time.Duration // measured, to it from where one is; 0: not measured
 }
 
-// Nearest orders nodes by the round trip from a place: measured where it was, else as
-// their coordinates say; those of which nothing is known come last. Equal ones are in
-// the order of their ids. places is not changed.
-func Nearest(from Coordinate, places []Place) []Place {
-	order := slices.Clone(places)
-	slices.SortFunc(order, func(a, b Place) int {
-		return cmp.Or(cmp.Compare(a.away(from), b.away(from)), cmp.Compare(a.ID, b.ID))
-	})
-	return order
-}
-
-// away is the round trip to the place.
-func (p Place) away(from Coordinate) time.Duration {
+// Estimate is the round trip to the place: measured where it was, else as the
+// coordinates say; false: nothing is known of it.
+func (p Place) Estimate(from Coordinate) (rtt time.Duration, ok bool) {
 	switch {
 	case p.RTT > 0:
-		return p.RTT
+		return p.RTT, true
 	case p.Known && from.Valid() && p.At.Valid():
-		return from.RTT(p.At)
+		return from.RTT(p.At), true
 	}
-	return math.MaxInt64
-}
-
-// Estimate is the round trip to the place; false: nothing is known of it.
-func (p Place) Estimate(from Coordinate) (rtt time.Duration, ok bool) {
-	rtt = p.away(from)
-	return rtt, rtt != math.MaxInt64
+	return 0, false
 }

@@ -1,7 +1,6 @@
 package placement
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -104,37 +103,22 @@ func TestCoordinatesPart(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
+func TestEstimate(t *testing.T) {
 	at := func(ms float64) Coordinate {
 		return Coordinate{Vec: [dimensions]float64{ms / 1000}, Height: minHeight, Error: 0.1}
 	}
-	places := []Place{
-		{ID: "unknown-b"},
-		{ID: "unknown-a"},
-		{ID: "far", At: at(80), Known: true},
-		{ID: "near", At: at(10), Known: true},
-		{ID: "measured", At: at(90), Known: true, RTT: 20 * time.Millisecond},
-		{ID: "also-near", At: at(10), Known: true},
-		{ID: "broken", At: Coordinate{}, Known: true},
-	}
-	var got []string
-	for _, p := range Nearest(at(0), places) {
-		got = append(got, p.ID)
-	}
-	want := []string{"also-near", "near", "measured", "far", "broken", "unknown-a", "unknown-b"}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-	if places[0].ID != "unknown-b" {
-		t.Error("the list of the caller was changed")
-	}
-	if rtt, ok := places[4].Estimate(at(0)); !ok || rtt != 20*time.Millisecond {
-		t.Errorf("measured: %s, %v", rtt, ok)
-	}
-	if _, ok := places[0].Estimate(at(0)); ok {
-		t.Error("the unknown has an estimate")
-	}
-	if got := fmt.Sprint(Nearest(Coordinate{}, places[:0])); got != "[]" {
-		t.Error(got)
+	for _, tc := range []struct {
+		place Place
+		least time.Duration // 0: nothing is known
+	}{
+		{Place{ID: "unknown"}, 0},
+		{Place{ID: "far", At: at(80), Known: true}, 80 * time.Millisecond},
+		{Place{ID: "measured", At: at(90), Known: true, RTT: 20 * time.Millisecond}, 20 * time.Millisecond},
+		{Place{ID: "broken", At: Coordinate{}, Known: true}, 0},
+	} {
+		rtt, ok := tc.place.Estimate(at(0))
+		if ok != (tc.least > 0) || rtt < tc.least || rtt > tc.least+5*time.Millisecond {
+			t.Errorf("%s: %s, %v", tc.place.ID, rtt, ok)
+		}
 	}
 }

@@ -31,16 +31,6 @@ func (r *Registry) HandOver(ctx context.Context) (left int) {
 	return r.Len()
 }
 
-// HandOverStream does for one stream what HandOver does for all; false: it stays.
-func (r *Registry) HandOverStream(ctx context.Context, key media.StreamKey) bool {
-	ctx, cancel := context.WithTimeout(ctx, media.HandOverWait+r.cfg.ReleaseTimeout)
-	defer cancel()
-	r.mu.Lock()
-	s := r.streams.Get(key)
-	r.mu.Unlock()
-	return s != nil && s.handOver(ctx, make(chan struct{}, 1))
-}
-
 // handOver gives the stream to its standby, so that no frame is lost: its publisher
 // holds in front of one that the next owner can begin with, and goes on there once
 // the standby has all before it. A place in slots bounds how many do the latter.

@@ -94,12 +94,12 @@ func TestHandOverFails(t *testing.T) {
 				}()
 			}
 		})
-		if g.HandOverStream(t.Context(), testKey()) || len(u.turns) != 2 || u.turns[1].On || len(u.moved) != 0 {
+		if g.HandOver(t.Context()) == 0 || len(u.turns) != 2 || u.turns[1].On || len(u.moved) != 0 {
 			t.Errorf("the publisher was told %+v and %+v", u.turns, u.moved)
 		}
 		u.publish(t, 1000, 1000)
 		g.cluster.setMute(nil)
-		if !g.HandOverStream(t.Context(), testKey()) || len(u.moved) != 1 {
+		if g.HandOver(t.Context()) != 0 || len(u.moved) != 1 {
 			t.Errorf("the second time it was told %+v and %+v", u.turns, u.moved)
 		}
 	})
@@ -111,7 +111,7 @@ func TestHandOverWithoutItsPublisher(t *testing.T) {
 		t := g.t
 		began := time.Now()
 		g.turner(func(u *turner, _ Turn) { go u.Detach(errGone) })
-		if !g.HandOverStream(t.Context(), testKey()) || time.Since(began) >= media.HandOverWait {
+		if g.HandOver(t.Context()) != 0 || time.Since(began) >= media.HandOverWait {
 			t.Errorf("after %v, or not at all", time.Since(began))
 		}
 		synctest.Wait()
