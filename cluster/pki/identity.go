@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -254,8 +253,7 @@ func (id *Identity) NotAfter() time.Time { return id.current.Load().cert.Leaf.No
 // node's, or the CA that it has from: equal for all nodes of a cluster except while
 // its CA is replaced.
 func (id *Identity) CAFingerprint() string {
-	sum := sha256.Sum256(id.current.Load().top.Raw)
-	return hex.EncodeToString(sum[:])
+	return fingerprint(id.current.Load().top)
 }
 
 // Secret derives 32 bytes from the node's private key that only it can know,

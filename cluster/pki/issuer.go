@@ -66,6 +66,17 @@ func (ca *CA) NewIssuer(roles []string, now time.Time) (*CA, error) {
 // Issues are the roles that an issuer may give; nil: any, it is a CA.
 func (ca *CA) Issues() []string { return issues(ca.cert) }
 
+// Fingerprint is the SHA-256 of the CA's certificate, in hex.
+func (ca *CA) Fingerprint() string { return fingerprint(ca.cert) }
+
+func fingerprint(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.Raw)
+	return hex.EncodeToString(sum[:])
+}
+
+// Signer is the fingerprint of the CA or issuer that signed the node's certificate.
+func (id *Identity) Signer() string { return fingerprint(id.current.Load().ca) }
+
 // NotAfter is when the CA ends.
 func (ca *CA) NotAfter() time.Time { return ca.cert.NotAfter }
 
@@ -254,6 +265,20 @@ func CheckPinned(bundle []byte, pin Pin) error {
 		return errors.New("pki: the CA that the token names is not among those of the answer")
 	}
 	return nil
+}
+
+// Unended gives the certificates of a bundle without the issuers that have ended.
+func Unended(bundle []byte, now time.Time) (kept []byte, err error) {
+	cas, err := parseCerts(bundle)
+	if err != nil {
+		return nil, fmt.Errorf("pki: CA bundle: %w", err)
+	}
+	for _, c := range cas {
+		if len(issues(c)) == 0 || now.Before(c.NotAfter) {
+			kept = append(kept, encodeCert(c.Raw)...)
+		}
+	}
+	return kept, nil
 }
 
 // ChainedTo gives the certificates of a bundle that are this CA, or issuers that it

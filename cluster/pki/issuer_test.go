@@ -138,7 +138,7 @@ func TestPinned(t *testing.T) {
 		"other name":   {chain(ca, "o2", RoleOrigin), pin, now, ErrUntrusted},
 		"edge":         {chain(ca, "o1", RoleEdge), pin, now, ErrNoRole},
 		"ended":        {chain(ca, "o1", RoleOrigin), pin, now.AddDate(1, 1, 0), ErrExpired},
-		"issuer ended": {chain(issuer, "o1", RoleOrigin, ca), pin, now.AddDate(1, 1, 0), ErrUntrusted},
+		"issuer ended": {chain(issuer, "o1", RoleOrigin, ca), pin, now.AddDate(1, 1, 0), ErrExpired},
 	} {
 		if err := verifyPinned(tc.chain, "o1", tc.pin, tc.at); !errors.Is(err, tc.want) {
 			t.Errorf("%s: %v, want %v", name, err, tc.want)
