@@ -52,7 +52,7 @@ module "user_data_scaled" {
   secrets = {
     method = "join"
     command = join("\n", [
-      templatefile("${path.module}/fetch.sh", {
+      templatefile("${path.module}/fetch.sh.tftpl", {
         region = data.aws_region.here.name
         path   = "/${var.cluster_name}/join/${var.region}"
         files = merge(
@@ -68,7 +68,7 @@ module "user_data_scaled" {
   tls_certs    = var.tls_certs
   extra_files = merge(var.extra_files, {
     "/usr/local/lib/tmms/instance-env" = file("${path.module}/instance-env.sh")
-    "/usr/local/lib/tmms/drain-watch" = templatefile("${path.module}/drain-watch.sh", {
+    "/usr/local/lib/tmms/drain-watch" = templatefile("${path.module}/drain-watch.sh.tftpl", {
       region = data.aws_region.here.name, group = local.group, hook = "drain"
     })
     "/etc/systemd/system/tmms-drain-watch.service"     = file("${path.module}/tmms-drain-watch.service")

@@ -18,7 +18,7 @@ module "user_data" {
   binary   = var.binary
   secrets = {
     method = "command"
-    command = templatefile("${path.module}/fetch.sh", {
+    command = templatefile("${path.module}/fetch.sh.tftpl", {
       region = data.aws_region.here.name
       path   = "/${var.cluster_name}/nodes/${each.key}"
       files = merge(
