@@ -1,4 +1,4 @@
-"""moto_server with one filter more: the AWS provider asks for it until a subnet has its IPv6 network."""
+"""moto_server, with two faults of subnets' IPv6 networks mended that the AWS provider stumbles over."""
 
 import sys
 
@@ -14,5 +14,18 @@ def get_filter_value(self, name, method_name=None):
     return plain(self, name, method_name)
 
 
+def association_set(self):
+    return [
+        {
+            "associationId": key,
+            "ipv6CidrBlock": a["ipv6CidrBlock"],
+            "ipv6CidrBlockState": {"state": a["ipv6CidrBlockState"]["State"]},
+        }
+        for key, a in self.ipv6_cidr_block_associations.items()
+        if a["ipv6CidrBlockState"]["State"] == "associated"
+    ]
+
+
 Subnet.get_filter_value = get_filter_value
+Subnet.ipv6_cidr_block_association_set = property(association_set)
 main(sys.argv[1:])
