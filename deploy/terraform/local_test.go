@@ -1,0 +1,450 @@
+package terraform
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tmms/bench/shape"
+)
+
+// patience is how long a test waits for what takes seconds on an idle machine.
+const patience = 90 * time.Second
+
+// lab is a cluster that local/ has made: 3 origins and 4 edges in two regions.
+type lab struct {
+	t       *testing.T
+	tf      *terraform
+	cluster string
+	dir     string            // of what the lab needs; the cluster's folder is dir/cluster
+	vars    map[string]string // of terraform
+	nodes   map[string]labNode
+}
+
+type labNode struct {
+	Namespace, Region, Zone, Kind, Address string
+	Voter                                  bool
+}
+
+// labDomains tells the regions by the networks of their clients.
+const labDomains = `
+domains: [{name: default, aliases: ['*'], apps: [{name: live}]}]
+regions:
+- {name: eu, networks: [10.81.0.0/16]}
+- {name: us, networks: [10.82.0.0/16]}
+`
+
+// newLab applies local/, and destroys it at the end of the test, whatever happens.
+func newLab(t *testing.T) (*lab, bool) {
+	t.Helper()
+	tf, ok := newTerraform(t)
+	if !ok {
+		return nil, false
+	}
+	dir := t.TempDir()
+	l := &lab{t: t, tf: tf, cluster: fmt.Sprintf("t%d", os.Getpid()), dir: dir}
+	command(t, "cp", binary(t), filepath.Join(dir, "tmms"))
+	command(t, "go", "build", "-o", filepath.Join(dir, "tmms-bench"), "tmms/cmd/tmms-bench")
+	l.vars = map[string]string{
+		"cluster": l.cluster, "folder": filepath.Join(dir, "cluster"),
+		"tmms": filepath.Join(dir, "tmms"), "bench": filepath.Join(dir, "tmms-bench"),
+		"domains": write(t, dir, "domains.yaml", labDomains),
+	}
+	tf.run(t, "local", "init")
+	t.Cleanup(l.destroy)
+	l.apply()
+	return l, true
+}
+
+func (l *lab) args(command string, more ...string) []string {
+	args := []string{command}
+	if command != "plan" {
+		args = append(args, "-auto-approve")
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.vars)) {
+		args = append(args, "-var", name+"="+l.vars[name])
+	}
+	return append(args, more...)
+}
+
+// apply brings the cluster to what the variables say.
+func (l *lab) apply(more ...string) {
+	l.t.Helper()
+	if out, err := l.tf.try(l.t, "local", l.args("apply", more...)...); err != nil {
+		l.t.Fatalf("%v\n%s", err, out)
+	}
+	raw := l.tf.run(l.t, "local", "output", "-json", "nodes")
+	l.nodes = nil
+	if err := json.Unmarshal([]byte(raw), &l.nodes); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// planned counts what an apply would do to resources of a name: create, delete, update.
+func (l *lab) planned(resource string) map[string]int {
+	l.t.Helper()
+	l.tf.run(l.t, "local", l.args("plan", "-out=plan.tfplan")...)
+	raw := l.tf.run(l.t, "local", "show", "-json", "plan.tfplan")
+	var plan struct {
+		Changes []struct {
+			Name   string
+			Change struct{ Actions []string }
+		} `json:"resource_changes"`
+	}
+	if err := json.Unmarshal([]byte(raw), &plan); err != nil {
+		l.t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for _, c := range plan.Changes {
+		if (resource == "" || c.Name == resource) && !slices.Contains(c.Change.Actions, "no-op") {
+			for _, action := range c.Change.Actions {
+				counts[action]++
+			}
+		}
+	}
+	return counts
+}
+
+// destroy ends the cluster and holds it to leave nothing.
+func (l *lab) destroy() {
+	// The test's context has ended by now.
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, l.tf.path, l.args("destroy")...)
+	cmd.Dir, cmd.Env = filepath.Join(l.tf.dir, "local"), l.tf.env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		l.t.Errorf("terraform destroy: %v\n%s", err, out)
+	}
+	if _, err := os.Stat(l.vars["folder"]); !errors.Is(err, os.ErrNotExist) {
+		l.t.Errorf("destroy has left %s: %v", l.vars["folder"], err)
+	}
+	if left, err := filepath.Glob("/run/netns/" + l.cluster + "-*"); err != nil || len(left) > 0 {
+		l.t.Errorf("destroy has left the namespaces %q, %v", left, err)
+	}
+	if left := l.processes(); len(left) > 0 {
+		l.t.Errorf("destroy has left the processes %q", left)
+	}
+}
+
+// processes are the command lines with the lab's folder in them.
+func (l *lab) processes() (left []string) {
+	all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range all {
+		raw, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(raw, []byte(l.dir)) {
+			left = append(left, string(bytes.ReplaceAll(raw, []byte{0}, []byte(" "))))
+		}
+	}
+	return left
+}
+
+// in makes a command that runs in the network of a node or a region.
+func (l *lab) in(ctx context.Context, place string, argv ...string) *exec.Cmd {
+	net := fmt.Sprintf("--net=/run/netns/%s-%s", l.cluster, place)
+	return exec.CommandContext(ctx, "nsenter", append([]string{net, "--"}, argv...)...)
+}
+
+// tmms runs a command of an operator on a node.
+func (l *lab) tmms(node string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
+	defer cancel()
+	out, err := l.in(ctx, node, append([]string{l.vars["tmms"]}, args...)...).CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("tmms %s on %s: %w: %s", strings.Join(args, " "), node, err, out)
+	}
+	return string(out), nil
+}
+
+func (l *lab) mustTMMS(node string, args ...string) string {
+	l.t.Helper()
+	out, err := l.tmms(node, args...)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return out
+}
+
+// of names the nodes of a kind in a region; "" is any.
+func (l *lab) of(kind, region string) (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(l.nodes)) {
+		if n := l.nodes[name]; (kind == "" || n.Kind == kind) && (region == "" || n.Region == region) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// nearest asks any edge of the region for the origin that a publisher there is to go to.
+func (l *lab) nearest(ctx context.Context, region string) (string, error) {
+	var last error
+	for _, edge := range l.of("edge", region) {
+		url := fmt.Sprintf("http://%s:8080/nearest?role=origin&format=text&count=1", l.nodes[edge].Address)
+		out, err := l.in(ctx, region, "curl", "-sf", "-m", "5", url).Output()
+		if err == nil {
+			return strings.TrimSpace(string(out)), nil
+		}
+		last = fmt.Errorf("%s: %w", url, err)
+	}
+	return "", last
+}
+
+// publish keeps a stream live/NAME on the air from a region, as a streamer would: at the
+// nearest origin, and again when the connection is lost. It returns when it plays.
+func (l *lab) publish(region, name string) {
+	l.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	l.t.Cleanup(func() { cancel(); <-done })
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			url, err := l.nearest(ctx, region)
+			if err == nil {
+				_ = l.in(ctx, region, l.vars["bench"], "publish", "-url", url+"/live/"+name, "-bitrate", "500000").Run()
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(200 * time.Millisecond): // a streamer's pause before it tries again
+			}
+		}
+	}()
+}
+
+// plays holds an edge to serve a stream by every protocol to a client of its region.
+func (l *lab) plays(edge, stream string) error {
+	at := l.nodes[edge]
+	var wg sync.WaitGroup
+	errs := make([]error, 3)
+	for i, url := range []string{
+		"rtmp://" + at.Address + ":1935/live/" + stream,
+		"http://" + at.Address + ":8080/live/" + stream + ".flv",
+		"http://" + at.Address + ":8080/live/" + stream + ".m3u8",
+	} {
+		wg.Go(func() {
+			play := l.bench
+			if strings.HasSuffix(url, ".m3u8") {
+				play = l.probe
+			}
+			errs[i] = l.eventually(func() error { return play(at.Region, url) })
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// eventually tries something again until it works.
+func (l *lab) eventually(f func() error) error {
+	end := time.Now().Add(patience)
+	for {
+		err := f()
+		if err == nil || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-l.t.Context().Done():
+			return err
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// bench watches a stream and looks at every packet.
+func (l *lab) bench(region, url string) error {
+	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
+	defer cancel()
+	out, err := l.in(ctx, region, l.vars["bench"], "play", "-url", url, "-viewers", "1", "-verify", "1",
+		"-warmup", "500ms", "-duration", "2s", "-o", "json").Output()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", url, err, out)
+	}
+	var r struct {
+		Lost    int
+		Frames  int64 `json:"verified_frames"`
+		Gaps    int64
+		Damaged int64
+	}
+	if err := json.Unmarshal(out, &r); err != nil {
+		return fmt.Errorf("%s: %w: %s", url, err, out)
+	}
+	if r.Lost > 0 || r.Frames < 10 || r.Gaps > 0 || r.Damaged > 0 {
+		return fmt.Errorf("%s: %+v", url, r) //nolint:err113 // for the test's log
+	}
+	return nil
+}
+
+// probe reads a playlist and its segments as a player would.
+func (l *lab) probe(region, url string) error {
+	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
+	defer cancel()
+	out, err := l.in(ctx, region, "ffprobe", "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", url).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "h264") || !strings.Contains(string(out), "aac") {
+		return fmt.Errorf("%s: %w: %s", url, errors.Join(err, errNoPicture), out)
+	}
+	return nil
+}
+
+var errNoPicture = errors.New("want h264 and aac")
+
+// watch is a viewer over HTTP-FLV that comes back when it loses its connection.
+type watch struct {
+	mu sync.Mutex
+	// Guarded by mu.
+	bytes       int64
+	connections int
+	last        time.Time     // when something came
+	longest     time.Duration // in which nothing came
+}
+
+// view lets a viewer play at an edge until the test ends; it returns when it plays.
+func (l *lab) view(edge, stream string) *watch {
+	l.t.Helper()
+	at := l.nodes[edge]
+	space, err := shape.OpenNamespace(l.t.Context(), l.cluster+"-"+at.Region)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	dial := func(ctx context.Context, network, addr string) (conn net.Conn, err error) {
+		err = space.Do(func() error {
+			conn, err = (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, addr)
+			return err
+		})
+		return conn, err
+	}
+	client := &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	l.t.Cleanup(func() { cancel(); <-done })
+	w := &watch{}
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			w.play(ctx, client, fmt.Sprintf("http://%s:8080/live/%s.flv", at.Address, stream))
+			select {
+			case <-ctx.Done():
+			case <-time.After(200 * time.Millisecond): // a player's pause before it tries again
+			}
+		}
+	}()
+	w.goesOn(l, 200_000)
+	return w
+}
+
+// play follows one connection to its end.
+func (w *watch) play(ctx context.Context, client *http.Client, url string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return
+	}
+	b := make([]byte, 32<<10)
+	for first := true; ; first = false {
+		n, err := resp.Body.Read(b)
+		if err != nil {
+			return
+		}
+		w.came(n, first)
+	}
+}
+
+// came notes n bytes, the first of a connection or more.
+func (w *watch) came(n int, first bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	if !w.last.IsZero() {
+		w.longest = max(w.longest, now.Sub(w.last))
+	}
+	w.last, w.bytes = now, w.bytes+int64(n)
+	if first {
+		w.connections++
+	}
+}
+
+// since gives what has been noted, and begins the longest pause anew.
+func (w *watch) since() (connections int, bytes int64, longest time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	connections, bytes, longest = w.connections, w.bytes, w.longest
+	w.longest = 0
+	return connections, bytes, longest
+}
+
+// goesOn waits until the viewer has got so much more.
+func (w *watch) goesOn(l *lab, more int64) {
+	l.t.Helper()
+	_, from, _ := w.since()
+	err := l.eventually(func() error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.bytes < from+more {
+			return fmt.Errorf("%d bytes in %v, %d before", w.bytes-from, patience, from) //nolint:err113 // for the test's log
+		}
+		return nil
+	})
+	if err != nil {
+		l.t.Fatalf("the viewer has stopped: %v", err)
+	}
+}
+
+// TestLocal brings up 3 origins and 4 edges in two regions, streams in each, plays each
+// stream at each edge by all protocols, and destroys it all.
+//
+// Requirement: C7.
+func TestLocal(t *testing.T) {
+	l, ok := newLab(t)
+	if !ok {
+		return
+	}
+	l.checkStreaming()
+	if changes := l.planned(""); len(changes) > 0 {
+		t.Errorf("a second plan wants %v: want nothing", changes)
+	}
+}
+
+// checkStreaming publishes at the nearest origin of each region and plays everywhere.
+func (l *lab) checkStreaming() {
+	l.t.Helper()
+	if o, e := len(l.of("origin", "")), len(l.of("edge", "")); o != 3 || e != 4 {
+		l.t.Fatalf("%d origins and %d edges: want 3 and 4", o, e)
+	}
+	for _, region := range []string{"eu", "us"} {
+		var near string
+		err := l.eventually(func() (err error) { near, err = l.nearest(l.t.Context(), region); return err })
+		host := strings.TrimSuffix(strings.TrimPrefix(near, "rtmp://"), ":1935")
+		if err != nil || !slices.ContainsFunc(l.of("origin", region), func(o string) bool { return l.nodes[o].Address == host }) {
+			l.t.Errorf("the nearest origin in %s is %q, %v: want one of %q", region, near, err, l.of("origin", region))
+		}
+		l.publish(region, region)
+	}
+	var wg sync.WaitGroup
+	for _, edge := range l.of("edge", "") {
+		for _, stream := range []string{"eu", "us"} {
+			wg.Go(func() {
+				if err := l.plays(edge, stream); err != nil {
+					l.t.Errorf("%s of %s: %v", stream, edge, err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+}
