@@ -10,18 +10,16 @@
 locals {
   share = floor((var.voters - 1) / 2)
 
-  # The origins of a region in the order in which they are taken: "repeat number" sorts by
-  # how many of the zone come before, then by the node's number.
+  bare_origins = { for name, n in local.nodes_bare : name => n if n.kind == "origin" }
+
+  # How many origins with lower numbers stand in the same zone.
+  repeats = { for name, n in local.bare_origins : name => length([
+    for other in values(local.bare_origins) : 1 if other.region == n.region && other.zone == n.zone && other.index < n.index
+  ]) }
+  # The origins of a region in the order in which they are taken: zone after zone.
   turns = { for k, r in var.regions : k => values({
-    for name, n in local.nodes_bare : format("%03d %03d", length([
-      for other in values(local.nodes_bare) : 1
-      if other.region == k && other.kind == "origin" && other.zone == n.zone && other.index < n.index
-    ]), n.index) => name if n.region == k && n.kind == "origin"
+    for name, n in local.bare_origins : format("%03d %03d", local.repeats[name], n.index) => name if n.region == k
   }) }
-  repeats = { for name, n in local.nodes_bare : name => length([
-    for other in values(local.nodes_bare) : 1
-    if other.region == n.region && other.kind == "origin" && other.zone == n.zone && other.index < n.index
-  ]) if n.kind == "origin" }
   ranked = values(merge([for k, names in local.turns : {
     for turn, name in names : format("%d %03d %s",
       turn < local.share ? 0 : local.repeats[name] < local.share ? 1 : 2, turn, k
