@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -185,11 +186,11 @@ func (id *Identity) CAPin() Pin { return pinOf(id.current.Load().top) }
 
 // Bundle is the CAs that this node trusts, as a file has them.
 func (id *Identity) Bundle() []byte {
-	var b []byte
+	var b bytes.Buffer
 	for _, ca := range id.current.Load().cas {
-		b = append(b, encodeCert(ca.Raw)...)
+		b.Write(encodeCert(ca.Raw))
 	}
-	return b
+	return b.Bytes()
 }
 
 // NotBefore is when the node's certificate was given.
