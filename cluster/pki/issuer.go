@@ -268,14 +268,15 @@ func CheckPinned(bundle []byte, pin Pin) error {
 	return nil
 }
 
-// Unended gives the certificates of a bundle without the issuers that have ended.
-func Unended(bundle []byte, now time.Time) (kept []byte, err error) {
+// WithoutIssuers gives the certificates of a bundle without the issuers that drop, which
+// is told when they end, says.
+func WithoutIssuers(bundle []byte, drop func(until time.Time) bool) (kept []byte, err error) {
 	cas, err := parseCerts(bundle)
 	if err != nil {
 		return nil, fmt.Errorf("pki: CA bundle: %w", err)
 	}
 	for _, c := range cas {
-		if len(issues(c)) == 0 || now.Before(c.NotAfter) {
+		if len(issues(c)) == 0 || !drop(c.NotAfter) {
 			kept = append(kept, encodeCert(c.Raw)...)
 		}
 	}

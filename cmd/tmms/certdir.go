@@ -140,8 +140,8 @@ func (d certDir) dropOldCA() error {
 }
 
 // issuer makes a CA for origins to give certificates by, beside those that are there,
-// and tells when it ends. Issuers that have ended leave the bundle.
-func (d certDir) issuer(roles []string, now time.Time) (until time.Time, err error) {
+// and tells when it ends. Issuers that have ended leave the bundle; with only, all do.
+func (d certDir) issuer(roles []string, only bool, now time.Time) (until time.Time, err error) {
 	ca, bundle, err := d.ca()
 	if err != nil {
 		return until, err
@@ -150,7 +150,7 @@ func (d certDir) issuer(roles []string, now time.Time) (until time.Time, err err
 	if err != nil {
 		return until, err
 	}
-	kept, err := pki.Unended(bundle, now)
+	kept, err := pki.WithoutIssuers(bundle, func(until time.Time) bool { return only || !now.Before(until) })
 	if err != nil {
 		return until, err
 	}
