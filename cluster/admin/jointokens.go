@@ -85,13 +85,14 @@ func (s *Server) putJoinToken(w http.ResponseWriter, r *http.Request, by caller)
 	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
 	t, err := s.deps.Tokens.PutToken(ctx, state.JoinToken{
-		ID: body.ID, Hash: body.Hash, Roles: body.Roles, Region: body.Region, NamePrefix: body.NamePrefix, Uses: body.Uses, By: by.name,
+		ID: body.ID, Hash: body.Hash, Roles: body.Roles, Region: body.Region, NamePrefix: body.NamePrefix,
+		Uses: body.Uses, By: by.name,
 	}, (time.Duration(body.TTLSeconds) * time.Second).Milliseconds())
 	if err != nil {
 		return err
 	}
-	s.deps.Log.Info("a join token was made", slog.String("token", t.ID), slog.Any("roles", t.Roles), slog.Int("uses", t.Uses),
-		slog.Time("until", time.UnixMilli(t.UntilUnixMS)), slog.String("by", by.name))
+	s.deps.Log.Info("a join token was made", slog.String("token", t.ID), slog.Any("roles", t.Roles),
+		slog.Int("uses", t.Uses), slog.Time("until", time.UnixMilli(t.UntilUnixMS)), slog.String("by", by.name))
 	writeJSON(w, http.StatusOK, JoinTokenReply{Token: joinTokenInfo(t), Pin: info.Pin, Warning: info.Issuers})
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"tmms/cluster/state"
@@ -62,7 +63,8 @@ func NewToken(name, role string) (secret, entry string, err error) {
 		return "", "", fmt.Errorf("admin: token %.64q: %s", name, rule)
 	}
 	if strings.Trim(name, plainName) != "" || len(name) > media.MaxName {
-		return "", "", fmt.Errorf("admin: token %.64q: name must be 1 to %d letters, digits, '-', '_', '.' and '@'", name, media.MaxName)
+		return "", "", fmt.Errorf("admin: token %.64q: name must be 1 to %d letters, digits, '-', '_', '.' and '@'",
+			name, media.MaxName)
 	}
 	return secret, fmt.Sprintf("- {name: %q, role: %s, hash: %q}\n", name, role, doc.Hash), nil
 }
@@ -71,9 +73,9 @@ func NewToken(name, role string) (secret, entry string, err error) {
 // must be new.
 func AddToken(file []byte, entry string) ([]byte, error) {
 	if len(file) > 0 && file[len(file)-1] != '\n' {
-		file = append(file[:len(file):len(file)], '\n')
+		file = append(slices.Clip(file), '\n')
 	}
-	file = append(file[:len(file):len(file)], entry...)
+	file = append(slices.Clip(file), entry...)
 	if _, err := parseTokens(file); err != nil {
 		return nil, fmt.Errorf("admin: tokens file: %w", err)
 	}

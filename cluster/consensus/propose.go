@@ -120,12 +120,8 @@ func (n *Node) check(c state.Command) error {
 		return errors.Join(media.StreamKey(c.Key).Validate(), checkID(c.To))
 	case state.SetDrain:
 		return errors.Join(checkID(c.Node), checkName(c.By))
-	case state.PutToken:
-		return errors.Join(c.Check(), n.roomForToken())
-	case state.UseToken:
-		return errors.Join(c.Check(), n.nameFree(c))
 	case state.Checked:
-		return c.Check()
+		return errors.Join(c.Check(), n.checkToken(c))
 	case state.RemoveNode:
 		return checkID(c.Node)
 	case state.ExpireNode:

@@ -45,6 +45,17 @@ func (p *promises) take(name, key string, now time.Time) bool {
 	return true
 }
 
+// checkToken refuses what only the leader knows to be wrong with a token, or its use.
+func (n *Node) checkToken(c state.Command) error {
+	switch c := c.(type) {
+	case state.PutToken:
+		return n.roomForToken()
+	case state.UseToken:
+		return n.nameFree(c)
+	}
+	return nil
+}
+
 // roomForToken refuses one join token too many.
 func (n *Node) roomForToken() error {
 	now, there := n.now().UnixMilli(), 0
@@ -67,7 +78,9 @@ func (n *Node) nameFree(c state.UseToken) error {
 		return ErrNotLeader
 	}
 	taken := func(by string) error {
-		return &state.TokenError{ID: c.ID, Reason: fmt.Sprintf("was shown by a node named %.64q, which is the name of %s", c.Node, by)}
+		return &state.TokenError{
+			ID: c.ID, Reason: fmt.Sprintf("was shown by a node named %.64q, which is the name of %s", c.Node, by),
+		}
 	}
 	now := time.Now()
 	for _, s := range l.servers() {

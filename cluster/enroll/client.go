@@ -51,7 +51,8 @@ func Join(ctx context.Context, log *slog.Logger, a Applicant) (Credentials, erro
 		return Credentials{}, err
 	}
 	b, err := json.Marshal(request{
-		Version: version, Token: a.Token.ID, Secret: a.Token.Secret[:], Node: a.Name, Roles: a.Roles, Region: a.Region, CSR: csr,
+		Version: version, Token: a.Token.ID, Secret: a.Token.Secret[:],
+		Node: a.Name, Roles: a.Roles, Region: a.Region, CSR: csr,
 	})
 	if err != nil {
 		return Credentials{}, fmt.Errorf("enroll: %w", err)

@@ -218,8 +218,8 @@ func TestJoin(t *testing.T) {
 	if all := s.log.String() + without.log.String() + err.Error(); strings.Contains(all, secret) || strings.Contains(all, token.Hash()) {
 		t.Errorf("a secret shows in %s", all)
 	}
-	if offer, err := s.Offer(); err != nil || offer.Signer != id.Signer() || string(offer.CA) != string(got.CA) || len(offer.Certificate) > 0 {
-		t.Errorf("offered: %+v, %v", offer, err)
+	if offer, offerErr := s.Offer(); offerErr != nil || offer.Signer != id.Signer() || string(offer.CA) != string(got.CA) || len(offer.Certificate) > 0 {
+		t.Errorf("offered: %+v, %v", offer, offerErr)
 	}
 	if _, err = without.Offer(); !errors.Is(err, ErrNoIssuer) {
 		t.Errorf("offered without a key: %v", err)
@@ -228,8 +228,8 @@ func TestJoin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, err := pki.ParsePeer(r.Certificate); err != nil || p.String() != "e1[edge]" || p.Serial == id.Serial() {
-		t.Errorf("renewed: %v, %v", p, err)
+	if p, fault := pki.ParsePeer(r.Certificate); fault != nil || p.String() != "e1[edge]" || p.Serial == id.Serial() {
+		t.Errorf("renewed: %v, %v", p, fault)
 	}
 	if _, err = s.Renew(s.id.Peer(), mustCSR(t, "o1")); !errors.Is(err, pki.ErrBeyondIssuer) {
 		t.Errorf("an issuer for edges renews an origin: %v", err)
@@ -273,7 +273,7 @@ func TestRefusals(t *testing.T) {
 		`whose name begins with "x-"`:  s.grant(t, s.id.CAPin(), 1, func(j *state.JoinToken) { j.NamePrefix = "x-" }),
 		`is for the roles ["origin"]`:  s.grant(t, s.id.CAPin(), 1, func(j *state.JoinToken) { j.Roles = []string{"origin"} }),
 	} {
-		if _, err := join(t, token, "e1", s.target); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), want) {
+		if _, err = join(t, token, "e1", s.target); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}

@@ -63,7 +63,8 @@ func decodeRequest(b []byte) (r request, err error) {
 		return r, fmt.Errorf("%w: a secret of %d bytes, want %d", errRequest, len(r.Secret), media.JoinTokenSecret)
 	case len(r.Token) > 2*media.JoinTokenID || len(r.Node) > media.MaxNodeName || len(r.Region) > media.MaxPlace ||
 		len(r.Roles) > maxRoles:
-		return r, fmt.Errorf("%w: token id, name, region and roles are %d, %d, %d bytes and %d, the limits are %d, %d, %d and %d",
+		return r, fmt.Errorf(
+			"%w: token id, name, region and roles are %d, %d, %d bytes and %d, the limits are %d, %d, %d and %d",
 			errRequest, len(r.Token), len(r.Node), len(r.Region), len(r.Roles),
 			2*media.JoinTokenID, media.MaxNodeName, media.MaxPlace, maxRoles)
 	}

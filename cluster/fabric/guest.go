@@ -118,12 +118,12 @@ func (g *guests) one(ctx context.Context, conn *quic.Conn) error {
 	defer more.Wait()
 	defer func() { _ = conn.CloseWithError(codeGuest, "served") }()
 	more.Go(func() { // a second stream of either kind would be memory
-		if _, err := conn.AcceptStream(conn.Context()); err == nil {
+		if _, ended := conn.AcceptStream(conn.Context()); ended == nil {
 			_ = conn.CloseWithError(codeGuest, "one stream is enough")
 		}
 	})
 	more.Go(func() {
-		if _, err := conn.AcceptUniStream(conn.Context()); err == nil {
+		if _, ended := conn.AcceptUniStream(conn.Context()); ended == nil {
 			_ = conn.CloseWithError(codeGuest, "one stream is enough")
 		}
 	})

@@ -107,7 +107,8 @@ func (ca *CA) Issue(name string, roles []string, now time.Time) (certPEM, keyPEM
 
 // holderURIs say who a certificate is for.
 func holderURIs(name string, roles []string) []*url.URL {
-	uris := []*url.URL{nodeURI(name)}
+	uris := make([]*url.URL, 1, 1+len(roles))
+	uris[0] = nodeURI(name)
 	for _, role := range roles {
 		uris = append(uris, roleURI(role))
 	}
@@ -130,7 +131,9 @@ func (ca *CA) sign(name string, uris []*url.URL, now time.Time) (certPEM, keyPEM
 
 // certify makes a certificate for a key that is valid from life[0] to life[1], as far
 // as the CA is.
-func (ca *CA) certify(name string, uris []*url.URL, key crypto.PublicKey, life [2]time.Time) (certPEM []byte, err error) {
+func (ca *CA) certify(
+	name string, uris []*url.URL, key crypto.PublicKey, life [2]time.Time,
+) (certPEM []byte, err error) {
 	if !life[0].Before(ca.cert.NotAfter) {
 		return nil, fmt.Errorf("pki: the CA has ended at %s: rotate it", ca.cert.NotAfter.Format(time.RFC3339))
 	}

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -185,11 +186,11 @@ func (id *Identity) CAPin() Pin { return pinOf(id.current.Load().top) }
 
 // Bundle is the CAs that this node trusts, as a file has them.
 func (id *Identity) Bundle() []byte {
-	var b []byte
+	var b bytes.Buffer
 	for _, ca := range id.current.Load().cas {
-		b = append(b, encodeCert(ca.Raw)...)
+		b.Write(encodeCert(ca.Raw))
 	}
-	return b
+	return b.Bytes()
 }
 
 // NotBefore is when the node's certificate was given.
@@ -267,14 +268,15 @@ func CheckPinned(bundle []byte, pin Pin) error {
 	return nil
 }
 
-// Unended gives the certificates of a bundle without the issuers that have ended.
-func Unended(bundle []byte, now time.Time) (kept []byte, err error) {
+// WithoutIssuers gives the certificates of a bundle without the issuers that drop, which
+// is told when they end, says.
+func WithoutIssuers(bundle []byte, drop func(until time.Time) bool) (kept []byte, err error) {
 	cas, err := parseCerts(bundle)
 	if err != nil {
 		return nil, fmt.Errorf("pki: CA bundle: %w", err)
 	}
 	for _, c := range cas {
-		if len(issues(c)) == 0 || now.Before(c.NotAfter) {
+		if len(issues(c)) == 0 || !drop(c.NotAfter) {
 			kept = append(kept, encodeCert(c.Raw)...)
 		}
 	}

@@ -91,8 +91,8 @@ func TestIssuer(t *testing.T) {
 	if _, err = issuer.NewIssuer([]string{RoleOrigin}, now); err == nil {
 		t.Error("an issuer makes issuers")
 	}
-	if old, err := NewIdentity(o1cert, o1key, ca.CertPEM()); err != nil || old.check(parsed(t, certPEM), now) == nil {
-		t.Errorf("a node that has not the issuer's certificate takes it (%v)", err)
+	if old, fault := NewIdentity(o1cert, o1key, ca.CertPEM()); fault != nil || old.check(parsed(t, certPEM), now) == nil {
+		t.Errorf("a node that has not the issuer's certificate takes it (%v)", fault)
 	}
 	if _, err = LoadCA(bundle, issuer.KeyPEM()); err != nil {
 		t.Error(err)
@@ -167,7 +167,7 @@ func TestRequests(t *testing.T) {
 	for want, b := range map[string][]byte{
 		"limit is": make([]byte, media.MaxJoinRequest+1), "request: ": csr[:40], "ECDSA verification failure": forged,
 	} {
-		if _, err := ParseRequest(b); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err = ParseRequest(b); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}

@@ -92,8 +92,8 @@ func (c UseToken) apply(s *State) (any, error) {
 	if !known {
 		return noToken(c.ID), nil
 	}
-	if err := t.Admits(c); err != nil {
-		return err, nil
+	if refusal := t.refuses(c); refusal != nil {
+		return refusal, nil
 	}
 	if !t.again(c) {
 		t.Uses--
@@ -121,6 +121,13 @@ func noToken(id string) error { return &TokenError{id, "is not known: it was rev
 
 // Admits says why the token does not let a node in: a [TokenError].
 func (t JoinToken) Admits(c UseToken) error {
+	if refusal := t.refuses(c); refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
+func (t JoinToken) refuses(c UseToken) *TokenError {
 	reason := ""
 	switch {
 	case subtle.ConstantTimeCompare([]byte(t.Hash), []byte(c.Hash)) == 0:

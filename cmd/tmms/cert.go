@@ -16,7 +16,7 @@ func certCommand() command {
 	return command{
 		name: "cert",
 		args: "init | node NAME --roles origin,edge | rotate NAME...|--all|--ca|--drop-old | " +
-			"issuer [--roles edge]  [--dir DIR]\n" +
+			"issuer [--roles edge] [--only]  [--dir DIR]\n" +
 			"            revoke NAME|SERIAL | revoked [-o table|json] [--local]  [--api URL]",
 		summary: "Make, renew and revoke the certificates of a cluster.", run: runCert,
 	}
@@ -98,6 +98,7 @@ func runCertIssuer(c console, args []string) error {
 	fs := newFlags("cert issuer")
 	dir := dirFlag(fs)
 	roles := fs.String("roles", pki.RoleEdge, "`ROLES` that it may give: edge, origin, or both with a comma")
+	only := fs.Bool("only", false, "take the issuers before it out of ca.crt: what they have signed is good no more")
 	if _, err := parseFlags(c, fs, args, 0); err != nil {
 		return err
 	}
@@ -106,7 +107,7 @@ func runCertIssuer(c console, args []string) error {
 		return &usageError{err}
 	}
 	d := certDir(*dir)
-	until, err := d.issuer(all, time.Now())
+	until, err := d.issuer(all, *only, time.Now())
 	if err != nil {
 		return err
 	}

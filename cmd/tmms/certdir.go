@@ -91,8 +91,12 @@ func (d certDir) rotateCA(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if _, roots, err := old.ChainedTo(bundle); err != nil || roots > 1 {
-		return errors.Join(err, fmt.Errorf("%s has %d CAs: the last rotation is not over, --drop-old ends it", d.path(caCert), roots))
+	_, roots, err := old.ChainedTo(bundle)
+	if err != nil {
+		return err
+	}
+	if roots > 1 {
+		return fmt.Errorf("%s has %d CAs: the last rotation is not over, --drop-old ends it", d.path(caCert), roots)
 	}
 	ca, err := pki.NewCA(now)
 	if err != nil {
@@ -117,9 +121,9 @@ func (d certDir) dropOldCA() error {
 	}
 	var left []string
 	for _, name := range names {
-		certPEM, err := os.ReadFile(d.path(name + certSuffix))
-		if err != nil {
-			return err
+		certPEM, fault := os.ReadFile(d.path(name + certSuffix))
+		if fault != nil {
+			return fault
 		}
 		if !ca.Signed(certPEM) {
 			left = append(left, name)
@@ -136,8 +140,8 @@ func (d certDir) dropOldCA() error {
 }
 
 // issuer makes a CA for origins to give certificates by, beside those that are there,
-// and tells when it ends. Issuers that have ended leave the bundle.
-func (d certDir) issuer(roles []string, now time.Time) (until time.Time, err error) {
+// and tells when it ends. Issuers that have ended leave the bundle; with only, all do.
+func (d certDir) issuer(roles []string, only bool, now time.Time) (until time.Time, err error) {
 	ca, bundle, err := d.ca()
 	if err != nil {
 		return until, err
@@ -146,7 +150,7 @@ func (d certDir) issuer(roles []string, now time.Time) (until time.Time, err err
 	if err != nil {
 		return until, err
 	}
-	kept, err := pki.Unended(bundle, now)
+	kept, err := pki.WithoutIssuers(bundle, func(until time.Time) bool { return only || !now.Before(until) })
 	if err != nil {
 		return until, err
 	}

@@ -21,8 +21,9 @@ import (
 func tokenCommand() command {
 	return command{
 		name: "token",
-		args: "join [--roles edge] [--ttl 24h] [--uses 1] [--region REGION] [--name-prefix PREFIX] | list [-o table|json] [--local] | " +
-			"revoke ID  [--api URL]\n            new NAME [--role read|admin] [--file FILE]",
+		args: "join [--roles edge] [--ttl 24h] [--uses 1] [--region REGION] [--name-prefix PREFIX] |\n" +
+			"            list [-o table|json] [--local] | revoke ID  [--api URL]\n" +
+			"            new NAME [--role read|admin] [--file FILE]",
 		summary: "Make tokens by which nodes get their certificates, and tokens of the API.", run: runToken,
 	}
 }
@@ -126,7 +127,8 @@ func runTokenList(ctx context.Context, c console, args []string) error {
 		if j.NamePrefix != "" {
 			names = j.NamePrefix + "*"
 		}
-		t.add(j.ID, strings.Join(j.Roles, ","), j.Region, names, strconv.Itoa(j.Uses), j.Until.Format(time.RFC3339), j.By, j.LastNode)
+		t.add(j.ID, strings.Join(j.Roles, ","), j.Region, names, strconv.Itoa(j.Uses), j.Until.Format(time.RFC3339), j.By,
+			j.LastNode)
 	}
 	return t.print(c.stdout)
 }
@@ -145,7 +147,8 @@ func runTokenRevoke(ctx context.Context, c console, args []string) error {
 	if err = change(ctx, c, *api, http.MethodDelete, "/api/v1/tokens/join/"+url.PathEscape(words[0]), nil); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.stdout, "the token %s lets nobody in any more; nodes that came by it stay (tmms cert revoke NAME)\n", words[0])
+	fmt.Fprintf(c.stdout, "the token %s lets nobody in any more; nodes that came by it stay (tmms cert revoke NAME)\n",
+		words[0])
 	return nil
 }
 

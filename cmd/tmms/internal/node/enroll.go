@@ -87,7 +87,8 @@ func (n *Node) enroll(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cluster.join_token_file %s: %w", c.JoinTokenFile, err)
 	}
-	n.opt.Log.Info("this node has no certificate, and asks for one", slog.String("node", n.cfg.Node.Name), slog.Any("token", token))
+	n.opt.Log.Info("this node has no certificate, and asks for one",
+		slog.String("node", n.cfg.Node.Name), slog.Any("token", token))
 	got, err := enroll.Join(ctx, n.opt.Log, enroll.Applicant{
 		Token: token, Name: n.cfg.Node.Name, Roles: n.roles(), Region: n.cfg.Node.Region,
 		Origins: control.Targets(n.configuredVoters(), nil),
@@ -199,7 +200,8 @@ func (n *Node) renewIdentity(ctx context.Context) error {
 			last = ""
 		case err.Error() != last && ctx.Err() == nil:
 			last = err.Error()
-			n.opt.Log.Error("certificate was not renewed", slog.Time("not_after", n.backbone.identity.NotAfter()), slog.Any("err", err))
+			n.opt.Log.Error("certificate was not renewed",
+				slog.Time("not_after", n.backbone.identity.NotAfter()), slog.Any("err", err))
 		}
 		if renewed {
 			n.backbone.fabric.Recheck()
@@ -221,9 +223,9 @@ func (n *Node) renewIfDue(ctx context.Context) (renewed bool, err error) {
 	id := n.backbone.identity
 	due := enroll.Due(id.NotBefore(), id.NotAfter(), time.Now())
 	if !due {
-		offer, err := n.eachOrigin(ctx, renewArgs{})
-		if err != nil || offer.Signer == id.Signer() && string(offer.CA) == string(id.Bundle()) {
-			return false, nil //nolint:nilerr // the time has not come
+		offer, fault := n.eachOrigin(ctx, renewArgs{})
+		if fault != nil || offer.Signer == id.Signer() && string(offer.CA) == string(id.Bundle()) {
+			return false, nil // its time has not come
 		}
 	}
 	csr, key, err := pki.NewRequest(n.cfg.Node.Name)

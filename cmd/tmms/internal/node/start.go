@@ -72,6 +72,8 @@ func (n *Node) describe() state.Node {
 	if n.group.FeatureLevel() >= 1 { // see state.Needs
 		d.Level = state.Level
 	}
-	d.Issues = n.cfg.Cluster.CAKeyFile != "" && n.group.FeatureLevel() >= state.Needs(state.UpsertNode{Node: state.Node{Issues: true}})
+	if n.group.FeatureLevel() >= 2 { // see state.Needs
+		d.Issues = n.cfg.Cluster.CAKeyFile != ""
+	}
 	return d
 }
