@@ -540,6 +540,53 @@ const (
 	MaxClaimHold  = 4 * time.Second
 )
 
+// Bounds of how a node gets its certificate by a token (tmms-join/1), all of it before
+// anything is known of who asks.
+const (
+	// JoinTokenID and JoinTokenSecret are the sizes of a token's parts, in bytes: the
+	// one to tell tokens apart, the other not to be guessed.
+	JoinTokenID     = 5
+	JoinTokenSecret = 32
+	// MaxJoinTokens bounds the tokens of a cluster, those among them that are used up
+	// and have not ended: a few groups of edges, one token each, in a few regions.
+	MaxJoinTokens = 64
+	// MaxJoinUses bounds the nodes that one token lets in: more than MaxNodes, since
+	// those of a group come and go.
+	MaxJoinUses = 10_000
+	// MinJoinTokenLife is enough for one node to start; MaxJoinTokenLife is how long
+	// a group may grow until it is given the next.
+	MinJoinTokenLife = time.Minute
+	MaxJoinTokenLife = 30 * 24 * time.Hour
+	// JoinedLife is how long a certificate is good that was given by a token: it is
+	// renewed when two thirds of that have passed.
+	JoinedLife = 30 * 24 * time.Hour
+	// MaxJoinRequest bounds a request: a token, a name and a request for a certificate
+	// of 400 bytes.
+	MaxJoinRequest = 8 << 10
+	// MaxJoinAnswer bounds the answer: the CAs, in a file of MaxCertificateFile at the
+	// most, a certificate and the gossip's keys.
+	MaxJoinAnswer = 2*MaxCertificateFile + 16<<10
+	// MaxJoinGuests bounds the sessions of those who ask, each of which holds up to a
+	// stream's first window, and MaxJoinGuestsPerIP those of one IPv4 address or one
+	// IPv6 /64: one is over in a tenth of a second.
+	MaxJoinGuests      = 16
+	MaxJoinGuestsPerIP = 4
+	// JoinRequestTimeout bounds the wait for the request, and JoinTimeout a session: a
+	// command of the cluster waits for its disks.
+	JoinRequestTimeout = 3 * time.Second
+	JoinTimeout        = 12 * time.Second
+	// JoinRate is how many requests a second are looked at, from all, and JoinBurst how
+	// many at once; each costs a hash. JoinRatePerIP and JoinBurstPerIP are those of one
+	// address, MaxJoinRated the addresses that are remembered for it.
+	JoinRate       = 50
+	JoinBurst      = 200
+	JoinRatePerIP  = 1
+	JoinBurstPerIP = 20
+	MaxJoinRated   = 1024
+	// JoinPatience is how long a node goes on asking while no origin gives an answer.
+	JoinPatience = time.Minute
+)
+
 // Bounds of a publisher's way over another node to the owner of its stream.
 const (
 	// MaxPushText bounds a text or address that one node tells another for its

@@ -89,7 +89,7 @@ func (n *node) deps() Deps {
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tmms_test", Help: "Seven."}, func() float64 { return 7 }))
 	return Deps{
 		Log: slog.New(slog.DiscardHandler), Level: &n.level, Gatherer: reg, Streams: n, Viewers: n, Why: n, Nodes: n,
-		Placements: n.configs, Configs: n.configs, Group: n.group, Keys: n, Revocations: n.group, Drains: n.drains, Ready: func() error { return n.notReady },
+		Placements: n.configs, Configs: n.configs, Group: n.group, Keys: n, Tokens: n.group, Revocations: n.group, Drains: n.drains, Ready: func() error { return n.notReady },
 		Version: "test",
 	}
 }

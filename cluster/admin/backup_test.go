@@ -23,7 +23,7 @@ func TestBackupAndRestore(t *testing.T) {
 	n.do("PUT", "/api/v1/config", `{"domains":[]}`, auth).want(t, 200, nil)
 	var got restoreReply
 	n.do("POST", "/api/v1/raft/restore", string(backup.body), auth, raw).want(t, 200, &got)
-	if got != (restoreReply{Revision: 3, Changed: true, Revisions: 1, Level: 1, Whole: true}) {
+	if got != (restoreReply{Revision: 3, Changed: true, Revisions: 1, Level: state.Level, Whole: true}) {
 		t.Errorf("got %+v", got)
 	}
 	if h := n.configs.History(); len(h) != 3 || !bytes.Equal(h[2].Config, h[0].Config) || h[2].By != "ops" {

@@ -132,7 +132,7 @@ func (f *fleet) get(t *testing.T, path string, out any) {
 	s, err := New(Config{}, Deps{
 		Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar), Gatherer: prometheus.NewRegistry(),
 		Streams: f.nodes[0], Viewers: f.nodes[0], Why: f.nodes[0], Nodes: f, Placements: f, Configs: configured{configs, f.cfg},
-		Group: configs, Keys: new(node), Revocations: configs, Drains: new(drains), Peers: f, Ready: func() error { return nil },
+		Group: configs, Keys: new(node), Tokens: &raftGroup{Node: configs}, Revocations: configs, Drains: new(drains), Peers: f, Ready: func() error { return nil },
 	})
 	if err != nil {
 		t.Fatal(err)

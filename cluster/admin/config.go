@@ -18,7 +18,8 @@ type Config struct {
 	// Addr is host:port to listen on; DefaultAddr if empty. Anything but
 	// loopback needs a TokensFile.
 	Addr string
-	// TokensFile is a YAML list of {name, role, token} or {name, role, hash}.
+	// TokensFile is a YAML list of {name, role, token} or {name, role, hash}; a change
+	// of it is followed.
 	// Empty means no tokens: whoever reaches the port may do everything.
 	TokensFile string
 	// Hosts are the names, beside IP literals and localhost, that a browser may
@@ -40,6 +41,7 @@ type Deps struct {
 	Placements Placements
 	Group      RaftGroup  // required
 	Keys       KeyRotator // required
+	Tokens     TokenStore // by which nodes get certificates; required
 	// Revocations are the certificates of nodes that are not good any more; required.
 	Revocations RevocationSource
 	// Drains are the nodes that are being drained; required.
@@ -69,6 +71,7 @@ func (d *Deps) validate() error {
 		{"Configs", d.Configs == nil},
 		{"Group", d.Group == nil},
 		{"Keys", d.Keys == nil},
+		{"Tokens", d.Tokens == nil},
 		{"Revocations", d.Revocations == nil},
 		{"Drains", d.Drains == nil},
 		{"Ready", d.Ready == nil},

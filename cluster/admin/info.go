@@ -157,6 +157,21 @@ type RaftGroup interface {
 	Revoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error)
 }
 
+// TokenStore has the tokens by which nodes get certificates.
+type TokenStore interface {
+	JoinTokens() []state.JoinToken
+	PutToken(ctx context.Context, t state.JoinToken, lifeMS int64) (state.JoinToken, error)
+	DropToken(ctx context.Context, id string) error
+	// JoinInfo is what a token needs beside its secret, and what there is to warn of.
+	JoinInfo() (JoinInfo, error)
+}
+
+// JoinInfo is about this cluster's tokens.
+type JoinInfo struct {
+	Pin     string // SHA-256 of the CA's public key, in base64 for URLs without padding
+	Issuers string // which nodes give certificates, in words; "" if some do
+}
+
 // KeyRotator replaces the key of the gossip on all nodes.
 type KeyRotator interface {
 	// RotateGossipKey does what [gossip.Rotate] does; it goes on when ctx ends

@@ -52,6 +52,7 @@ func (v *verifier) operation(t *testing.T, n *node, method, path string, op map[
 	body := map[string]string{
 		"/api/v1/config": `{"dry_run":true,` + oneDomain + `}`, "/api/v1/log/level": `{"level":"info"}`,
 		"/api/v1/raft/servers": `{"name":"four","address":"192.0.2.4:7400"}`, "/api/v1/gossip/key/rotate": `{"skip_absent":false}`,
+		"/api/v1/tokens/join": `{"id":"0a0a0a0a0a","hash":"aa","roles":["edge"],"uses":1,"ttl_seconds":60}`,
 		"/api/v1/revocations": `{"node":"four"}`, "/api/v1/raft/transfer": `{"name":"two"}`, "/api/v1/raft/level": `{"level":2}`,
 		"/api/v1/nodes/{node}/drain": `{"release":true}`, "/api/v1/rollback": `{"revision":1,"dry_run":true}`,
 	}[path]
@@ -62,7 +63,7 @@ func (v *verifier) operation(t *testing.T, n *node, method, path string, op map[
 	if body != "" {
 		v.value("request", parse(t, []byte(body)), schemaIn(op["requestBody"]))
 	}
-	at := strings.NewReplacer("{name}", "two", "{node}", "one", "{profile}", "heap").Replace(path)
+	at := strings.NewReplacer("{name}", "two", "{node}", "one", "{id}", "0a0a0a0a0a", "{profile}", "heap").Replace(path)
 	if path == "/api/v1/why" {
 		at += "?key=live/a"
 	}

@@ -63,6 +63,21 @@ func (g *raftGroup) Revoke(_ context.Context, r consensus.Revocation) (state.Rev
 	}, Lost: 2}, err
 }
 
+func (g *raftGroup) JoinTokens() []state.JoinToken {
+	return []state.JoinToken{{ID: "0a0a0a0a0a", Hash: "not-to-be-shown", Roles: []string{"edge"}, Uses: 1, UntilUnixMS: 9_000, LastKey: "not-to-be-shown"}}
+}
+
+func (g *raftGroup) PutToken(_ context.Context, t state.JoinToken, lifeMS int64) (state.JoinToken, error) {
+	t.AtUnixMS, t.UntilUnixMS = 1_000, 1_000+lifeMS
+	return t, g.change(fmt.Sprintf("token %s of %s by %s for %d ms", t.ID, t.Hash, t.By, lifeMS))
+}
+
+func (g *raftGroup) DropToken(_ context.Context, id string) error { return g.change("no token " + id) }
+
+func (g *raftGroup) JoinInfo() (JoinInfo, error) {
+	return JoinInfo{Pin: "PIN", Issuers: "nobody"}, g.refuse
+}
+
 func (g *raftGroup) WatchRevocations() (*state.Revocations, <-chan struct{}) {
 	s := state.New()
 	for i, r := range []state.Revocation{{Node: "e1", By: "ops", UntilUnixMS: 9_000}, {Serial: "5f", AtUnixMS: 1_000, UntilUnixMS: 9_000}} {

@@ -57,6 +57,8 @@ func asAPIError(err error) *apiError {
 		return refuse(http.StatusNotFound, "not_found", "%s", err)
 	case errors.Is(err, state.ErrConflict), errors.Is(err, gossip.ErrRotating):
 		return refuse(http.StatusConflict, "conflict", "%s", err)
+	case errors.Is(err, state.ErrToken):
+		return refuse(http.StatusConflict, "token", "%s", err)
 	case errors.Is(err, consensus.ErrQuorum):
 		return refuse(http.StatusConflict, "quorum", "%s", err)
 	case errors.Is(err, member.ErrLevel):

@@ -157,6 +157,21 @@ func (s *Server) routes() []route {
 			request: revocationBody{}, reply: revocationReply{}, handle: s.revoke,
 		},
 		{
+			method: http.MethodGet, path: "/api/v1/tokens/join", need: roleRead,
+			summary: "Tokens by which nodes get certificates, those that are used up too", state: true,
+			reply: joinTokensReply{}, handle: s.listJoinTokens,
+		},
+		{
+			method: http.MethodPost, path: "/api/v1/tokens/join", need: roleAdmin,
+			summary: "Put a token in force by which nodes get certificates: its text is tmms1.ID.SECRET.PIN, whose secret " +
+				"only who asks knows",
+			request: joinTokenBody{}, reply: JoinTokenReply{}, handle: s.putJoinToken,
+		},
+		{
+			method: http.MethodDelete, path: "/api/v1/tokens/join/{id}", need: roleAdmin,
+			summary: "Take a token out of force; who came by it stays", reply: droppedReply{}, handle: s.dropJoinToken,
+		},
+		{
 			method: http.MethodPost, path: "/api/v1/gossip/key/rotate", need: roleAdmin,
 			summary: "Replace the key of the gossip on all nodes",
 			request: rotateRequest{}, reply: gossip.Report{}, handle: s.rotateKey,

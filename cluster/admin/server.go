@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tmms/media"
@@ -27,12 +28,13 @@ type Server struct {
 	// Set at construction.
 	deps   Deps
 	addr   string
-	tokens []token
+	file   string // with the tokens; "": there are none
 	hosts  []string
 	local  *Local
 	asking chan struct{} // a place for each question to another node
 
 	summaries summaries
+	tokens    atomic.Pointer[[]token] // never none with a file
 
 	mu       sync.Mutex
 	listener net.Listener // guarded by mu; nil until Listen
@@ -60,9 +62,10 @@ func New(cfg Config, deps Deps) (*Server, error) {
 			cfg.Addr, DefaultAddr)
 	}
 	s := &Server{
-		deps: deps, addr: cfg.Addr, tokens: tokens, local: NewLocal(deps.Streams, deps.Viewers, deps.Why, deps.Configs),
+		deps: deps, addr: cfg.Addr, file: cfg.TokensFile, local: NewLocal(deps.Streams, deps.Viewers, deps.Why, deps.Configs),
 		asking: make(chan struct{}, media.MaxPeerQueries),
 	}
+	s.tokens.Store(&tokens)
 	for _, h := range cfg.Hosts {
 		s.hosts = append(s.hosts, strings.ToLower(h))
 	}
@@ -101,7 +104,12 @@ func (s *Server) Run(ctx context.Context) error {
 		MaxHeaderBytes:    media.MaxHTTPHead,
 		ErrorLog:          slog.NewLogLogger(s.deps.Log.Handler(), slog.LevelDebug),
 	}
-	s.deps.Log.Info("admin port is open", slog.String("addr", addr.String()), slog.Int("tokens", len(s.tokens)))
+	s.deps.Log.Info("admin port is open", slog.String("addr", addr.String()), slog.Int("tokens", len(*s.tokens.Load())))
+	following, stop := context.WithCancel(ctx)
+	var follower sync.WaitGroup
+	follower.Go(func() { s.followTokens(following, tokensInterval) })
+	defer follower.Wait()
+	defer stop()
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(s.listener) }()
 	select {

@@ -1,14 +1,18 @@
 package admin
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"tmms/cluster/state"
+	"tmms/media"
 )
 
 // role is what a caller may do; a higher one includes the lower.
@@ -45,6 +49,43 @@ type tokenDoc struct {
 	Token string `json:"token"` // in the clear, or
 	Hash  string `json:"hash"`  // "sha256:" and the hex SHA-256 of the token
 }
+
+// NewToken draws a bearer token for the tokens file and gives its entry there, which
+// holds the hash alone. role is read or admin; the name must be of letters, digits, '-',
+// '_', '.' and '@'.
+func NewToken(name, role string) (secret, entry string, err error) {
+	var b [newTokenBytes]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand since Go 1.24)
+	secret = base64.RawURLEncoding.EncodeToString(b[:])
+	sum := sha256.Sum256([]byte(secret))
+	doc := tokenDoc{Name: name, Role: role, Hash: hashPrefix + hex.EncodeToString(sum[:])}
+	if _, rule := doc.parse(); rule != "" {
+		return "", "", fmt.Errorf("admin: token %.64q: %s", name, rule)
+	}
+	if strings.Trim(name, plainName) != "" || len(name) > media.MaxName {
+		return "", "", fmt.Errorf("admin: token %.64q: name must be 1 to %d letters, digits, '-', '_', '.' and '@'",
+			name, media.MaxName)
+	}
+	return secret, fmt.Sprintf("- {name: %q, role: %s, hash: %q}\n", name, role, doc.Hash), nil
+}
+
+// AddToken gives a tokens file with one more entry, as [NewToken] makes it; the name
+// must be new.
+func AddToken(file []byte, entry string) ([]byte, error) {
+	if len(file) > 0 && file[len(file)-1] != '\n' {
+		file = append(slices.Clip(file), '\n')
+	}
+	file = append(slices.Clip(file), entry...)
+	if _, err := parseTokens(file); err != nil {
+		return nil, fmt.Errorf("admin: tokens file: %w", err)
+	}
+	return file, nil
+}
+
+const (
+	newTokenBytes = 32
+	plainName     = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@"
+)
 
 // loadTokens reads a tokens file; every fault is reported, none shows a token.
 func loadTokens(path string) ([]token, error) {

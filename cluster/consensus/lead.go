@@ -30,6 +30,8 @@ type leadership struct {
 	court  *court
 	deaths chan struct{} // holds one: somebody may be dead
 
+	promised promises
+
 	// Owned by the goroutine of run.
 	duties *duties.Duties
 }
@@ -115,7 +117,7 @@ func (l *leadership) run(ctx context.Context) {
 			return
 		case <-l.deaths:
 		case <-ticker.C:
-			due = append(due, l.revive, l.dropOrphans, l.chooseStandbys, l.balance, l.tidy, l.dropRevocations)
+			due = append(due, l.revive, l.dropOrphans, l.chooseStandbys, l.balance, l.tidy, l.dropRevocations, l.dropTokens)
 		}
 		now := time.Now()
 		for _, act := range due {

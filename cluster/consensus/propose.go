@@ -121,7 +121,7 @@ func (n *Node) check(c state.Command) error {
 	case state.SetDrain:
 		return errors.Join(checkID(c.Node), checkName(c.By))
 	case state.Checked:
-		return c.Check()
+		return errors.Join(c.Check(), n.checkToken(c))
 	case state.RemoveNode:
 		return checkID(c.Node)
 	case state.ExpireNode:

@@ -65,6 +65,7 @@ func coded() []struct {
 		{"not_in_sync", state.ErrNotInSync},
 		{"draining", state.ErrDraining},
 		{"unknown_node", state.ErrUnknownNode},
+		{"token", state.ErrToken},
 		{"level", state.ErrLevel},
 		{"no_leader", ErrNoLeader},
 		{"busy", ErrBusy},

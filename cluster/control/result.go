@@ -36,7 +36,9 @@ func decodeResult(c state.Command, p proposed) (any, error) {
 		return decodeAs[state.FailOverResult](p.Result)
 	case state.Restore:
 		return decodeAs[state.RestoreResult](p.Result)
-	case state.DropOrphans:
+	case state.UseToken:
+		return decodeAs[state.JoinToken](p.Result)
+	case state.DropOrphans, state.DropToken:
 		return decodeAs[state.DropResult](p.Result)
 	}
 	return nil, nil //nolint:nilnil // the other commands have no result

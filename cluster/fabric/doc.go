@@ -14,6 +14,9 @@
 //	   | <--  greeting: first unidirectional stream, the byte 0x01 and FIN
 //	   |      streams of the protocol             |
 //
+// A node without a certificate is a guest: it is let in by [ALPNJoin], for one request
+// and one answer, where [Fabric.HandleGuests] says so. It is no session.
+//
 // The greeting says that the acceptor took the session: in TLS 1.3 the dialer's
 // handshake ends before the other side has looked at its certificate. The
 // users of a session never see that stream.

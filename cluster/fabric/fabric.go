@@ -36,6 +36,7 @@ type Fabric struct {
 	metrics   *metrics
 	refusals  quiet
 	hearing   hearing
+	guests    guests
 	running   chan struct{} // closed when sessions can be dialed
 	stopping  chan struct{} // closed when Run ends, or by Close
 
@@ -83,6 +84,7 @@ func newFabric(cfg Config, id *pki.Identity, deps Deps, t timing) (*Fabric, erro
 		handlers: make(map[ALPN]Handler), links: make(map[linkKey]*link),
 		accepted: make(map[peerKey]map[*Session]bool), peers: make(map[string]*peer),
 		hearing: hearing{at: make(map[string]time.Time), quiet: make(map[string]bool)},
+		guests:  guests{perIP: make(map[netip.Addr]int)},
 	}
 	if f.metrics, err = newMetrics(f, deps.Registerer); err != nil {
 		return nil, err
@@ -204,6 +206,13 @@ func (f *Fabric) accept(ctx context.Context, listener *quic.Listener) error {
 func (f *Fabric) admit(conn *quic.Conn) {
 	state := conn.ConnectionState().TLS
 	alpn := ALPN(state.NegotiatedProtocol)
+	if alpn == ALPNJoin {
+		if err := f.admitGuest(conn); err != nil {
+			f.refused(addrPort(conn.RemoteAddr()), alpn, err)
+			_ = conn.CloseWithError(quic.ApplicationErrorCode(CodeRefused), err.Error())
+		}
+		return
+	}
 	peer, err := pki.PeerOf(state)
 	if err == nil {
 		s := &Session{conn: conn, alpn: alpn, peer: peer, quiet: quietSession(alpn, peer)}
@@ -334,6 +343,9 @@ func (f *Fabric) serverTLS() *tls.Config {
 		remote := netip.AddrPort{}
 		if hello.Conn != nil {
 			remote = addrPort(hello.Conn.RemoteAddr())
+		}
+		if cfg := f.guestTLS(hello); cfg != nil {
+			return cfg, nil
 		}
 		cfg := base.Clone()
 		cfg.GetConfigForClient = nil

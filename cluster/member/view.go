@@ -156,6 +156,20 @@ func (v *View) FeatureLevel() int {
 	return v.state.FeatureLevel()
 }
 
+// JoinTokens lists the tokens by which nodes may get certificates, ordered by id.
+func (v *View) JoinTokens() []state.JoinToken {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.state.JoinTokens()
+}
+
+// JoinToken gives the token with that id.
+func (v *View) JoinToken(id string) (state.JoinToken, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.state.JoinToken(id)
+}
+
 // Node gives the node with that id.
 func (v *View) Node(id string) (state.Node, bool) {
 	v.mu.RLock()

@@ -2,12 +2,12 @@ package pki
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
@@ -47,7 +47,7 @@ func NewCA(now time.Time) (*CA, error) {
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		BasicConstraintsValid: true,
 		IsCA:                  true,
-		MaxPathLenZero:        true,
+		MaxPathLen:            1, // an issuer
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -84,11 +84,11 @@ func (ca *CA) CertPEM() []byte { return encodeCert(ca.cert.Raw) }
 
 // KeyPEM is the CA's private key: whoever has it can make nodes.
 func (ca *CA) KeyPEM() []byte {
-	der, err := x509.MarshalPKCS8PrivateKey(ca.key)
+	b, err := encodeKey(ca.key)
 	if err != nil {
-		panic("pki: a P-256 key cannot be encoded: " + err.Error()) // not for any key that NewCA or LoadCA gives
+		panic(err) // not for any key that NewCA or LoadCA gives
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: typeKey, Bytes: der})
+	return b
 }
 
 // Signed reports whether a certificate is from this CA, whenever it is valid.
@@ -102,45 +102,60 @@ func (ca *CA) Issue(name string, roles []string, now time.Time) (certPEM, keyPEM
 	if err := errors.Join(CheckName(name), CheckRoles(roles)); err != nil {
 		return nil, nil, err
 	}
-	uris := []*url.URL{nodeURI(name)}
+	return ca.sign(name, holderURIs(name, roles), now)
+}
+
+// holderURIs say who a certificate is for.
+func holderURIs(name string, roles []string) []*url.URL {
+	uris := make([]*url.URL, 1, 1+len(roles))
+	uris[0] = nodeURI(name)
 	for _, role := range roles {
 		uris = append(uris, roleURI(role))
 	}
-	return ca.sign(name, uris, now)
+	return uris
 }
 
-// sign makes a certificate for the URIs, which is valid from now on.
+// sign makes a key and a certificate for the URIs, which is valid from now on.
 func (ca *CA) sign(name string, uris []*url.URL, now time.Time) (certPEM, keyPEM []byte, err error) {
-	if !now.Before(ca.cert.NotAfter) {
-		return nil, nil, fmt.Errorf("pki: the CA has ended at %s: rotate it", ca.cert.NotAfter.Format(time.RFC3339))
-	}
-	serial, err := newSerial()
-	if err != nil {
-		return nil, nil, err
-	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, fmt.Errorf("pki: new key for %s: %w", name, err)
 	}
+	certPEM, err = ca.certify(name, uris, key.Public(), [2]time.Time{now, now.AddDate(nodeYears, 0, 0)})
+	if err != nil {
+		return nil, nil, err
+	}
+	keyPEM, err = encodeKey(key)
+	return certPEM, keyPEM, err
+}
+
+// certify makes a certificate for a key that is valid from life[0] to life[1], as far
+// as the CA is.
+func (ca *CA) certify(
+	name string, uris []*url.URL, key crypto.PublicKey, life [2]time.Time,
+) (certPEM []byte, err error) {
+	if !life[0].Before(ca.cert.NotAfter) {
+		return nil, fmt.Errorf("pki: the CA has ended at %s: rotate it", ca.cert.NotAfter.Format(time.RFC3339))
+	}
+	serial, err := newSerial()
+	if err != nil {
+		return nil, err
+	}
 	template := &x509.Certificate{
 		SerialNumber:          serial,
 		Subject:               pkix.Name{CommonName: name},
-		NotBefore:             later(now.Add(-backdate), ca.cert.NotBefore),
-		NotAfter:              earlier(now.AddDate(nodeYears, 0, 0), ca.cert.NotAfter),
+		NotBefore:             later(life[0].Add(-backdate), ca.cert.NotBefore),
+		NotAfter:              earlier(life[1], ca.cert.NotAfter),
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		BasicConstraintsValid: true,
 		URIs:                  uris,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, key.Public(), ca.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, key, ca.key)
 	if err != nil {
-		return nil, nil, fmt.Errorf("pki: sign %s: %w", name, err)
+		return nil, fmt.Errorf("pki: sign %s: %w", name, err)
 	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, nil, fmt.Errorf("pki: encode the key of %s: %w", name, err)
-	}
-	return encodeCert(der), pem.EncodeToMemory(&pem.Block{Type: typeKey, Bytes: keyDER}), nil
+	return encodeCert(der), nil
 }
 
 // newSerial draws 127 random bits, the first of which is 1.

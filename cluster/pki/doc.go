@@ -7,6 +7,10 @@
 //	tmms://role/edge      serves viewers
 //	tmms://role/client    reserved for programs that are no node
 //
+// An issuer is a CA that the cluster's CA has signed, for origins to give
+// certificates to new nodes (see [Request]). It is in the CA file like any other, lives
+// a year, and its own certificate says which roles it may give: tmms://issues/ROLE.
+//
 // A peer is accepted if its certificate comes from the cluster's CA, is valid
 // now, names one node, has a known role and is not revoked. Host names and addresses play no
 // part: a node keeps its certificate when it moves.

@@ -19,6 +19,8 @@ var (
 	ErrNoCertificate = errors.New("no certificate")
 	// ErrNoName says that the certificate does not name exactly one node.
 	ErrNoName = errors.New("does not name one node")
+	// ErrBeyondIssuer says that the CA which signed the certificate may not give its roles.
+	ErrBeyondIssuer = errors.New("has a role that its issuer may not give")
 	// ErrNoRole says that the certificate has none of the known roles.
 	ErrNoRole = errors.New("has no known role")
 )

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -39,8 +38,10 @@ type material struct {
 	key   *ecdsa.PrivateKey
 	peer  Peer
 	roots *x509.CertPool
-	ca    string   // fingerprint of the CA that signed cert
-	files [32]byte // checksum of the files, if they were any
+	cas   []*x509.Certificate // those of roots
+	ca    *x509.Certificate   // the one that signed cert
+	top   *x509.Certificate   // the one that signed ca, or else ca
+	files [32]byte            // checksum of the files, if they were any
 }
 
 // NewIdentity takes a node's certificate and key, and the CA certificates that
@@ -86,7 +87,7 @@ func newMaterial(certPEM, keyPEM, caPEM []byte) (*material, error) {
 	}
 	m := &material{
 		cert: tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf},
-		key:  key, roots: x509.NewCertPool(),
+		key:  key, roots: x509.NewCertPool(), cas: cas,
 	}
 	for _, ca := range cas {
 		m.roots.AddCert(ca)
@@ -94,33 +95,42 @@ func newMaterial(certPEM, keyPEM, caPEM []byte) (*material, error) {
 	if m.peer, err = m.verify(leaf, leaf.NotBefore); err != nil {
 		return nil, err
 	}
-	i := bytesIndex(cas, leaf)
-	sum := sha256.Sum256(cas[i].Raw)
-	m.ca = hex.EncodeToString(sum[:])
+	m.ca = signerOf(cas, leaf)
+	if m.top = signerOf(cas, m.ca); m.top == nil {
+		m.top = m.ca
+	}
 	return m, nil
 }
 
-// bytesIndex finds the CA that signed leaf, which has been verified.
-func bytesIndex(cas []*x509.Certificate, leaf *x509.Certificate) int {
-	for i, ca := range cas {
-		if bytes.Equal(ca.RawSubject, leaf.RawIssuer) && leaf.CheckSignatureFrom(ca) == nil {
-			return i
+// signerOf finds the CA that signed a certificate; nil if it is not among them.
+func signerOf(cas []*x509.Certificate, cert *x509.Certificate) *x509.Certificate {
+	for _, ca := range cas {
+		if bytes.Equal(ca.RawSubject, cert.RawIssuer) && cert.CheckSignatureFrom(ca) == nil {
+			return ca
 		}
 	}
-	return 0
+	return nil
 }
 
 // verify tells who holds the certificate, or why it is refused at the time now.
 func (m *material) verify(cert *x509.Certificate, now time.Time) (Peer, error) {
 	peer, peerErr := peerOf(cert)
-	_, err := cert.Verify(x509.VerifyOptions{
+	chains, err := cert.Verify(x509.VerifyOptions{
 		Roots: m.roots, CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil { // first: what an untrusted certificate claims is of no interest
 		return Peer{}, refusal(peer.Name, cert, now, err)
 	}
-	return peer, peerErr
+	if peerErr != nil {
+		return peer, peerErr
+	}
+	for _, chain := range chains {
+		if err = mayIssue(chain[min(1, len(chain)-1)], peer); err == nil {
+			return peer, nil
+		}
+	}
+	return Peer{}, err
 }
 
 // refusal sorts out why x509 has refused a certificate.
@@ -240,8 +250,11 @@ func (id *Identity) Peer() Peer { return id.current.Load().peer }
 func (id *Identity) NotAfter() time.Time { return id.current.Load().cert.Leaf.NotAfter }
 
 // CAFingerprint is the SHA-256, in hex, of the CA certificate that signed the
-// node's: equal for all nodes of a cluster except while its CA is replaced.
-func (id *Identity) CAFingerprint() string { return id.current.Load().ca }
+// node's, or the CA that it has from: equal for all nodes of a cluster except while
+// its CA is replaced.
+func (id *Identity) CAFingerprint() string {
+	return fingerprint(id.current.Load().top)
+}
 
 // Secret derives 32 bytes from the node's private key that only it can know,
 // another for each label. They change with the key.

@@ -23,6 +23,8 @@ const (
 	scheme   = "tmms"
 	hostNode = "node"
 	hostRole = "role"
+
+	hostIssues = "issues" // in a CA's certificate: a role that it may give
 )
 
 // Peer is who a certificate says its holder is.

@@ -23,6 +23,14 @@ func encodeCert(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: typeCert, Bytes: der})
 }
 
+func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("pki: encode a key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: typeKey, Bytes: der}), nil
+}
+
 // parseCerts reads one or more certificates.
 func parseCerts(text []byte) ([]*x509.Certificate, error) {
 	if len(text) > media.MaxCertificateFile {

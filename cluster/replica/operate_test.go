@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -132,9 +133,10 @@ func TestRestore(t *testing.T) {
 // one has brought when all know it, and it is said).
 func TestFeatureLevel(t *testing.T) {
 	c := newCluster(t, "a", "b", "c")
+	const level = state.Level // of this release
 	c.lease = time.Second
 	defer c.dump()
-	list := []*process{c.start("a", options{level: 2}), c.start("b", options{level: 2}), c.start("c", options{})}
+	list := []*process{c.start("a", options{level: level + 1}), c.start("b", options{level: level + 1}), c.start("c", options{})}
 	for _, p := range list {
 		p.waitReady()
 	}
@@ -144,31 +146,31 @@ func TestFeatureLevel(t *testing.T) {
 	c.upsert(map[string]*process{"e": e}, "edge")
 	raise := func(level int) (consensus.Levels, error) { return named["a"].node.RaiseLevel(t.Context(), level) }
 
-	if _, err := e.node.RaiseLevel(t.Context(), 1); !errors.Is(err, member.ErrForbidden) {
+	if _, err := e.node.RaiseLevel(t.Context(), level); !errors.Is(err, member.ErrForbidden) {
 		t.Errorf("raised by an edge: %v", err)
 	}
 	now, err := e.node.Levels(t.Context())
-	if err != nil || now.Level != 1 || len(now.Nodes) != 4 || now.Nodes[0].Level != 2 || now.Nodes[2].Level != 1 || !now.Nodes[3].Answers {
+	if err != nil || now.Level != level || len(now.Nodes) != 4 || now.Nodes[0].Level != level+1 || now.Nodes[2].Level != level || !now.Nodes[3].Answers {
 		t.Fatalf("a group begins with what all founders know: %+v, %v", now, err)
 	}
-	if _, err = raise(2); !errors.Is(err, member.ErrLevel) || !strings.HasSuffix(err.Error(), "is not known to c (level 1), e (level 1)") {
+	if _, err = raise(level + 1); !errors.Is(err, member.ErrLevel) || !strings.HasSuffix(err.Error(), fmt.Sprintf("is not known to c (level %d), e (level %[1]d)", level)) {
 		t.Errorf("raised too early: %v", err)
 	}
 	named["c"].stop()
-	named["c"] = c.start("c", options{level: 2}).waitReady()
+	named["c"] = c.start("c", options{level: level + 1}).waitReady()
 	e.stop()
-	if _, err = raise(2); !errors.Is(err, member.ErrLevel) || !strings.HasSuffix(err.Error(), "is not known to e (which does not answer)") {
+	if _, err = raise(level + 1); !errors.Is(err, member.ErrLevel) || !strings.HasSuffix(err.Error(), "is not known to e (which does not answer)") {
 		t.Errorf("raised without the edge: %v", err)
 	}
-	e = c.start("e", options{replica: true, roles: []string{"edge"}, level: 2}).waitReady()
+	e = c.start("e", options{replica: true, roles: []string{"edge"}, level: level + 1}).waitReady()
 	if err = e.node.Leave(t.Context()); err != nil { // it need not be waited for then
 		t.Fatal(err)
 	}
-	if now, err = raise(2); err != nil || now.Level != 2 {
+	if now, err = raise(level + 1); err != nil || now.Level != level+1 {
 		t.Fatalf("not raised: %+v, %v", now, err)
 	}
-	eventually(t, "the edge sees it", func() bool { return e.node.FeatureLevel() == 2 })
-	if _, err = raise(1); !errors.Is(err, member.ErrInvalid) {
+	eventually(t, "the edge sees it", func() bool { return e.node.FeatureLevel() == level+1 })
+	if _, err = raise(level); !errors.Is(err, member.ErrInvalid) {
 		t.Errorf("lowered: %v", err)
 	}
 
@@ -179,12 +181,12 @@ func TestFeatureLevel(t *testing.T) {
 		old := c.start(strings.Fields(name)[0], opt)
 		<-old.done
 		tooOld, ok := errors.AsType[*state.TooOldError](old.endNode())
-		if !ok || tooOld.Known != 1 || tooOld.Current != 2 {
+		if !ok || tooOld.Known != level || tooOld.Current != level+1 {
 			t.Errorf("%s: %v", name, old.endNode())
 		}
 		old.kill()
 	}
-	named["b"] = c.start("b", options{level: 2}).waitReady()
+	named["b"] = c.start("b", options{level: level + 1}).waitReady()
 	if _, err = named["b"].node.Claim(t.Context(), key("x")); err != nil {
 		t.Error(err)
 	}

@@ -28,8 +28,8 @@ type envelope struct {
 
 // Command is a change that raft replicates: [Init], [SetConfig], [Claim],
 // [Release], [Resume], [UpsertNode], [RemoveNode], [ExpireNode], [DropOrphans],
-// [SetStandby], [Move], [FailOver], [SetDrain], [RaiseLevel], [Restore], [Revoke] or
-// [DropRevocations].
+// [SetStandby], [Move], [FailOver], [SetDrain], [RaiseLevel], [Restore], [Revoke],
+// [DropRevocations], [PutToken], [UseToken] or [DropToken].
 type Command interface {
 	commandType() string
 	apply(s *State) (any, error)
@@ -158,6 +158,12 @@ func decodeCommand(b []byte) (Command, error) { //nolint:gocyclo // a case a com
 		return decodeData[Revoke](e)
 	case "drop_revocations":
 		return decodeData[DropRevocations](e)
+	case "put_token":
+		return decodeData[PutToken](e)
+	case "use_token":
+		return decodeData[UseToken](e)
+	case "drop_token":
+		return decodeData[DropToken](e)
 	}
 	return decodeLater(e)
 }

@@ -27,6 +27,9 @@ func TestCommandsAreReadBack(t *testing.T) {
 		Revoke{Revocation{Node: "n", AtUnixMS: 10, UntilUnixMS: 11, By: "ops"}},
 		Revoke{Revocation{Serial: "5f", AtUnixMS: 10, UntilUnixMS: 11}},
 		DropRevocations{AtUnixMS: 12},
+		PutToken{JoinToken{ID: "aa00000001", Hash: "11", Roles: []string{"edge"}, Region: "r", NamePrefix: "e", UntilUnixMS: 9, Uses: 2, By: "ops"}},
+		UseToken{ID: "aa00000001", Hash: "11", Node: "e1", Roles: []string{"edge"}, Region: "r", Key: "k", AtUnixMS: 3},
+		DropToken{ID: "aa00000001", AtUnixMS: 12},
 	} {
 		got, err := decodeCommand(mustEncode(t, c))
 		if err != nil || !reflect.DeepEqual(got, c) {
@@ -56,6 +59,9 @@ func FuzzApply(f *testing.F) {
 		Revoke{Revocation{Node: "n", UntilUnixMS: 9}},
 		Revoke{Revocation{Serial: "5f", UntilUnixMS: 1 << 62}},
 		DropRevocations{},
+		PutToken{JoinToken{ID: "aa00000001", Hash: "11", Roles: []string{"edge"}, Region: "r", NamePrefix: "e", UntilUnixMS: 9, Uses: 2, By: "ops"}},
+		UseToken{ID: "aa00000001", Hash: "11", Node: "e1", Roles: []string{"edge"}, Region: "r", Key: "k", AtUnixMS: 3},
+		DropToken{ID: "aa00000001", AtUnixMS: 12},
 	} {
 		f.Add(mustEncode(f, c))
 	}

@@ -63,7 +63,12 @@ func Needs(c Command) int {
 	switch c := c.(type) {
 	case SetStandby, Move, FailOver, SetDrain, Restore:
 		return 1
+	case PutToken, UseToken, DropToken:
+		return 2
 	case UpsertNode:
+		if c.Node.Issues {
+			return 2
+		}
 		if c.Node.Level > 0 {
 			return 1
 		}

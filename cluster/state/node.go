@@ -9,8 +9,9 @@ type Node struct {
 	Zone      string            `json:"zone,omitempty"`
 	Addresses map[string]string `json:"addresses,omitempty"` // "rtmp", "http", ... -> host:port; do not modify
 	Version   string            `json:"version,omitempty"`
-	Level     int               `json:"level,omitempty"` // the feature level that it knows, see RaiseLevel
-	AtUnixMS  int64             `json:"at_unix_ms"`      // when the node said so
+	Level     int               `json:"level,omitempty"`  // the feature level that it knows, see RaiseLevel
+	Issues    bool              `json:"issues,omitempty"` // it gives certificates to nodes with a token
+	AtUnixMS  int64             `json:"at_unix_ms"`       // when the node said so
 }
 
 func (c UpsertNode) apply(s *State) (any, error) {

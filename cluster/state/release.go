@@ -7,10 +7,10 @@ import "fmt"
 // Level is the feature level of this version: what it may put into the log and
 // send to other nodes when the whole cluster has been raised to it. It rises with
 // each release that adds a command, a field of one or a message between nodes.
-const Level = 1
+const Level = 2
 
 // snapshotVersion is the latest that this version reads and writes.
-const snapshotVersion = snapshotStandbys
+const snapshotVersion = snapshotTokens
 
 // later is what the next release adds to the state and its snapshots. Tests build
 // one that adds something (release_next.go, ADR 11); here there is nothing.

@@ -13,10 +13,10 @@ import (
 const Level = levelNotice
 
 // levelNotice is the feature level that has [SetNotice].
-const levelNotice = 2
+const levelNotice = 3
 
 // snapshotVersion is one more: a snapshot may have a notice.
-const snapshotVersion = snapshotStandbys + 1
+const snapshotVersion = snapshotTokens + 1
 
 // later is in the state and in its snapshots.
 type later struct {

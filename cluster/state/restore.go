@@ -21,7 +21,8 @@ import (
 //   - certificates that either of the two has revoked are revoked;
 //   - the nodes of another cluster, and their drains, come back, but for those
 //     whose name is here or revoked; those of this cluster are known better now;
-//   - the feature level is the higher one;
+//   - the feature level is the higher one; join tokens of the backup stay out, for
+//     one may have been revoked since;
 //   - epochs go on above both, see [State.BumpEpochs].
 //
 // The cluster's id stays. The result is a [RestoreResult] or [ErrNotInitialized].

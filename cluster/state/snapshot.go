@@ -30,6 +30,7 @@ var (
 //	52          the image: JSON with everything in a fixed order
 const (
 	snapshotMagic    = "TMMSSNAP"
+	snapshotTokens   = 5 // has join tokens, or nodes that sign others
 	snapshotStandbys = 4 // has standbys in sync, drains and a feature level
 	snapshotRevoked  = 3 // has revocations
 	// A snapshot is of the oldest version that can say it, so that former releases read it.
@@ -50,6 +51,7 @@ type image struct {
 	Revocations []Revocation `json:"revocations,omitempty"`
 	Drains      []Drain      `json:"drains,omitempty"`
 	Level       int          `json:"level,omitempty"`
+	Tokens      []JoinToken  `json:"tokens,omitempty"`
 	later
 }
 
@@ -62,6 +64,7 @@ func (s *State) image() image {
 	im := image{
 		Index: s.index, ClusterID: s.clusterID, Epoch: s.epoch, History: s.History(), Nodes: s.Nodes(),
 		Revocations: s.revoked.list, Drains: s.Drains(), Level: s.level, later: s.later,
+		Tokens: s.JoinTokens(),
 	}
 	for _, p := range s.Placements() {
 		im.Placements = append(im.Placements, placedImage{Key: Key(p.Key), Placement: p.Placement})
@@ -111,6 +114,8 @@ func (im image) version() uint32 {
 	switch {
 	case im.later != (later{}):
 		return snapshotVersion
+	case len(im.Tokens) > 0, slices.ContainsFunc(im.Nodes, func(n Node) bool { return n.Issues }):
+		return snapshotTokens
 	case latest:
 		return snapshotStandbys
 	case len(im.Revocations) > 0:
@@ -187,6 +192,9 @@ func (im image) state() (*State, error) {
 	}
 	for _, d := range im.Drains {
 		s.drains[d.Node] = d
+	}
+	for _, t := range im.Tokens {
+		s.tokens[t.ID] = t
 	}
 	s.level, s.later = im.Level, im.later
 	if !slices.IsSortedFunc(im.Revocations, compareRevocations) {

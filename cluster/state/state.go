@@ -19,6 +19,7 @@ type State struct {
 	nodes      map[string]Node
 	revoked    *Revocations
 	drains     map[string]Drain
+	tokens     map[string]JoinToken
 	level      int   // see [RaiseLevel]
 	later      later // what the next release adds
 	stopped    error // set for ever by a command that could not be applied
@@ -32,6 +33,7 @@ func New() *State {
 		nodes:      map[string]Node{},
 		revoked:    &Revocations{},
 		drains:     map[string]Drain{},
+		tokens:     map[string]JoinToken{},
 	}
 }
 

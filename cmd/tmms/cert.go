@@ -15,7 +15,8 @@ import (
 func certCommand() command {
 	return command{
 		name: "cert",
-		args: "init | node NAME --roles origin,edge | rotate NAME...|--all|--ca|--drop-old  [--dir DIR]\n" +
+		args: "init | node NAME --roles origin,edge | rotate NAME...|--all|--ca|--drop-old | " +
+			"issuer [--roles edge] [--only]  [--dir DIR]\n" +
 			"            revoke NAME|SERIAL | revoked [-o table|json] [--local]  [--api URL]",
 		summary: "Make, renew and revoke the certificates of a cluster.", run: runCert,
 	}
@@ -26,7 +27,7 @@ func runCert(ctx context.Context, c console, args []string) error {
 		if _, err := parseFlags(c, newFlags("cert"), args, 0); err != nil {
 			return err
 		}
-		return usagef("want \"init\", \"node\", \"rotate\", \"revoke\" or \"revoked\"")
+		return usagef("want \"init\", \"node\", \"rotate\", \"issuer\", \"revoke\" or \"revoked\"")
 	}
 	switch args[0] {
 	case "init":
@@ -35,12 +36,14 @@ func runCert(ctx context.Context, c console, args []string) error {
 		return runCertNode(c, args[1:])
 	case "rotate":
 		return runCertRotate(c, args[1:])
+	case "issuer":
+		return runCertIssuer(c, args[1:])
 	case "revoke":
 		return runCertRevoke(ctx, c, args[1:])
 	case "revoked":
 		return runCertRevoked(ctx, c, args[1:])
 	}
-	return usagef("want \"init\", \"node\", \"rotate\", \"revoke\" or \"revoked\", not %q", args[0])
+	return usagef("want \"init\", \"node\", \"rotate\", \"issuer\", \"revoke\" or \"revoked\", not %q", args[0])
 }
 
 func dirFlag(fs *flag.FlagSet) *string {
@@ -88,6 +91,30 @@ func runCertNode(c console, args []string) error {
 		return err
 	}
 	return reportIssued(c, d, words[0], all)
+}
+
+// runCertIssuer makes a CA for origins to give certificates by.
+func runCertIssuer(c console, args []string) error {
+	fs := newFlags("cert issuer")
+	dir := dirFlag(fs)
+	roles := fs.String("roles", pki.RoleEdge, "`ROLES` that it may give: edge, origin, or both with a comma")
+	only := fs.Bool("only", false, "take the issuers before it out of ca.crt: what they have signed is good no more")
+	if _, err := parseFlags(c, fs, args, 0); err != nil {
+		return err
+	}
+	all := strings.Split(*roles, ",")
+	if err := pki.CheckRoles(all); err != nil {
+		return &usageError{err}
+	}
+	d := certDir(*dir)
+	until, err := d.issuer(all, *only, time.Now())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.stdout, "%s   has the issuer's certificate too: copy it to all nodes first\n", d.path(caCert))
+	fmt.Fprintf(c.stdout, "%s   signs nodes with the roles %s until %s: then to the origins, as cluster.ca_key_file\n",
+		d.path(issuerKey), strings.Join(all, " and "), until.Format(time.DateOnly))
+	return nil
 }
 
 // rotation is what rotate is asked to do.
@@ -193,7 +220,7 @@ func reportIssued(c console, d certDir, name string, roles []string) error {
 
 // checkCertName refuses names that are none, or whose files are taken.
 func checkCertName(name string) error {
-	if reserved := []string{"ca", "gossip"}; slices.Contains(reserved, name) {
+	if reserved := []string{"ca", "gossip", "issuer"}; slices.Contains(reserved, name) {
 		return fmt.Errorf("name %q: %s are taken by the cluster's own files", name, strings.Join(reserved, " and "))
 	}
 	return pki.CheckName(name)

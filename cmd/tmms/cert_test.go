@@ -101,6 +101,65 @@ func TestCert(t *testing.T) {
 	}
 }
 
+// TestCertIssuer makes issuers, and takes them through the replacement of the CA.
+func TestCertIssuer(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "pki")
+	run := func(args ...string) string {
+		t.Helper()
+		r := runProgram(t, nil, append(append([]string{"cert"}, args...), "--dir", dir)...)
+		if r.code != 0 {
+			t.Fatalf("cert %v: %+v", args, r)
+		}
+		return r.out
+	}
+	count := func(want int) {
+		t.Helper()
+		if certs, err := pki.SplitCerts(read(t, dir, "ca.crt")); err != nil || len(certs) != want {
+			t.Errorf("%d certificates in ca.crt, want %d: %v", len(certs), want, err)
+		}
+	}
+	issues := func(want string) {
+		t.Helper()
+		ca, err := pki.LoadCA(read(t, dir, "ca.crt"), read(t, dir, "issuer.key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(ca.Issues(), ","); got != want {
+			t.Errorf("it issues %s, want %s", got, want)
+		}
+	}
+	run("init")
+	if out := run("issuer"); !strings.Contains(out, "copy it to all nodes first") || !strings.Contains(out, "roles edge until") {
+		t.Error(out)
+	}
+	count(2)
+	issues("edge")
+	if info, err := os.Stat(filepath.Join(dir, "issuer.key")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	run("issuer", "--roles", "edge,origin")
+	count(3)
+	issues("edge,origin")
+	run("node", "o1", "--roles", "origin")
+	run("issuer", "--only")
+	count(2)
+	run("rotate", "--ca")
+	count(3)
+	run("issuer")
+	count(4)
+	issues("edge")
+	if r := runProgram(t, nil, "cert", "rotate", "--ca", "--dir", dir); r.code != 1 || !strings.Contains(r.errOut, "has 2 CAs") {
+		t.Errorf("%+v", r)
+	}
+	run("rotate", "--all")
+	run("rotate", "--drop-old")
+	count(2)
+	issues("edge")
+	if r := runProgram(t, nil, "cert", "node", "issuer", "--roles", "edge", "--dir", dir); r.code != 2 {
+		t.Errorf("a node by the name of the issuer's file: %+v", r)
+	}
+}
+
 func read(t *testing.T, dir, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, name))
@@ -140,6 +199,8 @@ func TestCertUsage(t *testing.T) {
 		"node gossip --roles edge":      "taken",
 		"rotate":                        "want one of",
 		"rotate n1 --all":               "want one of",
+		"issuer --roles root":           `role "root"`,
+		"issuer x":                      "unexpected argument",
 		"rotate --ca --drop-old":        "want one of",
 		"rotate ../x --dir " + dir:      "byte 0",
 		"node n1 --roles edge --frob 1": "-frob",

@@ -18,9 +18,10 @@ import (
 const (
 	certSuffix = ".crt"
 	keySuffix  = ".key"
-	caCert     = "ca" + certSuffix // one certificate, or while the CA is replaced two, the new one first
+	caCert     = "ca" + certSuffix // one CA, or while it is replaced two, the new one first; and their issuers
 	caKey      = "ca" + keySuffix
 	gossipKey  = "gossip" + keySuffix
+	issuerKey  = "issuer" + keySuffix
 )
 
 // certDir is the folder in which an operator keeps the certificates of a cluster.
@@ -86,16 +87,16 @@ func (d certDir) ca() (ca *pki.CA, bundle []byte, err error) {
 
 // rotateCA puts a new CA before the old one, and its key in place of the old.
 func (d certDir) rotateCA(now time.Time) error {
-	_, bundle, err := d.ca()
+	old, bundle, err := d.ca()
 	if err != nil {
 		return err
 	}
-	old, err := pki.SplitCerts(bundle)
+	_, roots, err := old.ChainedTo(bundle)
 	if err != nil {
 		return err
 	}
-	if len(old) > 1 {
-		return fmt.Errorf("%s has %d CAs: the last rotation is not over, --drop-old ends it", d.path(caCert), len(old))
+	if roots > 1 {
+		return fmt.Errorf("%s has %d CAs: the last rotation is not over, --drop-old ends it", d.path(caCert), roots)
 	}
 	ca, err := pki.NewCA(now)
 	if err != nil {
@@ -110,7 +111,7 @@ func (d certDir) rotateCA(now time.Time) error {
 
 // dropOldCA leaves the CA that the key belongs to, if it has signed all nodes.
 func (d certDir) dropOldCA() error {
-	ca, _, err := d.ca()
+	ca, bundle, err := d.ca()
 	if err != nil {
 		return err
 	}
@@ -120,9 +121,9 @@ func (d certDir) dropOldCA() error {
 	}
 	var left []string
 	for _, name := range names {
-		certPEM, err := os.ReadFile(d.path(name + certSuffix))
-		if err != nil {
-			return err
+		certPEM, fault := os.ReadFile(d.path(name + certSuffix))
+		if fault != nil {
+			return fault
 		}
 		if !ca.Signed(certPEM) {
 			left = append(left, name)
@@ -131,7 +132,32 @@ func (d certDir) dropOldCA() error {
 	if len(left) > 0 {
 		return fmt.Errorf("the old CA has signed %s: renew them first by tmms cert rotate --all", strings.Join(left, ", "))
 	}
-	return d.put(caCert, ca.CertPEM(), true)
+	kept, _, err := ca.ChainedTo(bundle)
+	if err != nil {
+		return err
+	}
+	return d.put(caCert, kept, true)
+}
+
+// issuer makes a CA for origins to give certificates by, beside those that are there,
+// and tells when it ends. Issuers that have ended leave the bundle; with only, all do.
+func (d certDir) issuer(roles []string, only bool, now time.Time) (until time.Time, err error) {
+	ca, bundle, err := d.ca()
+	if err != nil {
+		return until, err
+	}
+	issuer, err := ca.NewIssuer(roles, now)
+	if err != nil {
+		return until, err
+	}
+	kept, err := pki.WithoutIssuers(bundle, func(until time.Time) bool { return only || !now.Before(until) })
+	if err != nil {
+		return until, err
+	}
+	if err = d.put(caCert, append(kept, issuer.CertPEM()...), true); err != nil {
+		return until, err
+	}
+	return issuer.NotAfter(), d.put(issuerKey, issuer.KeyPEM(), true)
 }
 
 // nodes lists the nodes that have a certificate here, ordered.

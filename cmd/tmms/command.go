@@ -45,7 +45,7 @@ func commands() []command {
 	return []command{
 		devCommand(), runCommand(), configCommand(), certCommand(), applyCommand(), diffCommand(),
 		rollbackCommand(), historyCommand(), getCommand(), whyCommand(),
-		drainCommand(), raftCommand(), gossipCommand(), versionCommand(), helpCommand(),
+		drainCommand(), raftCommand(), tokenCommand(), gossipCommand(), versionCommand(), helpCommand(),
 	}
 }
 

@@ -476,12 +476,12 @@ func (f *fleet) raftTransfer() {
 
 func (f *fleet) raftLevel() {
 	out := f.tmms("raft", "level", f.nodes["e1"].api())
-	if !strings.Contains(out, "feature level 1\n") || strings.Count(out, "\n") != 7 || strings.Contains(out, "does not answer") {
+	if !strings.Contains(out, "feature level 2\n") || strings.Count(out, "\n") != 7 || strings.Contains(out, "does not answer") {
 		f.t.Errorf("it says %s", out)
 	}
 	f.refused("feature level 1000 is not known to e1", "raft", "level", "1000", f.nodes["o1"].api())
-	f.refused("role origin", "raft", "level", "1", f.nodes["e1"].api())
-	f.tmms("raft", "level", "1", f.nodes["o1"].api())
+	f.refused("role origin", "raft", "level", "2", f.nodes["e1"].api())
+	f.tmms("raft", "level", "2", f.nodes["o1"].api())
 }
 
 func (f *fleet) raftMembers() {

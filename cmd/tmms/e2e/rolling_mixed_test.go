@@ -17,14 +17,14 @@ import (
 
 // What the two releases know.
 const (
-	levelBefore, levelNext = 1, 2 // feature levels
+	levelBefore, levelNext = 2, 3 // feature levels
 	relayBefore, relayNext = 2, 3 // versions of the relay's protocol
 )
 
 // Why a node of the release before ends.
 const (
 	laterSnapshot = "made by a later release"
-	laterLevel    = "this release is too old for the cluster: it knows feature level 1, the cluster is at 2"
+	laterLevel    = "this release is too old for the cluster: it knows feature level 2, the cluster is at 3"
 )
 
 // mixed wants nothing of the next release to come into force while nodes of the one
@@ -122,11 +122,11 @@ func (r *rolling) raise() {
 	if code, body := putNotice(r.t, "o1", "still too early"); code != http.StatusConflict {
 		r.t.Errorf("before the level is raised the new command is answered with %d %s", code, body)
 	}
-	if list := r.sh.run("run/tmms.next raft level" + api); !strings.Contains(list, "at feature level 1") ||
+	if list := r.sh.run("run/tmms.next raft level" + api); !strings.Contains(list, "at feature level 2") ||
 		strings.Count(list, "+next") != len(adminPort) {
 		r.t.Errorf("raft level:\n%s", list)
 	}
-	if list := r.sh.run(fmt.Sprintf("run/tmms.next raft level %d%s", levelNext, api)); !strings.Contains(list, "at feature level 2") {
+	if list := r.sh.run(fmt.Sprintf("run/tmms.next raft level %d%s", levelNext, api)); !strings.Contains(list, "at feature level 3") {
 		r.t.Errorf("raised:\n%s", list)
 	}
 	r.announce("maintenance at noon")

@@ -10,6 +10,7 @@ import (
 
 	"tmms/cluster/consensus"
 	"tmms/cluster/control"
+	"tmms/cluster/enroll"
 	"tmms/cluster/fabric"
 	"tmms/cluster/gossip"
 	"tmms/cluster/pki"
@@ -30,17 +31,18 @@ type backbone struct {
 	puller   *relay.Puller
 	keeper   *relay.Keeper // nil without the role origin
 	pusher   *relay.Pusher
+	enroll   *enroll.Server // nil without the role origin, and alone
 }
 
 // newGroup makes the node's part in the cluster's state and the ways to the
 // other nodes.
-func (n *Node) newGroup(context.Context) (err error) {
+func (n *Node) newGroup(ctx context.Context) (err error) {
 	b, listen := n.backbone, n.cfg.Listen.Fabric
 	if n.alone() {
 		listen = withinMachine
 		b.identity, err = newIdentity(n.cfg.Node)
 	} else {
-		b.identity, err = n.identity()
+		b.identity, err = n.identity(ctx)
 	}
 	if err != nil {
 		return err
@@ -72,11 +74,16 @@ func (n *Node) newGroup(context.Context) (err error) {
 		return err
 	}
 	b.fabric.Handle(fabric.ALPNControl, controlServer.Serve)
+	n.newEnroll()
 	return n.newRelay()
 }
 
-// identity loads the node's certificate and checks that it is this node's.
-func (n *Node) identity() (*pki.Identity, error) {
+// identity loads the node's certificate, once it has one, and checks that it is this
+// node's.
+func (n *Node) identity(ctx context.Context) (*pki.Identity, error) {
+	if err := n.enroll(ctx); err != nil {
+		return nil, err
+	}
 	c := n.cfg.Cluster
 	id, err := pki.LoadIdentity(c.CertFile, c.KeyFile, c.CAFile)
 	if err != nil {
@@ -194,6 +201,8 @@ func (n *Node) answer(ctx context.Context, from pki.Peer, q control.Query) (json
 	switch q.Kind {
 	case keyQuery:
 		return n.answerStep(from, q.Args)
+	case renewQuery:
+		return n.answerRenew(from, q.Args)
 	case leftQuery:
 		return n.answerLeft(ctx, from, q.Args)
 	case listQuery:

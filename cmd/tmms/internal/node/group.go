@@ -43,6 +43,11 @@ type group interface {
 	Levels(ctx context.Context) (consensus.Levels, error)
 	RaiseLevel(ctx context.Context, level int) (consensus.Levels, error)
 	Revoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error)
+	JoinTokens() []state.JoinToken
+	JoinToken(id string) (state.JoinToken, bool)
+	PutToken(ctx context.Context, t state.JoinToken, lifeMS int64) (state.JoinToken, error)
+	UseToken(ctx context.Context, c state.UseToken) (state.JoinToken, error)
+	DropToken(ctx context.Context, id string) error
 
 	Claim(ctx context.Context, key media.StreamKey) (state.Placement, error)
 	Release(ctx context.Context, key media.StreamKey, epoch uint64) error

@@ -120,7 +120,7 @@ func (n *Node) newAdmin(ctx context.Context) (err error) {
 			Log: n.opt.Log, Level: n.opt.Level, Gatherer: n.registry, Version: n.opt.Version,
 			Streams: view{n}, Viewers: view{n}, Why: view{n}, Nodes: view{n},
 			Configs: n.group, Placements: n.group, Drains: drains{n}, Ready: n.serviceable,
-			Peers: n.peers(), Group: n.operator(), Keys: n.operator(), Revocations: n.group,
+			Peers: n.peers(), Group: n.operator(), Keys: n.operator(), Tokens: n.operator(), Revocations: n.group,
 		})
 	if err != nil {
 		return err
@@ -205,6 +205,7 @@ func (n *Node) fabricParts() []Part {
 		{"fabric", n.backbone.fabric.Run},
 		{"sessions", n.keepOrigins},
 		{"certificate", n.followIdentity},
+		{"renewal", n.renewIdentity},
 		{"revocations", n.followRevocations},
 	}
 }

@@ -65,16 +65,15 @@ func (n *Node) firstConfig(ctx context.Context) error {
 }
 
 func (n *Node) describe() state.Node {
-	roles := make([]string, len(n.cfg.Node.Roles))
-	for i, r := range n.cfg.Node.Roles {
-		roles[i] = string(r)
-	}
 	d := state.Node{
-		Name: n.cfg.Node.Name, Roles: roles, Region: n.cfg.Node.Region, Zone: n.cfg.Node.Zone,
+		Name: n.cfg.Node.Name, Roles: n.roles(), Region: n.cfg.Node.Region, Zone: n.cfg.Node.Zone,
 		Addresses: n.advertised(), Version: n.opt.Version,
 	}
 	if n.group.FeatureLevel() >= 1 { // see state.Needs
 		d.Level = state.Level
+	}
+	if n.group.FeatureLevel() >= 2 { // see state.Needs
+		d.Issues = n.cfg.Cluster.CAKeyFile != ""
 	}
 	return d
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -13,11 +14,16 @@ import (
 	"tmms/media"
 )
 
-const gossipKeyFile = "cluster.gossip_key_file"
+const (
+	gossipKeyFile = "cluster.gossip_key_file"
+	joinTokenFile = "cluster.join_token_file"
+	caKeyFile     = "cluster.ca_key_file"
+)
 
 // namedFile is a file that a key names.
 type namedFile struct{ path, file string }
 
+// clusterFiles are those that every node of a cluster has.
 func (c *Config) clusterFiles() []namedFile {
 	return []namedFile{
 		{gossipKeyFile, c.Cluster.GossipKeyFile},
@@ -43,6 +49,12 @@ func (c *Config) clusterFaults() []error {
 			add(l.path, "", "is needed in a cluster")
 		}
 	}
+	if c.Cluster.JoinTokenFile != "" && len(c.Cluster.Voters) == 0 {
+		add(joinTokenFile, c.Cluster.JoinTokenFile, "needs cluster.voters: they are asked for the certificate")
+	}
+	if c.Cluster.CAKeyFile != "" && !c.Node.Has(RoleOrigin) {
+		add(caKeyFile, c.Cluster.CAKeyFile, "is for nodes with the origin role")
+	}
 	if v, votes := c.Cluster.Voter(c.Node.Name); votes {
 		if !c.Node.Has(RoleOrigin) {
 			add("cluster.voters", v.Name+"@"+v.Address, "this node can't vote: it has not the origin role")
@@ -54,10 +66,23 @@ func (c *Config) clusterFaults() []error {
 	return all
 }
 
+// Joins reports whether the node has to get its certificate by a token yet.
+func (c Cluster) Joins() bool {
+	if c.JoinTokenFile == "" {
+		return false
+	}
+	_, err := os.Stat(c.CertFile)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // fileFaults reads the files that a node of a cluster needs.
 func (c *Config) fileFaults() []error {
 	var all []error
-	for _, f := range c.clusterFiles() {
+	files := append(c.clusterFiles(), namedFile{caKeyFile, c.Cluster.CAKeyFile})
+	if c.Cluster.Joins() {
+		files = []namedFile{{joinTokenFile, c.Cluster.JoinTokenFile}}
+	}
+	for _, f := range files {
 		if f.file == "" {
 			continue
 		}
@@ -163,7 +188,9 @@ func (c *Config) Warnings() []string {
 		add("listen.https: is not opened by a node without the edge role")
 	}
 	if !c.Cluster.Enabled() {
-		for _, f := range c.clusterFiles() {
+		files := append(c.clusterFiles(), namedFile{joinTokenFile, c.Cluster.JoinTokenFile},
+			namedFile{caKeyFile, c.Cluster.CAKeyFile})
+		for _, f := range files {
 			if f.file != "" {
 				add("%s: is set, and cluster.voters and cluster.join are not: this node is alone", f.path)
 			}

@@ -2,6 +2,7 @@ package nodeconfig
 
 import (
 	"encoding/base64"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,6 +32,9 @@ func TestClusterFaults(t *testing.T) {
 		}},
 		{"voter", append(files(), voters, "node.name=b", "node.roles=edge", "node.data_dir="), []string{
 			`cluster.voters = "b@h:2": this node can't vote`, "node.data_dir",
+		}},
+		{"join", append(files(), "cluster.join=h:1", "cluster.join_token_file=t", "cluster.ca_key_file=k", "node.roles=edge"), []string{
+			`cluster.join_token_file = "t": needs cluster.voters`, `cluster.ca_key_file = "k": is for nodes with the origin role`,
 		}},
 		{"ports", append(files(), voters, "listen.gossip=:1935", "listen.fabric=:1935"), []string{
 			`listen.gossip = ":1935": is the same port as listen.rtmp`,
@@ -114,6 +118,39 @@ func TestClusterFiles(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in:\n%v", want, err)
 		}
+	}
+}
+
+// A node that joins by a token has its token and no other file yet; with a
+// certificate it needs what every node has, and no token.
+func TestJoins(t *testing.T) {
+	dir := t.TempDir()
+	token, cert := write(t, "token"), filepath.Join(dir, "node.crt")
+	set := []string{
+		"cluster.voters=a@h:1", "node.name=e", "node.roles=edge", "cluster.cert_file=" + cert, "cluster.key_file=" + cert + ".key",
+		"cluster.ca_file=" + cert + ".ca", "cluster.gossip_key_file=" + cert + ".gossip",
+	}
+	with := func(file string) []string { return append(slices.Clone(set), "cluster.join_token_file="+file) }
+	if _, err := Load(Sources{Set: set}); err == nil || !strings.Contains(err.Error(), "cluster.cert_file") {
+		t.Errorf("without a token: %v", err)
+	}
+	c, err := Load(Sources{Set: with(token)})
+	if err != nil || !c.Cluster.Joins() {
+		t.Fatalf("with a token: %v", err)
+	}
+	if _, err = Load(Sources{Set: with(dir + "/none")}); err == nil || !strings.Contains(err.Error(), "cluster.join_token_file") ||
+		strings.Contains(err.Error(), "cert_file") {
+		t.Errorf("with a token that is not there: %v", err)
+	}
+	if err = os.WriteFile(cert, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c.Cluster.Joins() {
+		t.Error("joins with a certificate")
+	}
+	if _, err = Load(Sources{Set: with(dir + "/none")}); err == nil || !strings.Contains(err.Error(), "cluster.key_file") ||
+		strings.Contains(err.Error(), "join_token_file") {
+		t.Errorf("with a certificate: %v", err)
 	}
 }
 

@@ -87,6 +87,8 @@ type Cluster struct {
 	CAFile        string        // who signs the nodes' certificates
 	CertFile      string        // this node's certificate
 	KeyFile       string        // its key
+	JoinTokenFile string        // a token that a node without a certificate gets one by; "": none
+	CAKeyFile     string        // an origin's, to give certificates to who has a token; "": it gives none
 	Lease         time.Duration // how long a silent node counts as alive
 	Balance       bool          // a leader relieves origins that have too much to do
 }

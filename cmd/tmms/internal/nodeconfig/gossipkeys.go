@@ -27,8 +27,25 @@ func saveGossipKeys(path string, keys [][]byte) error {
 	for _, k := range keys {
 		text = append(base64.StdEncoding.AppendEncode(text, k), '\n')
 	}
+	return replaceFile(path, text)
+}
+
+// WriteSecret writes a file for its owner alone: whole or not at all, in a folder that is
+// made if it is missing.
+func WriteSecret(path string, text []byte) error {
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if err == nil {
+		err = replaceFile(path, text)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+func replaceFile(path string, text []byte) error {
 	dir := filepath.Dir(path)
-	temp, err := os.CreateTemp(dir, ".gossip-*") // 0600
+	temp, err := os.CreateTemp(dir, ".tmms-*") // 0600
 	if err != nil {
 		return cause(err)
 	}

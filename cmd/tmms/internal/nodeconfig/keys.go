@@ -113,6 +113,14 @@ func clusterKeys() []Key {
 			func(c *Config) *string { return &c.Cluster.CAFile }),
 		file("cert_file", "This node's certificate.", func(c *Config) *string { return &c.Cluster.CertFile }),
 		file("key_file", "The key of this node's certificate.", func(c *Config) *string { return &c.Cluster.KeyFile }),
+		text(joinTokenFile, "", "a readable file, as long as cluster.cert_file is not there; empty: none",
+			"A token of tmms token join. A node without a certificate gets it by this from an origin of cluster.voters, and "+
+				"writes cert_file, key_file, ca_file and gossip_key_file itself; it renews them too.",
+			func(c *Config) *string { return &c.Cluster.JoinTokenFile }, nil),
+		text(caKeyFile, "", "a readable file, for origins; empty: none",
+			"The key of a CA in cluster.ca_file, by which this origin gives certificates to nodes with a token and renews "+
+				"them; tmms cert issuer makes one.",
+			func(c *Config) *string { return &c.Cluster.CAKeyFile }, nil),
 		span("cluster.lease", defaultLease, minLease, maxLease, "How long a silent node counts as alive.",
 			func(c *Config) *time.Duration { return &c.Cluster.Lease }),
 		toggle("cluster.balance", true,
