@@ -140,6 +140,22 @@ bench: bench-deps ## all of docs/bench.md, about an hour: fan-out, peers, HLS, c
 	  echo "tmms-bench $$line"; $(BENCH) $$line || { echo "failed: tmms-bench $$line"; failed=1; }; \
 	done <<<"$$BENCHES"; exit $$failed
 
+# What makes a release: a bill of materials, a Debian package.
+RELEASE_TOOLS := .tools/bin/cyclonedx-gomod .tools/bin/nfpm
+
+.PHONY: release
+release: $(RELEASE_TOOLS) ## static binaries, Debian packages, bills of materials and checksums in dist/, the same bytes for the same commit
+	@.ci/release
+
+.PHONY: release-test
+release-test: $(RELEASE_TOOLS) ## build the release twice, compare, install its package, run its binary in an empty root
+	go test -count=1 -timeout 30m -v ./deploy -full
+
+.tools/bin/cyclonedx-gomod:
+	GOBIN=$(CURDIR)/.tools/bin go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+.tools/bin/nfpm:
+	GOBIN=$(CURDIR)/.tools/bin go install github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.41.3
+
 .PHONY: bench-deps
 bench-deps: ## install what the benches need beyond the tests
 	@.ci/bench-deps

@@ -15,10 +15,14 @@ import (
 func drainCommand() command {
 	return command{
 		name:    "drain",
-		args:    "NODE [--wait DURATION] [--off] [--api URL]",
+		args:    "[NODE] [--wait DURATION] [--off] [--api URL]",
 		summary: "Empty a node, so that its process can be replaced; --off takes it into service again.", run: runDrain,
 	}
 }
+
+// envNodeName names the node of a container: a hook of its orchestrator has the node's
+// environment, and no shell to put a name into its arguments.
+const envNodeName = "TMMS_NODE__NAME"
 
 // drainPoll is how often a node is asked what it has left.
 const drainPoll = time.Second
@@ -33,11 +37,15 @@ func runDrain(ctx context.Context, c console, args []string) error {
 	if err != nil {
 		return err
 	}
+	name := c.getenv(envNodeName)
+	if len(words) == 1 {
+		name = words[0]
+	}
 	waits := false
 	fs.Visit(func(f *flag.Flag) { waits = waits || f.Name == "wait" })
 	switch {
-	case len(words) != 1:
-		return usagef("want the NAME or the ID of a node")
+	case name == "":
+		return usagef("want the NAME or the ID of a node, or the name in %s", envNodeName)
 	case *wait < 0:
 		return usagef("--wait %v: want 0 or more", *wait)
 	case *off && waits:
@@ -48,7 +56,7 @@ func runDrain(ctx context.Context, c console, args []string) error {
 		return err
 	}
 	cl.http.Timeout = changeTimeout
-	d := drain{client: cl, console: c, path: "/api/v1/nodes/" + url.PathEscape(words[0]) + "/drain"}
+	d := drain{client: cl, console: c, path: "/api/v1/nodes/" + url.PathEscape(name) + "/drain"}
 	if *off {
 		return d.callOff(ctx)
 	}

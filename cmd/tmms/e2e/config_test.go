@@ -80,9 +80,10 @@ func TestConfigUnderLoad(t *testing.T) {
 		return strings.Contains(sh.nodeLog("o2"), `the app was taken out of the config: unknown app \"gone\"`)
 	})
 	stopGone()
-	if code, _ := get(t, "http://"+edgeHTTP[1]+"/gone/x.m3u8"); code != http.StatusNotFound {
-		t.Errorf("its playlist is answered by %d", code)
-	}
+	waitFor(t, 30*time.Second, "an edge to know that the app is gone", func() bool {
+		code, _ := get(t, "http://"+edgeHTTP[1]+"/gone/x.m3u8")
+		return code == http.StatusNotFound
+	})
 	<-time.After(3 * time.Second) // in which the others must play on
 
 	s.stop()
