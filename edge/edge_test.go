@@ -201,7 +201,7 @@ func TestViewersAreListedAndCounted(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"tmms_edge_loop_busy_ratio 0", "tmms_edge_loop_busy_ratio 1", "tmms_edge_viewer_skips_total ", "tmms_edge_closed_total lag",
+		"tmms_edge_loop_busy_ratio 0", "tmms_edge_loop_busy_ratio 1", "tmms_edge_viewer_skips_total ", "tmms_edge_viewers_limit ", "tmms_edge_closed_total lag",
 		"tmms_edge_loop_overruns_total close", "tmms_edge_loop_overdue_seconds 1", "tmms_edge_accept_errors_total 0",
 		"tmms_edge_refused_total 1", "tmms_edge_accepted_total 0", "tmms_edge_loop_longest_turn_seconds 0",
 	} {

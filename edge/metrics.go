@@ -18,6 +18,7 @@ type metrics struct {
 
 	flush   prometheus.Histogram
 	viewers *prometheus.Desc
+	limit   *prometheus.Desc
 	sent    *prometheus.Desc
 	busy    *prometheus.Desc
 	cpu     *prometheus.Desc
@@ -43,6 +44,8 @@ func newMetrics(e *Edge) *metrics {
 		}),
 		viewers: prometheus.NewDesc("tmms_edge_viewers", "Viewers now, those that wait for a publisher included.",
 			[]string{"proto"}, nil),
+		limit: prometheus.NewDesc("tmms_edge_viewers_limit",
+			"Streaming viewers that the node takes at most (edge.limits.viewers); 0: no bound.", nil, nil),
 		sent: prometheus.NewDesc("tmms_edge_sent_bytes_total", "Bytes of streams that viewers' sockets took.",
 			[]string{"proto"}, nil),
 		busy: prometheus.NewDesc("tmms_edge_loop_busy_ratio", "Share of time that a loop worked, over the last seconds.",
@@ -76,7 +79,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.flush.Describe(ch)
 	m.loops.Describe(ch)
 	for _, d := range []*prometheus.Desc{
-		m.viewers, m.sent, m.busy, m.cpu, m.late, m.stretch, m.conns, m.pending, m.skips, m.closed,
+		m.viewers, m.limit, m.sent, m.busy, m.cpu, m.late, m.stretch, m.conns, m.pending, m.skips, m.closed,
 		m.shaken, m.shaking, m.moved, m.divert,
 	} {
 		ch <- d
@@ -104,6 +107,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(m.viewers, float64(m.edge.web.HLSViewers()), "hls")
 	counter(m.sent, float64(m.edge.web.HLSSent()), "hls")
+	gauge(m.limit, float64(m.edge.gate.Limit()))
 	var skips int64
 	for i, l := range m.edge.reactor.Loops() {
 		s := l.Stats()

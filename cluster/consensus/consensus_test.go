@@ -437,8 +437,20 @@ func TestMetrics(t *testing.T) {
 		got[f.GetName()] = f.GetMetric()[0].GetGauge().GetValue()
 	}
 	if got["tmms_cluster_leader"] != 1 || got["tmms_cluster_placements"] != 1 || got["tmms_cluster_applied_index"] < 2 ||
-		len(got) != 11 || got["tmms_cluster_disk_stuck"] != 0 {
+		len(got) != 14 || got["tmms_cluster_disk_stuck"] != 0 {
 		t.Errorf("got %v", got)
+	}
+	for _, f := range families {
+		switch m := f.GetMetric(); f.GetName() {
+		case "tmms_cluster_voters":
+			if len(m) != 2 || m[0].GetGauge().GetValue() != 1 || m[1].GetGauge().GetValue() != 0 {
+				t.Errorf("voters: %v, want one, alive", m)
+			}
+		case "tmms_cluster_commit_seconds", "tmms_cluster_disk_write_seconds":
+			if m[0].GetHistogram().GetSampleCount() == 0 {
+				t.Errorf("%s has no sample", f.GetName())
+			}
+		}
 	}
 	if _, err := New(Config{}, Deps{Log: slog.Default(), Registerer: reg}); err == nil {
 		t.Error("two nodes share a registry")

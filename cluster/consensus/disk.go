@@ -40,8 +40,9 @@ type disk struct {
 	// Set at construction.
 	log     *slog.Logger
 	limit   time.Duration
-	cut     func(off bool) // takes raft's connections away, or lets it have some again
-	closing chan struct{}  // closed: raft ends, and the disk is not waited for
+	cut     func(off bool)      // takes raft's connections away, or lets it have some again
+	closing chan struct{}       // closed: raft ends, and the disk is not waited for
+	written func(time.Duration) // is told how long a write took
 
 	failures  atomic.Int64 // writes that failed, each attempt
 	snapshots atomic.Int64 // snapshots that could not be written
@@ -62,6 +63,7 @@ type pending struct {
 func newDisk(s Store, log *slog.Logger, limit time.Duration, cut func(bool)) *disk {
 	return &disk{
 		Store: s, log: log, limit: limit, cut: cut, closing: make(chan struct{}), stuck: map[*pending]error{},
+		written: func(time.Duration) {},
 	}
 }
 

@@ -45,7 +45,10 @@ func (n *Node) register(reg prometheus.Registerer) error {
 	if err := n.registerDisk(reg); err != nil {
 		return err
 	}
-	return n.registerVerdicts(reg)
+	if err := n.registerVerdicts(reg); err != nil {
+		return err
+	}
+	return n.registerRaft(reg)
 }
 
 // registerDisk adds the metrics of a slow disk.

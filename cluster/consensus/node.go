@@ -32,6 +32,7 @@ type Node struct {
 	witnesses Witnesses     // nil: there are only leases
 	busy      func() map[string]Busy
 	verdicts  *verdictMetrics
+	raftTimes *raftTimes
 	yields    yields
 	held      atomic.Int64      // claims that wait for a verdict
 	wrap      func(Store) Store // nil: the store as it is
@@ -69,7 +70,8 @@ func New(cfg Config, deps Deps) (*Node, error) {
 		cfg: cfg, log: deps.Log, now: deps.Now, transport: deps.Transport, peers: deps.Peers,
 		ownSerial: deps.Serial, wrap: deps.Wrap, self: deps.Self,
 		witnesses: deps.Witnesses, busy: deps.Busy, verdicts: newVerdictMetrics(),
-		copy: member.NewCopy(), lease: member.NewLease(cfg.Lease),
+		raftTimes: newRaftTimes(),
+		copy:      member.NewCopy(), lease: member.NewLease(cfg.Lease),
 		ready: make(chan struct{}), done: make(chan struct{}), failed: make(chan error, 1),
 	}
 	if n.now == nil {

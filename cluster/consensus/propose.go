@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -64,6 +65,7 @@ func (n *Node) Lead(ctx context.Context, c state.Command) (index uint64, result 
 	}
 	n.signOfLife(c)
 	n.hold(ctx, c)
+	began := time.Now()
 	f, err := await(ctx, n, func() (raft.ApplyFuture, error) {
 		if fault := n.endow(c); fault != nil {
 			return nil, fault
@@ -74,6 +76,7 @@ func (n *Node) Lead(ctx context.Context, c state.Command) (index uint64, result 
 	if err != nil {
 		return 0, nil, translate(err)
 	}
+	n.raftTimes.committed(time.Since(began))
 	n.countMoves(c, f.Response())
 	return f.Index(), f.Response(), nil
 }

@@ -42,6 +42,7 @@ func (s *slowness) is(now time.Time) bool { return now.Before(s.until) }
 
 // timed notes how long a write has taken.
 func (d *disk) timed(took time.Duration, now time.Time) {
+	d.written(took)
 	if took < d.limit/slowPart {
 		return
 	}

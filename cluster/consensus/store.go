@@ -40,6 +40,7 @@ func (n *Node) newStores(s Store, snaps raft.SnapshotStore, end func() error) *s
 		s = n.wrap(s)
 	}
 	d := newDisk(s, n.log, n.cfg.SlowDisk, n.cutOff)
+	d.written = n.raftTimes.wrote
 	return &stores{logs: d, stable: d, snaps: snapshots{snaps, d}, disk: d, close: end}
 }
 

@@ -31,7 +31,7 @@ type standbyMetrics struct {
 }
 
 func newStandbyMetrics(hub *Hub) *standbyMetrics {
-	return &standbyMetrics{
+	m := &standbyMetrics{
 		hub: hub,
 		streams: prometheus.NewDesc("tmms_relay_standby_streams",
 			"Streams of this node whose standby is in sync or behind, and streams that this node is the standby of.",
@@ -48,6 +48,10 @@ func newStandbyMetrics(hub *Hub) *standbyMetrics {
 			Name: "tmms_relay_standby_lost_total", Help: "Times that a standby in sync was lost.",
 		}, []string{"reason"}),
 	}
+	for _, why := range []lostReason{lostTimeout, lostBehind, lostGone, lostProtocol} {
+		m.lost(why) // from 0 on, so that the first one counts as an increase
+	}
+	return m
 }
 
 func (m *standbyMetrics) lost(why lostReason) prometheus.Counter {

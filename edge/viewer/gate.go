@@ -39,6 +39,9 @@ func (g *Gate) Leave() { g.viewers.Add(-1) }
 // Viewers is the number of viewers inside.
 func (g *Gate) Viewers() int64 { return g.viewers.Load() }
 
+// Limit is how many viewers may be inside; 0: no bound.
+func (g *Gate) Limit() int64 { return g.max }
+
 // Full tells that Enter refuses for want of room.
 func (g *Gate) Full() bool { return g.max > 0 && g.viewers.Load() >= g.max }
 

@@ -78,7 +78,7 @@ func New(ctx context.Context, cfg nodeconfig.Config, opt Options) (*Node, error)
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.local = admin.NewLocal(view{n}, view{n}, view{n}, view{n})
 	for _, build := range []func(context.Context) error{
-		n.loadCerts, n.newGroup, n.newOrigin, n.newEdge, n.newAdmin, n.newGossip, n.newOperations, n.newDrain,
+		n.loadCerts, n.newGroup, n.newOrigin, n.newEdge, n.newAdmin, n.newGossip, n.newOperations, n.newDrain, n.newFacts,
 	} {
 		if err := build(ctx); err != nil {
 			return nil, errors.Join(err, n.closePorts())
