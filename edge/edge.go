@@ -26,14 +26,18 @@ import (
 // Handover is a connection that asked to publish.
 type Handover = rtmp.Handover
 
-// Near knows the nodes that clients may be sent to; the other types are what it is
-// asked, and answers.
+// What an edge asks of the cluster, see [viewer.Near].
 type (
-	Near       = viewer.Near
-	NearQuery  = viewer.NearQuery
+	// Near knows the nodes that clients may be sent to.
+	Near = viewer.Near
+	// NearQuery is what a client asks for.
+	NearQuery = viewer.NearQuery
+	// NearAnswer is where a client is, and where it is to go.
 	NearAnswer = viewer.NearAnswer
-	NearNode   = viewer.NearNode
-	Visitor    = viewer.Visitor
+	// NearNode is a node that clients may be sent to.
+	NearNode = viewer.NearNode
+	// Visitor is a viewer who comes.
+	Visitor = viewer.Visitor
 )
 
 // Info describes one viewer.

@@ -97,8 +97,15 @@ func startNear(t *testing.T, change ...func(*Config, *Deps)) (*diverted, *compas
 	return d, c
 }
 
+// fetched is the head of an answer whose body was read.
+type fetched struct {
+	StatusCode int
+	Status     string
+	Header     http.Header
+}
+
 // fetch gives the answer to a GET of a path at the name of a host.
-func (d *diverted) fetch(path, host string) (*http.Response, string) {
+func (d *diverted) fetch(path, host string) (fetched, string) {
 	d.tb.Helper()
 	r, err := http.NewRequestWithContext(d.tb.Context(), http.MethodGet, d.url+path, http.NoBody)
 	if err != nil {
@@ -114,7 +121,7 @@ func (d *diverted) fetch(path, host string) (*http.Response, string) {
 	if err != nil {
 		d.tb.Fatal(err)
 	}
-	return resp, string(b)
+	return fetched{resp.StatusCode, resp.Status, resp.Header}, string(b)
 }
 
 // Who asks where to go is told the nodes in their order, with their addresses as it can

@@ -298,8 +298,8 @@ func TestRedirectsAreFollowed(t *testing.T) {
 	next.Store(new(ln.Addr().String()))
 	go func() {
 		for {
-			c, err := ln.Accept()
-			if err != nil {
+			c, failed := ln.Accept()
+			if failed != nil {
 				return
 			}
 			go redirectPlayer(c, func(r *rtmp.Request) string {

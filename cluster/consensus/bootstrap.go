@@ -195,6 +195,7 @@ func (n *Node) Hello() (Hello, error) {
 		ID: n.ID(), Name: n.cfg.Name, CAFingerprint: n.cfg.CAFingerprint, Voters: n.cfg.Voters,
 		HasState: has, ClusterID: n.ClusterID(), Applied: n.AppliedIndex(),
 		Serial: n.serial(), Level: *n.cfg.Level, ClusterLevel: n.FeatureLevel(), Rejoins: n.rejoins(), Trouble: trouble,
+		Slow: n.slowDisk(),
 	}, nil
 }
 

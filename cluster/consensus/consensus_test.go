@@ -437,7 +437,7 @@ func TestMetrics(t *testing.T) {
 		got[f.GetName()] = f.GetMetric()[0].GetGauge().GetValue()
 	}
 	if got["tmms_cluster_leader"] != 1 || got["tmms_cluster_placements"] != 1 || got["tmms_cluster_applied_index"] < 2 ||
-		len(got) != 8 || got["tmms_cluster_disk_stuck"] != 0 {
+		len(got) != 11 || got["tmms_cluster_disk_stuck"] != 0 {
 		t.Errorf("got %v", got)
 	}
 	if _, err := New(Config{}, Deps{Log: slog.Default(), Registerer: reg}); err == nil {

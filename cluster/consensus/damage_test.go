@@ -1,9 +1,11 @@
 package consensus
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,6 +110,18 @@ func TestDamagedSnapshotIsRefused(t *testing.T) {
 	}
 }
 
+// ofLater is a backup of a node as a later release would write it.
+func ofLater(t *testing.T, n *running) []byte {
+	t.Helper()
+	b, err := n.Backup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const version = 8 // where it is
+	binary.BigEndian.PutUint32(b[version:], binary.BigEndian.Uint32(b[version:])+1)
+	return b
+}
+
 // Requirement: C5 (a release that finds the snapshot of a later one ends; it does not
 // take it for damaged, so nothing is set aside and the node stays who it is).
 func TestSnapshotOfALaterRelease(t *testing.T) {
@@ -116,13 +130,8 @@ func TestSnapshotOfALaterRelease(t *testing.T) {
 	if _, err := n.Claim(t.Context(), key("x")); err != nil {
 		t.Fatal(err)
 	}
-	b, err := n.Backup()
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := ofLater(t, n)
 	n.end(t)
-	const version = 8 // where it is
-	binary.BigEndian.PutUint32(b[version:], binary.BigEndian.Uint32(b[version:])+1)
 	reseal(t, dir, b)
 	for range 2 { // nothing was changed by the first
 		old := start(t, Config{DataDir: dir}, Deps{})
@@ -133,6 +142,18 @@ func TestSnapshotOfALaterRelease(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, damagedDir)); err == nil {
 		t.Error("it was set aside")
+	}
+}
+
+// Requirement: C5 (a release that the leader sends the snapshot of a later one ends too:
+// it would be sent again and again).
+func TestSentSnapshotOfALaterRelease(t *testing.T) {
+	n := start(t, Config{}, Deps{}).waitReady(t)
+	before := n.AppliedIndex()
+	err := fsm{n.Node}.Restore(io.NopCloser(bytes.NewReader(ofLater(t, n))))
+	<-n.done
+	if fault := n.stop(); !errors.Is(err, state.ErrNewer) || !errors.Is(fault, state.ErrNewer) || n.AppliedIndex() != before {
+		t.Errorf("%v, then %v; at index %d, was %d", err, fault, n.AppliedIndex(), before)
 	}
 }
 

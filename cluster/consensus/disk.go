@@ -47,8 +47,11 @@ type disk struct {
 	snapshots atomic.Int64 // snapshots that could not be written
 	stop      sync.Once
 
+	slowWrites atomic.Int64
+
 	mu    sync.Mutex
 	stuck map[*pending]error // guarded by mu; what fails or takes long now
+	slow  slowness           // guarded by mu
 }
 
 // pending is a write on its way.
@@ -127,8 +130,11 @@ func (d *disk) watch(what string, op func(*pending) error) error {
 	p := &pending{}
 	slow := time.AfterFunc(d.limit, func() { d.enter(p, fmt.Errorf("%s: it takes more than %s", what, d.limit)) })
 	defer slow.Stop()
+	began := time.Now()
 	err := op(p)
+	now := time.Now()
 	d.leave(p)
+	d.timed(now.Sub(began), now)
 	return err
 }
 

@@ -55,6 +55,7 @@ func (n *Node) lead(ctx context.Context, r *raft.Raft) {
 	defer wg.Wait()
 	if n.peers != nil {
 		wg.Go(func() { l.watchMembers(ctx) })
+		wg.Go(func() { l.watchDisk(ctx) })
 	}
 	wg.Go(func() { l.watchNodes(ctx) })
 	l.run(ctx)
@@ -133,19 +134,23 @@ func (l *leadership) logFault(ctx context.Context, err error) {
 	l.node.log.Warn("a duty of the leader failed", slog.String("node", l.node.ID()), slog.Any("err", err))
 }
 
-// successor is the voter that answers first, if any of the others does.
+// successor is the voter that answers first, if any of the others does; one whose disk
+// is slow only if no other answers.
 func (l *leadership) successor(ctx context.Context) (to raft.Server, ok bool) {
 	servers := l.servers()
 	ctx, cancel := context.WithTimeout(ctx, l.node.cfg.Heartbeat)
 	defer cancel()
-	answered := make(chan raft.Server, len(servers))
+	answered, slow := make(chan raft.Server, len(servers)), make(chan raft.Server, len(servers))
 	var asking sync.WaitGroup
 	for _, s := range servers {
 		if s.Suffrage != raft.Voter || string(s.ID) == l.node.ID() {
 			continue
 		}
 		asking.Go(func() {
-			if l.answers(ctx, s) {
+			switch h, ok := l.hello(ctx, s); {
+			case ok && h.Slow:
+				slow <- s
+			case ok:
 				answered <- s
 				cancel()
 			}
@@ -154,6 +159,11 @@ func (l *leadership) successor(ctx context.Context) (to raft.Server, ok bool) {
 	asking.Wait()
 	select {
 	case to = <-answered:
+		return to, true
+	default:
+	}
+	select {
+	case to = <-slow:
 		return to, true
 	default:
 		return raft.Server{}, false

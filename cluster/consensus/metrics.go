@@ -42,5 +42,29 @@ func (n *Node) register(reg prometheus.Registerer) error {
 			return fmt.Errorf("consensus: register %s: %w", g.name, err)
 		}
 	}
+	if err := n.registerDisk(reg); err != nil {
+		return err
+	}
 	return n.registerVerdicts(reg)
+}
+
+// registerDisk adds the metrics of a slow disk.
+func (n *Node) registerDisk(reg prometheus.Registerer) error {
+	writes := prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "tmms_cluster_disk_slow_writes_total", Help: "Writes of the raft log that took a second or more.",
+	}, func() float64 {
+		if st := n.stores.Load(); st != nil {
+			return float64(st.disk.slowWrites.Load())
+		}
+		return 0
+	})
+	yields := prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "tmms_cluster_disk_yields_total", Help: "Leaderships that this node has given up since its disk was slow.",
+	}, func() float64 { return float64(n.yields.count.Load()) })
+	for _, c := range []prometheus.Collector{writes, yields} {
+		if err := reg.Register(c); err != nil {
+			return fmt.Errorf("consensus: register metrics: %w", err)
+		}
+	}
+	return nil
 }

@@ -32,6 +32,7 @@ type Node struct {
 	witnesses Witnesses     // nil: there are only leases
 	busy      func() map[string]Busy
 	verdicts  *verdictMetrics
+	yields    yields
 	held      atomic.Int64      // claims that wait for a verdict
 	wrap      func(Store) Store // nil: the store as it is
 	self      func() state.Node // nil: nothing is told

@@ -68,6 +68,8 @@ type Hello struct {
 	Rejoins bool `json:"rejoins,omitempty"`
 	// Trouble says why it takes no part in raft now, though it runs.
 	Trouble string `json:"trouble,omitempty"`
+	// Slow says that its disk is slow, and that it had better not lead.
+	Slow bool `json:"slow,omitempty"`
 }
 
 // Status is the raft group as one of its members knows it.

@@ -49,7 +49,11 @@ type inquiry struct {
 
 // watchNodes judges, until ctx ends. It never waits: for no other node and no disk.
 func (l *leadership) watchNodes(ctx context.Context) {
-	ticker := time.NewTicker(min(courtTick, l.node.cfg.Lease/leaseTicks))
+	every := l.node.cfg.Lease / leaseTicks
+	if !l.node.cfg.alone() { // else there is nobody to judge
+		every = min(every, courtTick)
+	}
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	var rounds sync.WaitGroup
 	defer rounds.Wait()

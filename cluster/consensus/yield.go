@@ -20,7 +20,10 @@ func (n *Node) GiveUp(ctx context.Context) error {
 	if l == nil || n.peers == nil {
 		return nil
 	}
-	to, ok := l.inService(ctx)
+	to, ok := l.inService(ctx, true)
+	if !ok {
+		to, ok = l.inService(ctx, false)
+	}
 	if !ok {
 		return fmt.Errorf("consensus: leadership was not handed over: %w", errNoSuccessor)
 	}
@@ -31,17 +34,18 @@ func (n *Node) GiveUp(ctx context.Context) error {
 	return nil
 }
 
-// inService is another voter that answers and is not being drained.
-func (l *leadership) inService(ctx context.Context) (to raft.Server, ok bool) {
+// inService is another voter that answers and is not being drained; if quick, one whose
+// disk is not slow.
+func (l *leadership) inService(ctx context.Context, quick bool) (to raft.Server, ok bool) {
 	for _, s := range l.servers() {
 		id := string(s.ID)
 		if s.Suffrage != raft.Voter || id == l.node.ID() || l.node.Draining(id) {
 			continue
 		}
 		ask, cancel := context.WithTimeout(ctx, l.node.cfg.Heartbeat)
-		answers := l.answers(ask, s)
+		h, answers := l.hello(ask, s)
 		cancel()
-		if answers {
+		if answers && !(quick && h.Slow) {
 			return s, true
 		}
 	}

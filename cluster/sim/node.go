@@ -207,7 +207,7 @@ func (n *node) apply(index uint64, e entry) any {
 func (n *node) follow() {
 	w := n.w
 	if n.from == nil || w.now-n.marked > watchTimeout {
-		n.from, n.marked = w.voters[w.rng.IntN(len(w.voters))], w.now
+		n.from, n.marked = n.nextVoter(n.from), w.now
 	}
 	from, at := n.from, n.seen
 	w.send(n, from, func() { from.serve(n, at) })
@@ -353,6 +353,17 @@ func (n *node) leader() *node {
 	return n.hint
 }
 
+// nextVoter is the one to try after another, any after none: one that is dead is not
+// tried again before the others were.
+func (n *node) nextVoter(after *node) *node {
+	voters := n.w.voters
+	i := slices.Index(voters, after)
+	if i < 0 {
+		return voters[n.w.rng.IntN(len(voters))]
+	}
+	return voters[(i+1)%len(voters)]
+}
+
 // renew renews the lease with the leader, soon again if that fails.
 func (n *node) renew() {
 	to, asked := n.leader(), n.w.now
@@ -362,7 +373,7 @@ func (n *node) renew() {
 			n.after(renewEvery, n.renew)
 			return
 		}
-		n.hint = n.w.voters[n.w.rng.IntN(len(n.w.voters))]
+		n.hint = n.nextVoter(to)
 		n.after(renewEvery/8+n.w.within(renewEvery/4), n.renew)
 	}
 	switch to {

@@ -39,7 +39,6 @@ type plannedNode struct {
 }
 
 type planned struct {
-	Names      []string
 	Nodes      map[string]plannedNode
 	VoterNames []string `json:"voter_names"`
 	Voters     []string
@@ -57,7 +56,11 @@ module "plan" {
   voters        = each.value.voters
   pinned_voters = coalesce(each.value.pinned_voters, [])
 }
-output "plans" { value = module.plan }
+output "plans" {
+  value = { for name, p in module.plan : name => {
+    nodes = p.nodes, voter_names = p.voter_names, voters = p.voters, join = p.join, survives = p.survives
+  } }
+}
 `
 
 // plans runs modules/plan over many cases in one apply.
@@ -157,7 +160,7 @@ func TestPlans(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(8, 8))
 	before := map[string]planCase{}
-	for i := range 60 {
+	for i := range 40 {
 		before[fmt.Sprintf("c%03d", i)] = anyPlan(rng)
 	}
 	old := plans(t, tf, "before", before)

@@ -209,6 +209,7 @@ func TestUserDataFaults(t *testing.T) {
 		{`secrets = { method = "command" }`, `secrets.command is empty`},
 		{`data_disk = "sdb; rm"`, `data_disk "sdb; rm": want a path below /dev/`},
 		{`admin_listen = ":8090"`, `admin_listen ":8090": without tokens only a loopback address`},
+		{`drain_wait = "soon"`, `drain_wait "soon": want seconds or minutes`},
 		{`init = "runit"`, `init "runit": want systemd or none`},
 		{`root = "/srv"`, `root "/srv": want an absolute path`},
 		{`node = { name = "A b", region = "eu", zone = "a", roles = ["edge"] }`, `node.name "A b": want 1 to 63`},

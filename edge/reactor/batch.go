@@ -19,15 +19,15 @@ type later struct {
 // be sent on c. SendLater does not allocate.
 func (c *Conn) SendLater(b []byte, to Completion) {
 	l := c.loop
-	if c.state != stateOpen || c.out != nil || l.settling || c.layer != nil {
+	if c.state != stateOpen || l.batcher == nil || c.out != nil || l.settling || c.layer != nil {
 		n, err := c.Send(b)
 		to.OnSent(n, len(b), err)
 		return
 	}
-	if !l.engine.room() {
+	if !l.batcher.room() {
 		l.Submit()
 	}
-	l.engine.queue(int(c.fd), b, uint32(len(l.batch)))
+	l.batcher.queue(int(c.fd), b, uint32(len(l.batch)))
 	l.batch = append(l.batch, later{c, to, b})
 }
 
@@ -38,7 +38,7 @@ func (l *Loop) Submit() {
 		return
 	}
 	l.settling = true
-	if err := l.engine.submit(l.settleFn); err != nil {
+	if err := l.batcher.submit(l.settleFn); err != nil {
 		l.fail(err)
 	}
 	l.settling = false

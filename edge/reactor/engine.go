@@ -35,6 +35,13 @@ type engine interface {
 	// send gives b to the socket, which may take less: n < len(b) without an
 	// error means that the socket is full.
 	send(fd int, b []byte) (n int, err error)
+	// close frees the engine's own descriptors.
+	close() error
+}
+
+// batcher is what an engine has besides if several sends cost less together. All
+// methods belong to the loop's thread.
+type batcher interface {
 	// room tells whether queue can take one more.
 	room() bool
 	// queue adds a send to the batch; b must stay as it is, and be kept alive,
@@ -42,8 +49,6 @@ type engine interface {
 	queue(fd int, b []byte, tag uint32)
 	// submit sends the batch and passes on an outcome for each.
 	submit(done func(sent)) error
-	// close frees the engine's own descriptors.
-	close() error
 }
 
 // maxBatch is how many sends go into one submit: enough to make a system call

@@ -27,9 +27,8 @@ type epoll struct {
 	holdP bool // short waits keep the scheduler's P, see waitShort
 
 	// Owned by the loop.
-	fd    int
-	raw   []unix.EpollEvent
-	batch []sent
+	fd  int
+	raw []unix.EpollEvent
 
 	// Guarded by mu, because wake comes from other goroutines while the loop
 	// may be closing.
@@ -47,7 +46,7 @@ func newEpoll(maxEvents, loops int) (*epoll, error) {
 		return nil, errors.Join(fmt.Errorf("reactor: eventfd: %w", err), unix.Close(fd))
 	}
 	e := &epoll{
-		fd: fd, wakeFD: wakeFD, raw: make([]unix.EpollEvent, maxEvents), batch: make([]sent, 0, maxBatch),
+		fd: fd, wakeFD: wakeFD, raw: make([]unix.EpollEvent, maxEvents),
 		holdP: runtime.GOMAXPROCS(0) > loops,
 	}
 	// Edge-triggered, so that it need not be read: each write is a new edge.
@@ -222,22 +221,6 @@ func (e *epoll) send(fd int, b []byte) (int, error) {
 			return 0, errno
 		}
 	}
-}
-
-func (e *epoll) room() bool { return len(e.batch) < maxBatch }
-
-// queue sends at once.
-func (e *epoll) queue(fd int, b []byte, tag uint32) {
-	n, err := e.send(fd, b)
-	e.batch = append(e.batch, sent{tag: tag, n: n, err: err})
-}
-
-func (e *epoll) submit(done func(sent)) error {
-	for _, s := range e.batch {
-		done(s)
-	}
-	e.batch = e.batch[:0]
-	return nil
 }
 
 func (e *epoll) close() error {

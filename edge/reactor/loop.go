@@ -31,6 +31,7 @@ type Loop struct {
 	cfg     Config
 	log     *slog.Logger
 	engine  engine
+	batcher batcher // the engine; nil: it sends one by one
 	mailbox *mailbox
 
 	// Shared with other goroutines.
@@ -80,20 +81,24 @@ func newLoop(r *Reactor, index int) (*Loop, error) {
 	if err != nil {
 		return nil, errors.Join(err, e.close())
 	}
+	batch, _ := e.(batcher)
 	l := &Loop{
 		reactor:  r,
 		index:    index,
 		cfg:      r.cfg,
 		log:      r.cfg.Log.With(slog.Int("loop", index)),
 		engine:   e,
+		batcher:  batch,
 		mailbox:  newMailbox(r.cfg.MailboxSize, e.wake),
 		wheel:    timewheel.New(r.cfg.Tick, 0),
 		lastCell: -1,
 		more:     true, // look into the mailbox first: it may have been used before Run
 		scratch:  make([]byte, scratchSize),
 		events:   make([]event, maxEvents),
-		batch:    make([]later, 0, maxBatch),
 		reserve:  reserve,
+	}
+	if batch != nil {
+		l.batch = make([]later, 0, maxBatch)
 	}
 	l.settleFn = l.settle
 	l.count.bounds = TurnBounds()

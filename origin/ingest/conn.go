@@ -56,6 +56,7 @@ type conn struct {
 	nc     net.Conn // set with mu held; nil while the socket is lent
 
 	// Owned by the connection's goroutine, or by the thread that reads for it.
+	source   *source         // of nc; nil: it is not made yet, or nc's kind has none
 	buf      *[readSize]byte // from the pool once the peer may publish, else nil
 	small    []byte
 	last     time.Time       // of the last byte
@@ -387,7 +388,7 @@ func (c *conn) read(ctx context.Context) (int, error) {
 			}
 			continue
 		}
-		n, err := c.nc.Read(c.buffer())
+		n, err := c.receive(c.buffer())
 		switch {
 		case err == nil || n > 0:
 			return n, nil
@@ -406,6 +407,17 @@ func (c *conn) read(ctx context.Context) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// receive is a Read of the socket.
+func (c *conn) receive(b []byte) (int, error) {
+	if c.source == nil {
+		c.source = newSource(c.nc)
+	}
+	if c.source == nil {
+		return c.nc.Read(b)
+	}
+	return c.source.read(b)
 }
 
 // patience is how long to wait for the next byte, and what it means if none

@@ -95,7 +95,7 @@ func (c *conn) lendable() bool {
 func (c *conn) plug(nc net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.nc = nc
+	c.nc, c.source = nc, nil
 	if c.closed && nc != nil {
 		nc.Close()
 	}

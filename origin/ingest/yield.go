@@ -76,8 +76,9 @@ func (c *conn) moveNearer(req *rtmp.Request) error {
 }
 
 // invite asks the peer to reconnect at an address, with a parameter in its query unless
-// that is "", and waits for it to go; what comes meanwhile is kept, and is fed when it stays. It is not told yet that it
-// may publish, so that little comes. The error ends the connection.
+// that is "", and waits for it to go; what comes meanwhile is kept, and is fed when it
+// stays. It is not told yet that it may publish, so that little comes. The error ends
+// the connection.
 func (c *conn) invite(at, parameter, why string) error {
 	if at == "" || !c.rtmp.CanMove() || !c.meansHere(at) || !c.rtmp.ReconnectWith(at, parameter, why) {
 		return nil

@@ -204,10 +204,13 @@ func publishAtEdge(t *testing.T) {
 		_, refused = dialPush(t, "rtmp://"+edgeRTMP[0]+"/live/astray", rtmp.OrderFFmpeg)
 		return refused == nil || strings.Contains(refused.Description, "rtmp://")
 	})
-	if refused == nil || refused.Code != "NetStream.Publish.BadName" {
+	if refused == nil || refused.Code != "NetConnection.Connect.Rejected" {
 		t.Fatalf("an edge answers a publisher with %+v", refused)
 	}
 	at := named(t, refused.Description)
+	if refused.Redirect != at+"/live/astray?via=1" {
+		t.Errorf("%q is not where it redirects to, %q", at, refused.Redirect)
+	}
 	if !slices.Contains([]string{originRTMP["o1"], originRTMP["o2"], originRTMP["o3"]}, strings.TrimPrefix(at, "rtmp://")) {
 		t.Errorf("%q does not name an origin", refused.Description)
 	}

@@ -19,6 +19,8 @@
 // the node's policy. Others are served: few players know the redirect that SRS has
 // (NetConnection.Connect.Rejected with ex.code 302), FFmpeg, VLC and OBS do not, and a
 // player that does not is lost. So it goes only to those who are refused anyway, for want
-// of room, or since they publish where nobody takes publishers. When the node is emptied, players with the capability to reconnect are asked to,
+// of room, or since they publish where nobody takes publishers.
+//
+// When the node is emptied, players with the capability to reconnect are asked to,
 // play on, and are closed after media.ReconnectTimeout.
 package rtmp

@@ -159,7 +159,8 @@ func (n *Node) newGossip(context.Context) error {
 	}
 	var err error
 	if n.alone() {
-		cfg = gossip.Config{Listen: withinMachine, Keys: [][]byte{newGossipKey()}, Preset: gossip.PresetLAN}
+		// Nobody is there to be probed: the preset that looks the least often will do.
+		cfg = gossip.Config{Listen: withinMachine, Keys: [][]byte{newGossipKey()}, Preset: gossip.PresetWAN}
 	} else if cfg.Keys, err = nodeconfig.LoadGossipKeys(c.GossipKeyFile); err != nil {
 		return fmt.Errorf("cluster.gossip_key_file: %w", err)
 	}

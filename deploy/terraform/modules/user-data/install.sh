@@ -196,19 +196,22 @@ until_ok() {
 restart() {
     if running; then
         if [ -n "$drain" ]; then
-            "$bin" drain "$NODE" --wait 30s --api "$drain" || say "$NODE is not drained; its viewers come back by themselves"
+            "$bin" drain "$NODE" --wait "$DRAIN" --api "$drain" || say "$NODE is not drained; its viewers come back by themselves"
         fi
         stop
     fi
     start
-    if [ -n "$drain" ]; then
-        until_ok /healthz 60 || die "$NODE does not answer 60 s after its start"
-        local end=$((SECONDS + 60))
-        until "$bin" drain "$NODE" --off --api "$drain"; do
-            [ "$SECONDS" -lt "$end" ] || die "$NODE is still drained: tmms drain $NODE --off"
-            sleep 1
-        done
-    fi
+    if [ -n "$drain" ]; then undrain; fi
+}
+
+# undrain takes the node into service again. It says so until the node is ready: a process
+# that has not read its state yet does not know that it is drained.
+undrain() {
+    local end=$((SECONDS + 120))
+    until "$bin" drain "$NODE" --off --api "$drain" && until_ok /readyz 2; do
+        [ "$SECONDS" -lt "$end" ] || die "$NODE is not in service after 120 s: tmms drain $NODE --off"
+        sleep 1
+    done
 }
 
 main() {

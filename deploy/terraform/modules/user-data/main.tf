@@ -62,6 +62,7 @@ locals {
     SHA256  = var.binary.sha256
     DISK    = var.data_disk
     SECRETS = var.secrets.method
+    DRAIN   = var.drain_wait
     ADMIN   = "http://${replace(replace(var.admin_listen, "/^:/", "127.0.0.1:"), "/^(0[.]0[.]0[.]0|\\[::\\]):/", "127.0.0.1:")}"
     ORIGIN  = local.origin ? "yes" : "no"
   }

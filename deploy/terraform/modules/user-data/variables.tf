@@ -138,3 +138,13 @@ variable "extra_commands" {
   default     = []
   description = "Further shell commands of cloud-init, run after the node is installed."
 }
+
+variable "drain_wait" {
+  type        = string
+  default     = "30s"
+  description = "How long install.sh --drain waits for the node to be empty before its process is replaced."
+  validation {
+    condition     = can(regex("^[0-9]+(s|m)$", var.drain_wait))
+    error_message = "drain_wait ${jsonencode(var.drain_wait)}: want seconds or minutes such as 30s or 2m."
+  }
+}
