@@ -31,7 +31,6 @@ func TestDayTwo(t *testing.T) {
 		name string
 		do   func(*lab, *watch) error
 	}{
-		{"upgrade", (*lab).upgrade},
 		{"kill an origin", (*lab).killOrigin},
 		{"rotate the gossip's key", (*lab).rotateGossip},
 		{"scale up", (*lab).scaleUp},
@@ -40,6 +39,7 @@ func TestDayTwo(t *testing.T) {
 		{"replace a voter", (*lab).replaceVoter},
 		{"rotate certificates", (*lab).rotateCertificates},
 		{"restore a backup", (*lab).restoreBackup},
+		{"upgrade", (*lab).upgrade},
 	} {
 		w.since()
 		if err := step.do(l, w); err != nil {
@@ -129,8 +129,9 @@ func (l *lab) upgrade(w *watch) error {
 		}
 	}
 	w.goesOn(l, 100_000)
-	if lost := w.connected() - connections; lost > 1 {
-		return fmt.Errorf("the viewer has lost its connection %d times: want one, for its edge", lost) //nolint:err113 // for the test's log
+	// A drain sends the viewer to another edge, whose turn may come later.
+	if lost, edges := w.connected()-connections, len(l.of("edge", "")); lost > edges {
+		return fmt.Errorf("the viewer has lost its connection %d times: want one at most for each of %d edges", lost, edges) //nolint:err113 // for the test's log
 	}
 	return nil
 }
