@@ -168,15 +168,6 @@ func (l *lab) tmms(node string, args ...string) (string, error) {
 	return string(out), nil
 }
 
-func (l *lab) mustTMMS(node string, args ...string) string {
-	l.t.Helper()
-	out, err := l.tmms(node, args...)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	return out
-}
-
 // of names the nodes of a kind in a region; "" is any.
 func (l *lab) of(kind, region string) (names []string) {
 	for _, name := range slices.Sorted(maps.Keys(l.nodes)) {

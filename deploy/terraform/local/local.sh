@@ -99,7 +99,7 @@ link() {
             ip -n "$b" route replace "$CIDR_A" dev "$DEVICE" src "$(router "$CIDR_B")" 2>/dev/null; then
             return
         fi
-        alive "$pidfile" "$DEVICE" || die "no link between $A and $B: $(cat "$run/link-$DEVICE.log")"
+        kill -0 "$(cat "$pidfile")" 2>/dev/null || die "no link between $A and $B: $(cat "$run/link-$DEVICE.log")"
         sleep 0.1
     done
     die "no link between $A and $B after 30 s: $(cat "$run/link-$DEVICE.log")"
