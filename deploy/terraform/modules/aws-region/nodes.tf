@@ -85,6 +85,7 @@ resource "aws_instance" "node" {
     encrypted             = true
     kms_key_id            = local.kms
     volume_type           = "gp3"
+    volume_size           = 8 # GiB
     delete_on_termination = true
   }
   tags = merge(local.tags, {
