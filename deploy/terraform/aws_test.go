@@ -89,6 +89,7 @@ func pushed(t *testing.T, aws *emulator, regions map[string]string) string {
 
 // checkInstances holds what each instance is given to the programs that will read it.
 func checkInstances(t *testing.T, tf *terraform, aws *emulator, dir, pki string) {
+	t.Helper()
 	var instances map[string]struct{ ID, Region string }
 	var want map[string]string
 	for output, into := range map[string]any{"instances": &instances, "user_data": &want} {
@@ -163,6 +164,7 @@ func text(t *testing.T, dir, name string) string {
 // checkLeaks looks for the bytes of private keys, of the gossip's key and of tokens in
 // what terraform keeps.
 func checkLeaks(t *testing.T, tf *terraform, dir, pki string) {
+	t.Helper()
 	kept := map[string]string{"state": tf.run(t, dir, "state", "pull")}
 	tf.run(t, dir, "plan", "-out=leaks.tfplan")
 	kept["plan"] = tf.run(t, dir, "show", "-json", "leaks.tfplan")
