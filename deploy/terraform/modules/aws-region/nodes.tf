@@ -71,7 +71,6 @@ resource "aws_instance" "node" {
   iam_instance_profile = aws_iam_instance_profile.node[each.key].name
   key_name             = var.key_name == "" ? null : var.key_name
   user_data_base64     = module.user_data[each.key].cloud_init_gzip
-  monitoring           = true
   network_interface {
     device_index         = 0
     network_interface_id = aws_network_interface.node[each.key].id
@@ -85,6 +84,7 @@ resource "aws_instance" "node" {
     encrypted             = true
     kms_key_id            = local.kms
     volume_type           = "gp3"
+    volume_size           = 8 # GiB
     delete_on_termination = true
   }
   tags = merge(local.tags, {
