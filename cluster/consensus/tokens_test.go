@@ -44,13 +44,13 @@ func TestTokensRace(t *testing.T) {
 	in := 0
 	for i := range 16 {
 		coming.Go(func() {
-			_, err := nodes[i%len(nodes)].UseToken(t.Context(), useOf(j, fmt.Sprintf("e%d", i), i))
+			_, fault := nodes[i%len(nodes)].UseToken(t.Context(), useOf(j, fmt.Sprintf("e%d", i), i))
 			mu.Lock()
 			defer mu.Unlock()
-			if err == nil {
+			if fault == nil {
 				in++
-			} else if !errors.Is(err, state.ErrToken) || !strings.Contains(err.Error(), "is used up") {
-				t.Errorf("e%d: %v", i, err)
+			} else if !errors.Is(fault, state.ErrToken) || !strings.Contains(fault.Error(), "is used up") {
+				t.Errorf("e%d: %v", i, fault)
 			}
 		})
 	}

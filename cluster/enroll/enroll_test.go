@@ -112,7 +112,7 @@ type site struct {
 	id     *pki.Identity
 	ca     *pki.CA
 	issuer *pki.CA // nil: none here
-	log    *strings.Builder
+	log    *locked
 	target fabric.Target
 }
 
@@ -139,11 +139,11 @@ func newOrigin(t *testing.T, c *cluster, name string, ca, issuer *pki.CA) *site 
 	if issuer != nil {
 		bundle = append(bundle, issuer.CertPEM()...)
 	}
-	s := &site{cluster: c, ca: ca, issuer: issuer, log: &strings.Builder{}}
+	s := &site{cluster: c, ca: ca, issuer: issuer, log: &locked{}}
 	if s.id, err = pki.NewIdentity(certPEM, keyPEM, bundle); err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.NewTextHandler(&locked{w: s.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.Server = NewServer(Deps{
 		Log: log, Cluster: c, Bundle: s.id.Bundle, Now: time.Now,
 		Issuer: func() (*pki.CA, error) {
@@ -175,13 +175,19 @@ func newOrigin(t *testing.T, c *cluster, name string, ca, issuer *pki.CA) *site 
 // locked is a log that several write to.
 type locked struct {
 	mu sync.Mutex
-	w  *strings.Builder
+	b  strings.Builder
 }
 
 func (l *locked) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Write(p)
+	return l.b.Write(p)
+}
+
+func (l *locked) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func join(t *testing.T, token Token, name string, to ...fabric.Target) (Credentials, error) {

@@ -93,7 +93,7 @@ func (c UseToken) apply(s *State) (any, error) {
 		return noToken(c.ID), nil
 	}
 	if refusal := t.refuses(c); refusal != nil {
-		return refusal, nil
+		return refusal, nil //nolint:nilerr // a refusal is a result
 	}
 	if !t.again(c) {
 		t.Uses--
