@@ -147,10 +147,6 @@ RELEASE_TOOLS := .tools/bin/cyclonedx-gomod .tools/bin/nfpm
 release: $(RELEASE_TOOLS) ## static binaries, Debian packages, bills of materials and checksums in dist/, the same bytes for the same commit
 	@.ci/release
 
-.PHONY: release-test
-release-test: $(RELEASE_TOOLS) ## build the release twice, compare, install its package, run its binary in an empty root
-	go test -count=1 -timeout 30m -v ./deploy -full
-
 .tools/bin/cyclonedx-gomod:
 	GOBIN=$(CURDIR)/.tools/bin go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 .tools/bin/nfpm:
