@@ -164,7 +164,7 @@ func TestTopLevel(t *testing.T) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
 	}
-	ways := []string{"README.md", "compose", "docker", "grafana", "kubernetes", "nfpm", "nfpm.yaml", "prometheus", "systemd", "terraform", "tests"}
+	ways := []string{"README.md", "compose", "docker", "grafana", "kubernetes", "nfpm", "nfpm.yaml", "prometheus", "systemd", "terraform", "tests", "watch"}
 	for _, e := range deploy {
 		if !slices.Contains(ways, e.Name()) {
 			t.Errorf("deploy/%s: want one of %q", e.Name(), ways)
