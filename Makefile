@@ -23,7 +23,7 @@ quick: ## build, vet and the short unit tests (under 2 minutes)
 	go build ./...
 	go vet ./...
 	go vet -tags=next ./cluster/... ./media/... ./cmd/tmms
-	go test -short $$(go list ./... | grep -v /e2e)
+	go test -short $$(go list ./... | grep -vE "/e2e|/deploy/watch")
 
 .PHONY: unit
 unit: ## unit tests
