@@ -15,7 +15,7 @@ run: ## start everything in one process, with a demo stream
 	go run ./cmd/tmms dev --demo
 
 .PHONY: test
-test: deps unit test-race ## all checks: lint, unit, race, end to end with real clients and a browser
+test: deps deploy-deps unit test-race ## all checks: lint, unit, race, end to end with real clients and a browser
 	@$(BESIDE) lint e2e-cluster e2e-node
 
 .PHONY: quick
@@ -87,6 +87,20 @@ fuzz: ## every fuzz target for FUZZTIME, a table, findings in .cache/fuzz; FUZZ=
 .PHONY: lint
 lint: $(LINT) ## golangci-lint
 	nice -n 19 $(LINT) run ./...
+
+# The quick tests of deploy/ are part of "make unit".
+.PHONY: deploy-test-quick
+deploy-test-quick: deploy-deps ## what deploy/ plans and renders, under a minute
+	go test -count=1 ./deploy/terraform
+
+.PHONY: deploy-test
+deploy-test: ## all of deploy/: tflint, and clusters that are really made (AWS emulated, namespaces), as root
+	@.ci/deploy-deps full
+	go test -count=1 -timeout=60m -v ./deploy/terraform -args -full
+
+.PHONY: deploy-deps
+deploy-deps: ## install what the tests of deploy/ need
+	@.ci/deploy-deps
 
 .PHONY: fmt
 fmt: $(LINT) ## format the code

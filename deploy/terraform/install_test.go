@@ -85,11 +85,13 @@ func freePorts(t *testing.T, n int) (ports []int) {
 		if err != nil {
 			continue
 		}
-		defer u.Close()
+		defer closing(u)
 		ports = append(ports, port)
 	}
 	return ports
 }
+
+func closing(c io.Closer) { _ = c.Close() }
 
 func sumOf(t *testing.T, path string) string {
 	t.Helper()
@@ -97,7 +99,7 @@ func sumOf(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer closing(f)
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		t.Fatal(err)
@@ -171,10 +173,10 @@ func TestInstall(t *testing.T) {
 
 	// Case: a file that is not what was asked for.
 	wrong := strings.Repeat("0", 64)
-	if out, err := m.install(t, wrong, "", "--binary", first); err == nil || !strings.Contains(out, "want "+wrong) {
-		t.Errorf("a wrong binary: %v, %s", err, out)
+	if out, failed := m.install(t, wrong, "", "--binary", first); failed == nil || !strings.Contains(out, "want "+wrong) {
+		t.Errorf("a wrong binary: %v, %s", failed, out)
 	}
-	if err := syscall.Kill(pid, 0); err != nil {
+	if err = syscall.Kill(pid, 0); err != nil {
 		t.Errorf("a wrong binary has ended the node: %v", err)
 	}
 

@@ -71,10 +71,14 @@ func blocks(t *testing.T, path, kind string) (all []block) {
 	return all
 }
 
-var gap = regexp.MustCompile(`\s+`)
+var (
+	lineEnd = regexp.MustCompile(`([^({\[,\s])\n\s*([^)}\]\s])`)
+	gap     = regexp.MustCompile(`\s+`)
+)
 
-// cell is an argument as a cell of a table, on one line.
+// cell is an argument as a cell of a table, on one line, with commas where its lines end.
 func cell(value string) string {
+	value = lineEnd.ReplaceAllString(value, "$1, $2")
 	value = strings.ReplaceAll(gap.ReplaceAllString(value, " "), "|", `\|`)
 	return "`" + strings.TrimSpace(value) + "`"
 }

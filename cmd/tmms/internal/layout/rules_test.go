@@ -49,9 +49,10 @@ func judges(path string) bool {
 	return false
 }
 
-// mayTest is mayImport for what only tests import: the end-to-end tests may use the load generator.
+// mayTest is mayImport for what only tests import: the end-to-end tests, and those that deploy a cluster, may use the
+// load generator.
 func mayTest(from, to string) bool {
-	return mayImport(from, to) || within(from, "cmd/tmms/e2e") && within(to, "bench")
+	return mayImport(from, to) || within(to, "bench") && (within(from, "cmd/tmms/e2e") || within(from, "deploy/terraform"))
 }
 
 // pure reports whether a package must have no I/O, lock, log, clock or goroutine.
