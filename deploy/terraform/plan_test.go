@@ -270,7 +270,7 @@ func TestPlanFaults(t *testing.T) {
 		{`pinned_voters = ["eu-o1", "eu-o1", "eu-o2"], regions = { eu = ` + good + ` }`, `pinned_voters ["eu-o1","eu-o1","eu-o2"]: want none, 1, 3 or 5`},
 		{`pinned_voters = ["eu-o4"], regions = { eu = ` + good + ` }`, `pinned_voters ["eu-o4"]: no origins of the plan`},
 		{`addresses = { eu-e1 = "192.0.2.1" }, regions = { eu = ` + good + ` }`, `addresses ["eu-e1"]: no nodes of the plan`},
-		{`public_addresses = { eu-e1 = "192.0.2.1" }, regions = { eu = ` + good + ` }`, `public_addresses ["eu-e1"]: no nodes of the plan`},
+		{`public_addresses = { eu-e2 = "192.0.2.1" }, regions = { eu = ` + good + ` }`, `public_addresses ["eu-e2"]: no nodes of the plan`},
 		{`viewer_mbps = 0, regions = { eu = ` + good + ` }`, `viewer_mbps 0: want 0.05 to 200`},
 		{`prices = { local = { egress_gb = -1, host_month = 0 } }, regions = { eu = ` + good + ` }`, `prices [{"egress_gb":-1,"host_month":0}]: want 0 or more`},
 		{`prices = {}, regions = { eu = ` + good + ` }`, `prices: regions {"eu":"local"} name none of []`},
