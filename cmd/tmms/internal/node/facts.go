@@ -14,7 +14,7 @@ import (
 // and its clock, which the scraper compares with its own.
 func (n *Node) newFacts(context.Context) error {
 	about := n.cfg.Node
-	var roles []string
+	roles := make([]string, 0, len(about.Roles))
 	for _, r := range about.Roles {
 		roles = append(roles, string(r))
 	}
