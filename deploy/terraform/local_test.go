@@ -153,8 +153,8 @@ func (l *lab) processes() (left []string) {
 
 // in makes a command that runs in the network of a node or a region.
 func (l *lab) in(ctx context.Context, place string, argv ...string) *exec.Cmd {
-	net := fmt.Sprintf("--net=/run/netns/%s-%s", l.cluster, place)
-	return exec.CommandContext(ctx, "nsenter", append([]string{net, "--"}, argv...)...)
+	network := fmt.Sprintf("--net=/run/netns/%s-%s", l.cluster, place)
+	return exec.CommandContext(ctx, "nsenter", append([]string{network, "--"}, argv...)...)
 }
 
 // tmms runs a command of an operator on a node.
@@ -372,12 +372,12 @@ func (w *watch) came(n int, first bool) {
 }
 
 // since gives what has been noted, and begins the longest pause anew.
-func (w *watch) since() (connections int, bytes int64, longest time.Duration) {
+func (w *watch) since() (connections int, read int64, longest time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	connections, bytes, longest = w.connections, w.bytes, w.longest
+	connections, read, longest = w.connections, w.bytes, w.longest
 	w.longest = 0
-	return connections, bytes, longest
+	return connections, read, longest
 }
 
 // goesOn waits until the viewer has got so much more.
