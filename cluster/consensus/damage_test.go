@@ -117,8 +117,8 @@ func ofLater(t *testing.T, n *running) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const version = 8 // where it is
-	binary.BigEndian.PutUint32(b[version:], binary.BigEndian.Uint32(b[version:])+1)
+	const version, later = 8, 1000 // where it is; one that no release has
+	binary.BigEndian.PutUint32(b[version:], later)
 	return b
 }
 
