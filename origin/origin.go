@@ -160,6 +160,12 @@ func (o *Origin) Drain(ctx context.Context) error {
 // left is the number of streams that stay.
 func (o *Origin) HandOver(ctx context.Context) (left int) { return o.sessions.HandOver(ctx) }
 
+// GiveAway is HandOver of one stream, if it is this node's in that epoch. The error
+// wraps [session.ErrKept] if the stream stays.
+func (o *Origin) GiveAway(ctx context.Context, key media.StreamKey, epoch uint64) error {
+	return o.sessions.GiveAway(ctx, key, epoch)
+}
+
 // Reconnectable is the number of publishers that Drain would ask to reconnect, and
 // so wait for.
 func (o *Origin) Reconnectable() int64 { return o.server.Reconnectable() }

@@ -1,9 +1,12 @@
 package consensus
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 
 	"tmms/cluster/pki"
 	"tmms/cluster/state"
+	"tmms/media"
 )
 
 // loads are what gossip would tell of the nodes.
@@ -38,10 +42,18 @@ func (l *loads) set(id string, load uint8) {
 // soon.
 func loaded(t *testing.T, off bool) (l *loads, leader *running, others []*running) {
 	t.Helper()
+	return loadedWith(t, off, nil)
+}
+
+// loadedWith is loaded where owners are asked.
+func loadedWith(
+	t *testing.T, off bool, giveAway func(context.Context, string, media.StreamKey, uint64) error,
+) (l *loads, leader *running, others []*running) {
+	t.Helper()
 	l = &loads{}
 	nodes := groupOf(t, 3, func(cfg *Config, deps *Deps) {
 		cfg.Heartbeat, cfg.Relief, cfg.Lease, cfg.NoBalance = 500*time.Millisecond, 100*time.Millisecond, 4*time.Second, off
-		deps.Busy, deps.Witnesses = l.get, nil
+		deps.Busy, deps.Witnesses, deps.GiveAway = l.get, nil, giveAway
 	})
 	for i, r := range nodes {
 		d := state.Node{Name: r.cfg.Name, Zone: string(rune('a' + i)), Roles: []string{pki.RoleOrigin}}
@@ -121,6 +133,41 @@ func TestBalance(t *testing.T) {
 	}
 }
 
+// Owners are asked to give their streams away; who does not is not waited for for ever.
+func TestOwnersAreAsked(t *testing.T) {
+	for name, heeds := range map[string]bool{"the owner gives them": true, "the owner keeps them": false} {
+		t.Run(name, func(t *testing.T) {
+			var full atomic.Pointer[running]
+			var asked atomic.Int64
+			giveAway := func(ctx context.Context, owner string, key media.StreamKey, epoch uint64) error {
+				asked.Add(1)
+				n := full.Load()
+				if owner != n.ID() || !heeds {
+					return errors.New("it stays")
+				}
+				p, _ := n.Placement(key)
+				_, err := n.Move(ctx, key, epoch, p.Standby)
+				return err
+			}
+			l, leader, others := loadedWith(t, false, giveAway)
+			full.Store(others[0])
+			idle := others[1]
+			for i := range 3 {
+				claimed(t, others[0], fmt.Sprint("s", i))
+				standbyInSync(t, others[0], idle, fmt.Sprint("s", i))
+			}
+			l.set(leader.ID(), 200)
+			l.set(others[0].ID(), 230)
+			eventually(t, "two of three at the standby, and counted", func() bool {
+				return owners(leader)[idle.ID()] == 2 && counted(t, leader, byBalance) == 2
+			})
+			if got := counted(t, leader, byOwner); got != 0 || asked.Load() < 2 {
+				t.Errorf("%g are counted as the owner's own wish, %d were asked for", got, asked.Load())
+			}
+		})
+	}
+}
+
 // An operator may forbid it.
 func TestNoBalance(t *testing.T) {
 	l, leader, others := loaded(t, true)
@@ -132,7 +179,7 @@ func TestNoBalance(t *testing.T) {
 	l.set(full.ID(), 255)
 	before := leader.AppliedIndex()
 	for i := range 5 { // each tick may do something
-		if err := leader.leads().balance(time.Now().Add(time.Duration(i) * time.Minute)); err != nil {
+		if err := leader.leads().balance(t.Context(), time.Now().Add(time.Duration(i)*time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}

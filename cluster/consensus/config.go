@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"tmms/cluster/fabric"
 	"tmms/cluster/member"
 	"tmms/cluster/state"
+	"tmms/media"
 )
 
 // Config of a [Node]. The zero value is one node with everything in memory.
@@ -78,6 +80,9 @@ type Deps struct {
 	// Busy tells how busy nodes are and how far away, by id, as far as it is known;
 	// nil: it is not.
 	Busy func() map[string]Busy
+	// GiveAway asks the owner of a stream in an epoch to give it to its standby, so that
+	// no frame is lost; nil: the leader just moves streams.
+	GiveAway func(ctx context.Context, owner string, key media.StreamKey, epoch uint64) error
 	// Self is what this node tells the cluster of itself, its fabric's address above
 	// all, should the others not find it where it was; nil: nothing.
 	Self func() state.Node

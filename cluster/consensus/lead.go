@@ -32,6 +32,9 @@ type leadership struct {
 
 	promised promises
 
+	relieved relieving
+	giving   sync.WaitGroup // of those
+
 	// Owned by the goroutine of run.
 	duties *duties.Duties
 }
@@ -60,6 +63,7 @@ func (n *Node) lead(ctx context.Context, r *raft.Raft) {
 		wg.Go(func() { l.watchDisk(ctx) })
 	}
 	wg.Go(func() { l.watchNodes(ctx) })
+	defer l.giving.Wait()
 	l.run(ctx)
 }
 
@@ -110,6 +114,7 @@ func (n *Node) commandResult(r *raft.Raft, c state.Command) (any, error) {
 func (l *leadership) run(ctx context.Context) {
 	ticker := time.NewTicker(l.node.cfg.Lease / leaseTicks)
 	defer ticker.Stop()
+	balance := func(now time.Time) error { return l.balance(ctx, now) }
 	for {
 		due := []func(time.Time) error{l.bury}
 		select {
@@ -117,7 +122,7 @@ func (l *leadership) run(ctx context.Context) {
 			return
 		case <-l.deaths:
 		case <-ticker.C:
-			due = append(due, l.revive, l.dropOrphans, l.chooseStandbys, l.balance, l.tidy, l.dropRevocations, l.dropTokens)
+			due = append(due, l.revive, l.dropOrphans, l.chooseStandbys, balance, l.tidy, l.dropRevocations, l.dropTokens)
 		}
 		now := time.Now()
 		for _, act := range due {

@@ -12,6 +12,7 @@ import (
 
 	"tmms/cluster/member"
 	"tmms/cluster/state"
+	"tmms/media"
 )
 
 // Node is a member of the raft group with a local copy of the state. All its
@@ -31,6 +32,7 @@ type Node struct {
 	ownSerial func() string // nil: not known
 	witnesses Witnesses     // nil: there are only leases
 	busy      func() map[string]Busy
+	giveAway  func(ctx context.Context, owner string, key media.StreamKey, epoch uint64) error // nil: nobody is asked
 	verdicts  *verdictMetrics
 	raftTimes *raftTimes
 	yields    yields
@@ -69,7 +71,8 @@ func New(cfg Config, deps Deps) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: deps.Log, now: deps.Now, transport: deps.Transport, peers: deps.Peers,
 		ownSerial: deps.Serial, wrap: deps.Wrap, self: deps.Self,
-		witnesses: deps.Witnesses, busy: deps.Busy, verdicts: newVerdictMetrics(),
+		witnesses: deps.Witnesses, busy: deps.Busy, giveAway: deps.GiveAway,
+		verdicts:  newVerdictMetrics(),
 		raftTimes: newRaftTimes(),
 		copy:      member.NewCopy(), lease: member.NewLease(cfg.Lease),
 		ready: make(chan struct{}), done: make(chan struct{}), failed: make(chan error, 1),

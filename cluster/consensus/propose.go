@@ -81,13 +81,19 @@ func (n *Node) Lead(ctx context.Context, c state.Command) (index uint64, result 
 	return f.Index(), f.Response(), nil
 }
 
-// countMoves counts what an owner has asked for: its streams at their standbys.
+// countMoves counts what an owner has asked for: its streams at their standbys. Some it
+// was asked to give away.
 func (n *Node) countMoves(c state.Command, result any) {
-	switch c.(type) {
+	switch c := c.(type) {
 	case state.Move:
-		if _, placed := result.(state.Placement); placed {
-			n.verdicts.moved(byOwner, 1)
+		if _, placed := result.(state.Placement); !placed {
+			return
 		}
+		if l := n.leads(); l != nil && l.relieved.has(c) {
+			n.verdicts.moved(byBalance, 1)
+			return
+		}
+		n.verdicts.moved(byOwner, 1)
 	case state.FailOver:
 		if r, ok := result.(state.FailOverResult); ok {
 			n.verdicts.moved(byOwner, r.Moved)

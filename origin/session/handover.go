@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -11,6 +12,9 @@ import (
 	"tmms/cluster/state"
 	"tmms/media"
 )
+
+// ErrKept says that a stream was not handed over.
+var ErrKept = errors.New("the stream was not handed over")
 
 // errLacking keeps a stream here whose standby does not get the last of it.
 var errLacking = errors.New("the standby has not got all of the stream")
@@ -29,6 +33,35 @@ func (r *Registry) HandOver(ctx context.Context) (left int) {
 	}
 	wg.Wait()
 	return r.Len()
+}
+
+// GiveAway is HandOver of one stream, if it is this node's in that epoch. The error
+// wraps [ErrKept] if the stream stays.
+func (r *Registry) GiveAway(ctx context.Context, key media.StreamKey, epoch uint64) error {
+	r.mu.Lock()
+	s := r.streams.Get(key)
+	r.mu.Unlock()
+	if s == nil || !s.owned(epoch) {
+		return fmt.Errorf("session: %s in epoch %d is not here: %w", key, epoch, ErrKept)
+	}
+	ctx, cancel := context.WithTimeout(ctx, media.HandOverWait+r.cfg.ReleaseTimeout)
+	defer cancel()
+	if !s.handOver(ctx, make(chan struct{}, 1)) {
+		return fmt.Errorf("session: %s: %w", key, ErrKept)
+	}
+	return nil
+}
+
+// owned reports whether the stream is this node's in that epoch.
+func (s *stream) owned(epoch uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ours(epoch)
+}
+
+// ours is owned for who holds s.mu.
+func (s *stream) ours(epoch uint64) bool {
+	return (s.phase == live || s.phase == grace) && s.epoch == epoch
 }
 
 // handOver gives the stream to its standby, so that no frame is lost: its publisher
@@ -136,7 +169,7 @@ func (s *stream) writer() *relay.Writer {
 func (s *stream) hold(epoch uint64, on bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.phase != live && s.phase != grace || s.epoch != epoch {
+	if !s.ours(epoch) {
 		return false
 	}
 	s.seq.segments.hold(on)

@@ -80,6 +80,35 @@ func TestHandOverAtAKeyframe(t *testing.T) {
 	}
 }
 
+// One stream is given away, in the epoch that is meant, and so is its publisher asked to
+// hold.
+func TestGiveAway(t *testing.T) {
+	inCluster(t, func(g *rig) {
+		t := g.t
+		u := g.turner(func(u *turner, turn Turn) {
+			if turn.On {
+				go func() {
+					if err := u.Hold(); err != nil && !errors.Is(err, ErrClosed) {
+						t.Error(err)
+					}
+				}()
+			}
+		})
+		now, _ := g.cluster.Placement(testKey())
+		for name, err := range map[string]error{
+			"a later epoch":  g.GiveAway(t.Context(), testKey(), now.Epoch+1),
+			"another stream": g.GiveAway(t.Context(), media.StreamKey{Domain: "d", App: "a", Stream: "other"}, now.Epoch),
+		} {
+			if !errors.Is(err, ErrKept) || len(u.turns) != 0 {
+				t.Errorf("%s: %v, the publisher was told %+v", name, err, u.turns)
+			}
+		}
+		if err := g.GiveAway(t.Context(), testKey(), now.Epoch); err != nil || len(u.moved) != 1 || len(u.turns) != 1 {
+			t.Errorf("%v, the publisher was told %+v and %+v", err, u.turns, u.moved)
+		}
+	})
+}
+
 // A publisher that holds in vain goes on where it was.
 func TestHandOverFails(t *testing.T) {
 	inCluster(t, func(g *rig) {

@@ -127,6 +127,7 @@ func (n *Node) newVoter(server *control.ServerDeps) error {
 		Log: n.opt.Log, Layer: n.backbone.fabric.RaftLayer, Peers: n.backbone.control,
 		Serial: n.backbone.identity.Serial, Self: n.describe, Registerer: n.registry,
 		Witnesses: witnesses{n.backbone.fabric, n.backbone.control}, Busy: n.busy,
+		GiveAway: n.giveAway,
 	})
 	if err != nil {
 		return err
@@ -203,6 +204,8 @@ func (n *Node) answer(ctx context.Context, from pki.Peer, q control.Query) (json
 		return n.answerStep(from, q.Args)
 	case renewQuery:
 		return n.answerRenew(from, q.Args)
+	case giveQuery:
+		return n.answerGive(ctx, from, q.Args)
 	case leftQuery:
 		return n.answerLeft(ctx, from, q.Args)
 	case listQuery:
