@@ -69,8 +69,11 @@ func (l *leadership) relieve(ctx context.Context, moves []state.Move) {
 func (l *leadership) give(ctx context.Context, owner string, c state.Move) error {
 	if ask := l.node.giveAway; ask != nil {
 		err := ask(ctx, owner, media.StreamKey(c.Key), c.Epoch)
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
 			return nil
+		}
+		if ctx.Err() != nil {
+			return err // the next leader goes on
 		}
 		l.node.log.Info("a stream is moved without its owner, who did not give it away",
 			slog.String("stream", media.StreamKey(c.Key).String()), slog.Any("err", err))
