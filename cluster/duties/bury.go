@@ -52,7 +52,7 @@ func (m *Moment) burial(id string, all []Death) state.Command {
 		}
 	}
 	for _, n := range m.View.Nodes() {
-		if m.Court.Starting(n.ID) && n.ID != id && !slices.Contains(c.Except, n.ID) {
+		if IsOrigin(n) && m.Court.Starting(n.ID) && n.ID != id && !slices.Contains(c.Except, n.ID) {
 			c.Except = append(c.Except, n.ID)
 		}
 	}

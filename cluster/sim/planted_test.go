@@ -156,8 +156,8 @@ func TestPlantedMistakes(t *testing.T) {
 		first uint64   // seed: near to one that finds it
 		found []string // one of these
 	}{
-		{"fail-over-to-any-standby", Rules{Machine: machine(inSync)}, 80, []string{"in sync: false", "had"}},
-		{"claim-without-compare", Rules{Machine: machine(snatch)}, 600, []string{"claimed by"}},
+		{"fail-over-to-any-standby", Rules{Machine: machine(inSync)}, 95, []string{"in sync: false", "had"}},
+		{"claim-without-compare", Rules{Machine: machine(snatch)}, 636, []string{"claimed by"}},
 		{"claim-before-the-standby", Rules{Farewell: leave, Heir: nobody}, 1200, []string{"has all of it"}},
 		{"time-begins-anew", Rules{Machine: machine(forget)}, 0, []string{"time 0 goes"}},
 		{"no-lease-for-all", Rules{Court: func(cfg verdict.Config, now time.Duration) Court {
@@ -165,7 +165,7 @@ func TestPlantedMistakes(t *testing.T) {
 		}}, 0, []string{"without having been in any trouble"}},
 		{"one-witness", Rules{Court: func(cfg verdict.Config, now time.Duration) Court {
 			return hasty{verdict.New(cfg, now)}
-		}}, 600, []string{"without having been in any trouble"}},
+		}}, 624, []string{"without having been in any trouble"}},
 		{"nobody-dies", Rules{Court: func(cfg verdict.Config, now time.Duration) Court {
 			return patient{verdict.New(cfg, now)}
 		}}, 0, []string{"no other owner", "after all faults"}},
