@@ -92,12 +92,16 @@ func allowTime(w http.ResponseWriter) {
 
 // realize puts a config in force, or only says what that would do.
 func (s *Server) realize(w http.ResponseWriter, r *http.Request, in intent) (applyReply, error) {
-	current := s.catchUp(r.Context()) == nil // so that changed is true of this request
 	ctx, cancel := context.WithTimeout(r.Context(), applyTimeout)
 	defer cancel()
 	if in.dryRun {
-		s.mark(w, current)
+		s.mark(w, s.catchUp(ctx) == nil)
 		return s.plan(ctx, in)
+	}
+	// The marks of keys stand for those that are in force now, and changed is to be true
+	// of this request.
+	if err := s.awaitCurrent(ctx); err != nil {
+		return applyReply{}, err
 	}
 	before := s.deps.Configs.Config().Revision()
 	revision, err := s.deps.Configs.SetConfig(ctx, in.baseRevision(), in.doc, in.by.name)

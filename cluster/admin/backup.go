@@ -73,6 +73,9 @@ func (s *Server) restore(w http.ResponseWriter, r *http.Request, by caller) erro
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
+	if err = s.awaitCurrent(ctx); err != nil { // whether the backup is of this cluster a copy that is empty can't tell
+		return err
+	}
 	got, err := s.deps.Group.Restore(ctx, b, member.RestoreOptions{By: by.name, Foreign: foreign})
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -85,21 +86,28 @@ func (s *Server) endDrain(w http.ResponseWriter, r *http.Request, by caller) err
 	return s.setDrain(w, r, by, false, false)
 }
 
+// setDrain has the cluster decide, whatever this node's copy shows: it may be an old
+// one, and a drain that is as it shall be is not changed.
 func (s *Server) setDrain(w http.ResponseWriter, r *http.Request, by caller, on, release bool) error {
-	n, err := s.findNode(r.PathValue("node"))
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
-	if _, was := s.drain(n.ID); was != on {
-		if err = s.deps.Drains.SetDrain(ctx, n.ID, on, by.name); err != nil {
-			return err
-		}
-		s.deps.Log.Info("a drain was asked for or called off", slog.String("node", n.Name), slog.Bool("on", on),
-			slog.String("by", by.name))
+	behind := s.catchUp(ctx)
+	n, err := s.findNode(r.PathValue("node"))
+	if err != nil {
+		return cmp.Or(behind, err) // it may be one that has come since
 	}
-	writeJSON(w, http.StatusOK, s.drainInfo(ctx, n, release))
+	if err = s.deps.Drains.SetDrain(ctx, n.ID, on, by.name); err != nil {
+		return err
+	}
+	s.deps.Log.Info("a drain was asked for or called off", slog.String("node", n.Name), slog.Bool("on", on),
+		slog.String("by", by.name))
+	current := s.catchUp(ctx) == nil
+	s.mark(w, current)
+	info := s.drainInfo(ctx, n, release)
+	if !current {
+		info.Draining = on
+	}
+	writeJSON(w, http.StatusOK, info)
 	return nil
 }
 

@@ -16,6 +16,8 @@ import (
 type drains struct {
 	mu       sync.Mutex
 	list     []state.Drain // guarded by mu
+	behind   bool          // guarded by mu; list is not what is so now, that is
+	next     []state.Drain // guarded by mu
 	asked    []string      // guarded by mu
 	left     Left          // guarded by mu
 	released int           // guarded by mu
@@ -36,8 +38,11 @@ func (d *drains) SetDrain(_ context.Context, node string, on bool, by string) er
 	if d.refuse != nil {
 		return d.refuse
 	}
-	if d.list = nil; on {
-		d.list = []state.Drain{{Node: node, AtUnixMS: 1_700_000_000_000, By: by}}
+	if d.next = nil; on {
+		d.next = []state.Drain{{Node: node, AtUnixMS: 1_700_000_000_000, By: by}}
+	}
+	if !d.behind {
+		d.list = d.next
 	}
 	return nil
 }
@@ -68,7 +73,7 @@ func TestDrain(t *testing.T) {
 	}
 	n.drains.set(func(d *drains) { d.left = Left{Streams: 2, Publishers: 1, Viewers: map[string]int{"flv": 3}} })
 	n.do("POST", path, `{}`).want(t, 200, &got)
-	n.do("POST", path, `{"release":true}`).want(t, 200, &got) // no second command
+	n.do("POST", path, `{"release":true}`).want(t, 200, &got)
 	if !got.Draining || got.Since.UnixMilli() != 1_700_000_000_000 || got.Left.Streams != 2 || got.Left.Viewers["flv"] != 3 ||
 		got.Empty || n.drains.released != 1 {
 		t.Errorf("drained: %+v, released %d times", got, n.drains.released)
@@ -83,7 +88,41 @@ func TestDrain(t *testing.T) {
 	if got.Draining {
 		t.Errorf("called off: %+v", got)
 	}
-	if want := []string{"n1 true by local", "n1 false by local"}; !slices.Equal(n.drains.asked, want) {
+	// Twice: only the cluster knows that it is so already.
+	want := []string{"n1 true by local", "n1 true by local", "n1 false by local", "n1 false by local"}
+	if !slices.Equal(n.drains.asked, want) {
+		t.Errorf("asked for %q, want %q", n.drains.asked, want)
+	}
+}
+
+// A node whose copy of the state is behind, as that of one which has just started is,
+// changes what it does not see, and says what is so now.
+func TestDrainBehind(t *testing.T) {
+	n := serve(t, Config{})
+	const path = "/api/v1/nodes/one/drain"
+	n.drains.set(func(d *drains) { d.behind = true })
+	n.group.read = func(context.Context) error { // the answer comes from what it brings
+		n.drains.set(func(d *drains) { d.list = d.next })
+		return nil
+	}
+	for _, on := range []bool{true, false} {
+		method, body := "POST", `{}`
+		if !on {
+			method, body = "DELETE", ""
+		}
+		var got DrainInfo
+		if a := n.do(method, path, body).want(t, 200, &got); got.Draining != on || a.Header.Get(staleHeader) != "" {
+			t.Errorf("%s: %+v, stale %q", method, got, a.Header.Get(staleHeader))
+		}
+	}
+	n.group.read = func(context.Context) error { return member.ErrNotLeader } // it stays behind
+	var got DrainInfo
+	if a := n.do("POST", path, `{}`).want(t, 200, &got); !got.Draining || a.Header.Get(staleHeader) == "" {
+		t.Errorf("%+v, stale %q", got, a.Header.Get(staleHeader))
+	}
+	n.do("POST", "/api/v1/nodes/two/drain", `{}`).want(t, 503, nil) // it may have come since
+	want := []string{"n1 true by local", "n1 false by local", "n1 true by local"}
+	if !slices.Equal(n.drains.asked, want) {
 		t.Errorf("asked for %q, want %q", n.drains.asked, want)
 	}
 }

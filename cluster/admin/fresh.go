@@ -8,8 +8,13 @@ import (
 	"time"
 )
 
-// readTimeout bounds the wait for the leader before replicated state is shown.
-const readTimeout = 1500 * time.Millisecond
+const (
+	// readTimeout bounds the wait for the leader before replicated state is shown.
+	readTimeout = 1500 * time.Millisecond
+	// changeTimeout bounds it before something is made of that state, as the wait for
+	// a leader that takes a command is bounded.
+	changeTimeout = 15 * time.Second
+)
 
 // staleHeader of an answer says why it may lack what was acknowledged before the
 // request came.
@@ -39,8 +44,14 @@ func (s *Server) freshen(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Server) catchUp(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+// catchUp is freshen's wait, for who can do without.
+func (s *Server) catchUp(ctx context.Context) error { return s.catchUpIn(ctx, readTimeout) }
+
+// awaitCurrent is catchUp for who can't: a change that depends on what there is.
+func (s *Server) awaitCurrent(ctx context.Context) error { return s.catchUpIn(ctx, changeTimeout) }
+
+func (s *Server) catchUpIn(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	_, err := s.deps.Group.ReadIndex(ctx)
 	if err != nil {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -148,10 +149,10 @@ func (s *Server) rollback(w http.ResponseWriter, r *http.Request, by caller) err
 	if req.Revision == nil {
 		return &state.FaultsError{Faults: []state.Fault{{Path: "revision", Rule: "is missing"}}}
 	}
-	_ = s.catchUp(r.Context()) // without it the newest may be missing, and is refused
+	behind := s.catchUp(r.Context())
 	old, err := s.revision(*req.Revision)
 	if err != nil {
-		return err
+		return cmp.Or(behind, err) // it may be one that has come since
 	}
 	doc, err := old.Document()
 	if err != nil {

@@ -282,6 +282,21 @@ func TestReadsWithoutLeader(t *testing.T) {
 	}
 }
 
+// What is made of the state is not made of an old copy: a config whose marks stand for
+// the keys in force, a revision that may have come since, a backup of another cluster.
+func TestChangesWithoutLeader(t *testing.T) {
+	n := serve(t, Config{})
+	n.do("PUT", "/api/v1/config", "{"+oneDomain+"}").want(t, 200, nil)
+	n.group.read = func(context.Context) error { return member.ErrNotLeader }
+	n.do("PUT", "/api/v1/config", "{"+oneDomain+"}").want(t, 503, nil)
+	n.do("POST", "/api/v1/rollback", `{"revision":2}`).want(t, 503, nil)
+	n.do("POST", "/api/v1/rollback", `{"revision":1}`).want(t, 503, nil)
+	n.do("POST", "/api/v1/raft/restore", "backup", "Content-Type: "+bytesType).want(t, 503, nil)
+	if got := n.configs.Config().Revision(); got != 1 {
+		t.Errorf("revision %d", got)
+	}
+}
+
 func TestRotateKey(t *testing.T) {
 	n := serve(t, Config{})
 	const path = "/api/v1/gossip/key/rotate"

@@ -34,9 +34,9 @@ func (c *court) forget(after time.Duration, now time.Time) {
 	c.with(now, func(v *verdict.Court, at time.Duration) { v.Forget(after, at) })
 }
 
-// RenewLease notes a sign of life of a node; it is ErrNotLeader elsewhere than
-// with the leader.
-func (n *Node) RenewLease(id string) error {
+// RenewLease notes a sign of life of a node, and whether that is starting, see
+// [member.Lease.Starting]; it is ErrNotLeader elsewhere than with the leader.
+func (n *Node) RenewLease(id string, starting bool) error {
 	l := n.leads()
 	if l == nil {
 		return ErrNotLeader
@@ -44,7 +44,7 @@ func (n *Node) RenewLease(id string) error {
 	if err := checkID(id); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if !l.renew(id) {
+	if !l.renewal(id, starting) {
 		return fmt.Errorf("%w: %d nodes hold a lease, the limit", ErrInvalid, media.MaxNodes)
 	}
 	return nil
@@ -53,6 +53,15 @@ func (n *Node) RenewLease(id string) error {
 // renew notes a sign of life of a node.
 func (l *leadership) renew(id string) (ok bool) {
 	l.court.with(time.Now(), func(v *verdict.Court, at time.Duration) { ok = v.Renewed(id, at) })
+	return ok
+}
+
+// renewal is renew by the node itself.
+func (l *leadership) renewal(id string, starting bool) (ok bool) {
+	l.court.with(time.Now(), func(v *verdict.Court, at time.Duration) {
+		ok = v.Renewed(id, at)
+		v.Starts(id, starting)
+	})
 	return ok
 }
 

@@ -249,7 +249,7 @@ func TestSoleSubscriber(t *testing.T) {
 	joining.Wait()
 	live := func() {
 		for i := range edges {
-			if err := leader.RenewLease(name(i)); err != nil {
+			if err := leader.RenewLease(name(i), false); err != nil {
 				t.Fatal(err)
 			}
 		}

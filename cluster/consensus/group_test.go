@@ -67,9 +67,9 @@ func (p *peers) ReadIndex(ctx context.Context) (uint64, error) {
 	return 0, ErrNotLeader
 }
 
-func (p *peers) Renew(_ context.Context, id string) error {
+func (p *peers) Renew(_ context.Context, id string, starting bool) error {
 	if l := p.leader(); l != nil {
-		return l.RenewLease(id)
+		return l.RenewLease(id, starting)
 	}
 	return ErrNotLeader
 }

@@ -32,8 +32,8 @@ type Peers interface {
 	Propose(ctx context.Context, c state.Command) (index uint64, result any, err error)
 	// ReadIndex asks for the index of the last command committed.
 	ReadIndex(ctx context.Context) (uint64, error)
-	// Renew renews the lease of this node.
-	Renew(ctx context.Context, id string) error
+	// Renew renews the lease of this node; starting: see [member.Lease.Starting].
+	Renew(ctx context.Context, id string, starting bool) error
 	// Join and Remove change the raft group.
 	Join(ctx context.Context, name, address string) error
 	Remove(ctx context.Context, nameOrID string) error

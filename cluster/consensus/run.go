@@ -218,15 +218,15 @@ func (n *Node) markReady() {
 }
 
 // renew renews this node's lease with the leader, whoever that is.
-func (n *Node) renew(ctx context.Context) error {
+func (n *Node) renew(ctx context.Context, starting bool) error {
 	if l := n.leads(); l != nil {
-		l.renew(n.ID())
+		l.renewal(n.ID(), starting)
 		return nil
 	}
 	if n.peers == nil {
 		return ErrNotLeader
 	}
-	return n.peers.Renew(ctx, n.ID())
+	return n.peers.Renew(ctx, n.ID(), starting)
 }
 
 // stop lets the commands on their way come to an end, then raft, then the stores.

@@ -16,6 +16,7 @@ type slowStore struct {
 	Store
 
 	delay atomic.Int64 // nanoseconds
+	votes atomic.Int64 // nanoseconds, of a term or a vote
 }
 
 func (s *slowStore) wait() { <-time.After(time.Duration(s.delay.Load())) }
@@ -28,6 +29,34 @@ func (s *slowStore) StoreLogs(l []*raft.Log) error {
 func (s *slowStore) StoreLog(l *raft.Log) error {
 	s.wait()
 	return s.Store.StoreLog(l)
+}
+
+func (s *slowStore) SetUint64(k []byte, v uint64) error {
+	<-time.After(time.Duration(s.votes.Load()))
+	return s.Store.SetUint64(k, v)
+}
+
+// Case: slow-disk. A voter whose disk takes its time for a vote leads later than raft waits
+// for, and was handed the leadership all the same.
+func TestTransferToASlowDisk(t *testing.T) {
+	stores := map[string]*slowStore{}
+	nodes := groupOf(t, 3, func(cfg *Config, deps *Deps) {
+		s := &slowStore{}
+		stores[cfg.Name], cfg.Heartbeat = s, time.Second
+		deps.Wrap = func(inner Store) Store {
+			s.Store = inner
+			return s
+		}
+	})
+	leader, others := leaderOf(t, nodes)
+	to := others[0]
+	stores[to.cfg.Name].votes.Store(int64(700 * time.Millisecond)) // a term and a vote
+	if name, err := leader.Transfer(t.Context(), to.ID()); err != nil || name != to.cfg.Name {
+		t.Errorf("%q leads, %v; want %q", name, err, to.cfg.Name)
+	}
+	if id, _, _ := leader.Leader(); id != to.ID() {
+		t.Errorf("%s leads", id)
+	}
 }
 
 // Case: slow-disk. Two slow writes within half a minute make a disk slow, for a minute

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -13,6 +14,10 @@ import (
 
 // ErrTransfer says that the leadership stays where it is.
 var ErrTransfer = errors.New("the leadership was not handed over")
+
+// transferPatience is how many election timeouts a voter has to take over beyond the
+// one that raft waits for.
+const transferPatience = 4
 
 // Transfer hands the leadership over to the voter that is called so, by name or
 // id, or to whichever answers first if that is empty, and gives the name of who
@@ -48,11 +53,34 @@ func (n *Node) LeadTransfer(ctx context.Context, nameOrID string) (name string, 
 	switch {
 	case errors.Is(err, raft.ErrNotLeader):
 		return "", translate(err)
-	case err != nil:
+	case err != nil && !n.givenTo(ctx, to):
 		return "", fmt.Errorf("%w to %s: %w", ErrTransfer, to.Address, err)
 	}
 	n.log.Info("leadership was given up", slog.String("node", n.ID()), slog.String("name", string(to.Address)))
 	return string(to.Address), nil
+}
+
+// givenTo waits for a voter to lead that raft did not wait long enough for: it was told
+// to stand, and does so once its disk has its vote.
+func (n *Node) givenTo(ctx context.Context, to raft.Server) bool {
+	patience := time.NewTimer(transferPatience * n.cfg.Heartbeat)
+	defer patience.Stop()
+	poll := time.NewTicker(readyPoll)
+	defer poll.Stop()
+	for {
+		if id, _, known := n.Leader(); known && id != n.ID() {
+			return id == string(to.ID)
+		}
+		select {
+		case <-patience.C:
+			return false
+		case <-ctx.Done():
+			return false
+		case <-n.done:
+			return false
+		case <-poll.C:
+		}
+	}
 }
 
 // heir finds who is to lead.

@@ -60,7 +60,7 @@ func (l *leadership) watchNodes(ctx context.Context) {
 	q := &inquiry{}
 	for {
 		now := time.Now()
-		l.renew(l.node.ID())
+		l.renewal(l.node.ID(), l.node.Starting())
 		l.court.with(now, func(v *verdict.Court, at time.Duration) { v.Tick(at) })
 		l.listen(q, now)
 		l.inquire(ctx, q, &rounds, now)

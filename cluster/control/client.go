@@ -112,9 +112,10 @@ func (c *Client) ReadIndex(ctx context.Context) (uint64, error) {
 	return p.Index, asQuestion(err)
 }
 
-// Renew renews the lease of this node, whose id is given.
-func (c *Client) Renew(ctx context.Context, id string) error {
-	_, err := askLeader[struct{}](ctx, c, methodRenew, renewal{id})
+// Renew renews the lease of this node, whose id is given; starting: see
+// [member.Lease.Starting].
+func (c *Client) Renew(ctx context.Context, id string, starting bool) error {
+	_, err := askLeader[struct{}](ctx, c, methodRenew, renewal{id, starting})
 	return asQuestion(err)
 }
 

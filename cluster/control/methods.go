@@ -88,7 +88,7 @@ func (s *Server) renew(peer pki.Peer, body []byte) error {
 	if !isPeer(peer, r.ID, s.deps.Group.Node) {
 		return fmt.Errorf("%w: %s renews the lease of %.40q", member.ErrForbidden, peer.Name, r.ID)
 	}
-	return s.deps.Group.RenewLease(r.ID)
+	return s.deps.Group.RenewLease(r.ID, r.Starting)
 }
 
 func (s *Server) changeGroup(ctx context.Context, req request) error {

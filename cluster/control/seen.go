@@ -23,6 +23,7 @@ type sighting struct {
 	Known    bool   `json:"known,omitempty"`
 	SilentMS int64  `json:"silent_ms,omitempty"`
 	MediaMS  *int64 `json:"media_ms,omitempty"` // left out: no media
+	Starting bool   `json:"starting,omitempty"` // who says this is
 }
 
 // sightings is the body of an answer to seen.
@@ -68,7 +69,7 @@ func (s *Server) seen(peer pki.Peer, body []byte) (sightings, error) {
 }
 
 func sightingOf(about string, r verdict.Report) sighting {
-	s := sighting{About: about, Known: r.Known, SilentMS: r.Silent.Milliseconds()}
+	s := sighting{About: about, Known: r.Known, SilentMS: r.Silent.Milliseconds(), Starting: r.Starting}
 	if r.Media >= 0 {
 		ms := r.Media.Milliseconds()
 		s.MediaMS = &ms
@@ -81,7 +82,7 @@ const maxSeenMS = int64(24 * time.Hour / time.Millisecond)
 
 // report is the reverse of sightingOf; what makes no sense says nothing.
 func (s sighting) report() verdict.Report {
-	r := verdict.Report{Media: verdict.Never}
+	r := verdict.Report{Media: verdict.Never, Starting: s.Starting}
 	if s.SilentMS >= 0 {
 		r.Known, r.Silent = s.Known, time.Duration(min(s.SilentMS, maxSeenMS))*time.Millisecond
 	}

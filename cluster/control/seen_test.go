@@ -20,7 +20,7 @@ func TestSeen(t *testing.T) {
 		"a": {Known: true, Silent: 1600 * time.Millisecond, Media: verdict.Never},
 		"b": {Known: true, Silent: 20 * time.Millisecond, Media: 0},
 		"c": {Media: verdict.Never},
-		"d": {Silent: time.Second, Media: 900 * time.Millisecond},
+		"d": {Silent: time.Second, Media: 900 * time.Millisecond, Starting: true},
 	}
 	s := &Server{deps: ServerDeps{Seen: func(id string) verdict.Report { return told[id] }}}
 	body, err := json.Marshal(asking{About: []string{"a", "b", "c", "d"}})

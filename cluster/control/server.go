@@ -29,7 +29,7 @@ type Group interface {
 	IsLeader() bool
 	Lead(ctx context.Context, c state.Command) (index uint64, result any, err error)
 	LeaderReadIndex(ctx context.Context) (uint64, error)
-	RenewLease(id string) error
+	RenewLease(id string, starting bool) error
 	Join(ctx context.Context, name, address string) error
 	Remove(ctx context.Context, nameOrID string) error
 	LeadRevoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error)

@@ -65,7 +65,8 @@ type position struct {
 
 // renewal is the body of renew.
 type renewal struct {
-	ID string `json:"id"`
+	ID       string `json:"id"`
+	Starting bool   `json:"starting,omitempty"` // see member.Lease
 }
 
 // joining is the body of join; of remove and transfer, Name may be an id, and of

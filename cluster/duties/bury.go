@@ -19,8 +19,8 @@ type Death struct {
 }
 
 // Bury takes the streams of dead nodes from them: those with a standby in sync that
-// lives go to it, the others wait for a claim. What a node claims from here on is a
-// sign of life, and is left to it.
+// lives, and has not started anew since it was in sync, go to it, the others wait for a
+// claim. What a node claims from here on is a sign of life, and is left to it.
 func Bury(m Moment) []Death {
 	var dead []Death
 	for _, id := range slices.Sorted(maps.Keys(Holders(m.View))) {
@@ -49,6 +49,11 @@ func (m *Moment) burial(id string, all []Death) state.Command {
 	for _, other := range all {
 		if other.Node != id {
 			c.Except = append(c.Except, other.Node)
+		}
+	}
+	for _, n := range m.View.Nodes() {
+		if IsOrigin(n) && m.Court.Starting(n.ID) && n.ID != id && !slices.Contains(c.Except, n.ID) {
+			c.Except = append(c.Except, n.ID)
 		}
 	}
 	return c

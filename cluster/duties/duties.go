@@ -28,6 +28,8 @@ type Court interface {
 	Silent(id string, now time.Duration) time.Duration
 	Age(id string, now time.Duration) time.Duration
 	Suspect(id string, now time.Duration) bool
+	// Starting says that a node's process has not got what it is a standby of.
+	Starting(id string) bool
 }
 
 // Busy is what is known of a node that the state does not have.
@@ -71,5 +73,8 @@ func IsOrigin(n state.Node) bool { return slices.Contains(n.Roles, RoleOrigin) }
 
 func (m *Moment) alive(id string) bool { return m.Court.Verdict(id, m.Now) == verdict.Alive }
 
-// sound reports whether nobody doubts that a node lives.
-func (m *Moment) sound(id string) bool { return m.alive(id) && !m.Court.Suspect(id, m.Now) }
+// sound reports whether nobody doubts that a node lives, and is the process that the
+// state speaks of.
+func (m *Moment) sound(id string) bool {
+	return m.alive(id) && !m.Court.Suspect(id, m.Now) && !m.Court.Starting(id)
+}

@@ -16,7 +16,7 @@ type copyOf struct{ *state.State }
 func (c copyOf) RangePlacements(do func(media.StreamKey, state.Placement) bool) { c.Range(do) }
 
 // court finds some dead, and doubts others.
-type court struct{ dead, suspect []string }
+type court struct{ dead, suspect, starting []string }
 
 func (c court) Verdict(id string, _ time.Duration) verdict.Path {
 	if slices.Contains(c.dead, id) {
@@ -27,6 +27,7 @@ func (c court) Verdict(id string, _ time.Duration) verdict.Path {
 func (court) Silent(string, time.Duration) time.Duration { return 2 * time.Second }
 func (court) Age(string, time.Duration) time.Duration    { return time.Second }
 func (c court) Suspect(id string, _ time.Duration) bool  { return slices.Contains(c.suspect, id) }
+func (c court) Starting(id string) bool                  { return slices.Contains(c.starting, id) }
 
 // cluster is a state with origins and streams.
 type cluster struct {
@@ -207,6 +208,38 @@ func TestFarewell(t *testing.T) {
 	other, _ := c.s.Placement(key("other"))
 	if moves.Owner != "n2" || !waits.Orphan() || waits.Standby != "n3" || other.Owner != "n2" || other.Standby != "" {
 		t.Errorf("%+v\n%+v\n%+v", moves, waits, other)
+	}
+}
+
+// Whose process has started since it was in sync inherits nothing, in whatever way, and
+// is made the standby of nothing, until it says that it has joined.
+func TestStarting(t *testing.T) {
+	c := newCluster(t, state.Level, "n1", "n2", "n3")
+	c.stream("s", "n1", "n2")
+	own := state.FailOver{Node: "n1", MaxEpoch: c.s.Epoch()}
+	claim := state.Claim{Key: state.Key(key("s")), Node: "n3"}
+	c.c.starting = []string{"n2"}
+	if got := Farewell(c.at(0), own); !slices.Equal(got.Except, []string{"n2"}) {
+		t.Errorf("a farewell leaves out %q", got.Except)
+	}
+	c.stream("bare", "n1", "")
+	if got := New(0).Standbys(c.at(0)); len(got) != 1 || got[0].To != "n3" {
+		t.Errorf("standbys: %+v", got)
+	}
+	c.c.dead = []string{"n1"}
+	c.apply(Bury(c.at(0))[0].Command)
+	if p, _ := c.s.Placement(key("s")); !p.Orphan() || !p.InSync {
+		t.Fatalf("buried: %+v", p)
+	}
+	if move, ok := Heir(c.at(0), claim); ok {
+		t.Errorf("before a claim: %+v", move)
+	}
+	if moves := New(0).Revive(c.at(0)); len(moves) != 0 {
+		t.Errorf("there again: %+v", moves)
+	}
+	c.c.starting = nil
+	if moves := New(0).Revive(c.at(0)); len(moves) != 1 {
+		t.Errorf("once it has said so: %+v", moves)
 	}
 }
 

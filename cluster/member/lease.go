@@ -20,6 +20,9 @@ const (
 	// renewalsPercent is the time between two renewals, of a term: 3 s with the
 	// default.
 	renewalsPercent = 30
+	// startRenewals is that time while the node starts: a new leader must know of it
+	// before it finds anybody dead.
+	startRenewals = 300 * time.Millisecond
 )
 
 // Lease is a node's own view of its lease. It is safe for use from any goroutine.
@@ -27,6 +30,8 @@ type Lease struct {
 	term time.Duration
 	base time.Time    // has a monotonic reading
 	last atomic.Int64 // ns from base to the last sign that the leader has heard of us
+
+	started atomic.Bool
 }
 
 // NewLease gives a lease that holds for one term from now.
@@ -44,9 +49,14 @@ func (l *Lease) Check() error {
 	return nil
 }
 
-// Run renews the lease until ctx ends; a renewal that fails is tried again
-// soon. The lease is renewed by the start.
-func (l *Lease) Run(ctx context.Context, renew func(context.Context) error) {
+// Starting reports whether this process has yet to take the node's name off what an
+// earlier one of it had. Whoever decides from the placements meanwhile must not take
+// it for the standby in sync that they show.
+func (l *Lease) Starting() bool { return !l.started.Load() }
+
+// Run renews the lease until ctx ends, and says whether the node is starting; a renewal
+// that fails is tried again soon. The lease is renewed by the start.
+func (l *Lease) Run(ctx context.Context, renew func(ctx context.Context, starting bool) error) {
 	l.Renewed()
 	every := l.term * renewalsPercent / 100
 	timer := time.NewTimer(0)
@@ -58,6 +68,9 @@ func (l *Lease) Run(ctx context.Context, renew func(context.Context) error) {
 		case <-timer.C:
 		}
 		pause := every
+		if l.Starting() {
+			pause = min(every, startRenewals)
+		}
 		if l.renewOnce(ctx, every, renew) != nil {
 			pause = jitter(every / 4)
 		}
@@ -65,11 +78,13 @@ func (l *Lease) Run(ctx context.Context, renew func(context.Context) error) {
 	}
 }
 
-func (l *Lease) renewOnce(ctx context.Context, limit time.Duration, renew func(context.Context) error) error {
+func (l *Lease) renewOnce(
+	ctx context.Context, limit time.Duration, renew func(ctx context.Context, starting bool) error,
+) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	asked := time.Since(l.base) // the leader counts from later on
-	err := renew(ctx)
+	err := renew(ctx, l.Starting())
 	if err == nil {
 		l.last.Store(int64(asked))
 	}

@@ -61,6 +61,9 @@ func NewWrites(c WritesConfig) *Writes {
 // ID is the node's id: a UUID minted with the data folder, unless configured.
 func (w *Writes) ID() string { return w.id }
 
+// Starting is [Lease.Starting] of this node.
+func (w *Writes) Starting() bool { return w.lease.Starting() }
+
 // Claim makes this node the owner of a stream in a new epoch; an orphan keeps
 // its T0. The error is a *state.OwnedError while another node owns it, and
 // [ErrLeaseLapsed] at once while the leader has not heard of this node for a
@@ -136,11 +139,22 @@ func (w *Writes) SetDrain(ctx context.Context, node string, on bool, by string) 
 // node held when it ended without a farewell. Those that it owns go to their standbys
 // in sync at once, or become orphans; where it is the standby there is none any more,
 // since it has nothing of the stream now. It is for the start, before the first claim,
-// and for the end, and does nothing if there are none.
+// and for the end, and does nothing if there are none. A stream that comes to the node
+// meanwhile, as one that it was the standby of does when its owner dies, is taken off too.
 func (w *Writes) Disown(ctx context.Context) error {
-	if len(w.view.PlacedAt(w.id)) == 0 {
-		return nil
+	for placed := w.view.PlacedAt(w.id); len(placed) > 0; {
+		if err := w.disown(ctx); err != nil {
+			return err
+		}
+		placed = slices.DeleteFunc(w.view.PlacedAt(w.id), func(p state.PlacedStream) bool {
+			return p.Owner != w.id // the leader has chosen it as the standby anew
+		})
 	}
+	return nil
+}
+
+// disown is Disown of what this node's copy shows.
+func (w *Writes) disown(ctx context.Context) error {
 	epoch, now := w.view.Epoch(), w.now().UnixMilli()
 	var c state.Command = state.FailOver{Node: w.id, MaxEpoch: epoch, AtUnixMS: now}
 	if w.view.FeatureLevel() < state.Needs(c) { // there are no standbys yet
@@ -193,7 +207,8 @@ func (w *Writes) PlanConfig(ctx context.Context, doc *state.Document) (*state.Do
 }
 
 // UpsertNode tells the cluster about a node, usually this one; an empty ID
-// means this one, and the time is set here.
+// means this one, and the time is set here. A process that says so of its own node has
+// started: what it has not disowned before it has, see [Lease.Starting].
 func (w *Writes) UpsertNode(ctx context.Context, node state.Node) error {
 	if node.ID == "" {
 		node.ID = w.id
@@ -201,6 +216,9 @@ func (w *Writes) UpsertNode(ctx context.Context, node state.Node) error {
 	node.AtUnixMS = w.now().UnixMilli()
 	if _, err := w.Propose(ctx, state.UpsertNode{Node: node}); err != nil {
 		return fmt.Errorf("upsert node: %w", err)
+	}
+	if node.ID == w.id {
+		w.lease.started.Store(true)
 	}
 	return nil
 }

@@ -90,65 +90,114 @@ func TestWritesAreTriedAgain(t *testing.T) {
 	})
 }
 
+// apply puts a command into force in a copy.
+func apply(t *testing.T, c *Copy, command state.Command) {
+	t.Helper()
+	b, err := state.Encode(command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := c.Apply(c.AppliedIndex()+1, b)
+	if refusal, refused := result.(error); err != nil || refused {
+		t.Fatal(refusal, err)
+	}
+}
+
 // What a node gives up goes to standbys once the cluster has any, and nothing is asked
-// for of which it has nothing.
+// for of which it has nothing. What comes to it meanwhile it gives up as well: it was the
+// standby of that before it started.
 func TestDisown(t *testing.T) {
 	own := state.Claim{Key: state.Key(claimKey()), Node: "me"}
 	others := state.Claim{Key: state.Key(claimKey()), Node: "other"}
+	follows := state.SetStandby{Key: own.Key, Epoch: 1<<20 + 1, To: "me", InSync: true}
 	for _, tc := range []struct {
-		name     string
-		commands []state.Command
-		want     string
+		name      string
+		commands  []state.Command
+		meanwhile state.Command // in the log before the first that it asks for
+		want      string
 	}{
-		{"nothing", []state.Command{state.RaiseLevel{Level: 1}, others}, "[]"},
-		{"before there are standbys", []state.Command{own}, "[state.ExpireNode me]"},
-		{"a stream", []state.Command{state.RaiseLevel{Level: 1}, own}, "[state.FailOver me]"},
-		{"another one's", []state.Command{
-			state.RaiseLevel{Level: 1}, others, state.SetStandby{Key: own.Key, Epoch: 1<<20 + 1, To: "me", InSync: true},
-		}, "[state.FailOver me]"},
+		{"nothing", []state.Command{state.RaiseLevel{Level: 1}, others}, nil, "[]"},
+		{"before there are standbys", []state.Command{own}, nil, "[state.ExpireNode me]"},
+		{"a stream", []state.Command{state.RaiseLevel{Level: 1}, own}, nil, "[state.FailOver me]"},
+		{"another one's", []state.Command{state.RaiseLevel{Level: 1}, others, follows}, nil, "[state.FailOver me]"},
+		{
+			"another one's, which dies", []state.Command{state.RaiseLevel{Level: 1}, others, follows},
+			state.FailOver{Node: "other", MaxEpoch: 1<<20 + 1}, "[state.FailOver me state.FailOver me]",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := NewCopy()
-			for i, command := range append([]state.Command{state.Init{UnixSeconds: 1, ClusterID: "c"}}, tc.commands...) {
-				b, err := state.Encode(command)
-				if err != nil {
-					t.Fatal(err)
-				}
-				result, err := c.Apply(uint64(i)+1, b)
-				if refusal, refused := result.(error); err != nil || refused {
-					t.Fatal(refusal, err)
-				}
+			for _, command := range append([]state.Command{state.Init{UnixSeconds: 1, ClusterID: "c"}}, tc.commands...) {
+				apply(t, c, command)
 			}
 			asked := []string{}
 			w := NewWrites(WritesConfig{
 				ID: "me", View: c.View, Lease: NewLease(DefaultTerm), Now: time.Now,
-				Attempt: func(_ context.Context, c state.Command) (uint64, any, error) {
-					switch c := c.(type) {
+				Attempt: func(_ context.Context, cmd state.Command) (uint64, any, error) {
+					switch cmd := cmd.(type) {
 					case state.ExpireNode:
-						asked = append(asked, fmt.Sprintf("%T %s", c, c.Node))
+						asked = append(asked, fmt.Sprintf("%T %s", cmd, cmd.Node))
 					case state.FailOver:
-						asked = append(asked, fmt.Sprintf("%T %s", c, c.Node))
+						asked = append(asked, fmt.Sprintf("%T %s", cmd, cmd.Node))
 					}
-					return 0, nil, nil
+					if len(asked) == 1 && tc.meanwhile != nil {
+						apply(t, c, tc.meanwhile)
+					}
+					apply(t, c, cmd)
+					return c.AppliedIndex(), nil, nil
 				},
 			})
-			if err := w.Disown(t.Context()); err != nil || fmt.Sprint(asked) != tc.want {
+			if err := w.Disown(t.Context()); err != nil || fmt.Sprint(asked) != tc.want || len(c.PlacedAt("me")) > 0 {
 				t.Errorf("%v, %v; want %s", asked, err, tc.want)
 			}
 		})
 	}
 }
 
+// A process says that it is starting until it has told the cluster of its node, often
+// enough for a new leader to know in time.
+func TestLeaseOfAStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := writes(false, nil, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var starts, others atomic.Int64
+		go w.lease.Run(ctx, func(_ context.Context, starting bool) error {
+			if starting {
+				starts.Add(1)
+			} else {
+				others.Add(1)
+			}
+			return nil
+		})
+		time.Sleep(time.Second)
+		if err := w.UpsertNode(ctx, state.Node{ID: "another"}); err != nil || !w.lease.Starting() {
+			t.Errorf("another node is known: %v, starting: %t", err, w.lease.Starting())
+		}
+		if err := w.UpsertNode(ctx, state.Node{}); err != nil || w.lease.Starting() {
+			t.Errorf("the node is known: %v, starting: %t", err, w.lease.Starting())
+		}
+		time.Sleep(startRenewals)
+		synctest.Wait()
+		if starts.Load() != 4 || others.Load() != 1 {
+			t.Errorf("%d renewals of a node that starts, %d of one that has started; want 4 and 1", starts.Load(), others.Load())
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
 func TestLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLease(DefaultTerm)
+		l.started.Store(true)
 		ctx, cancel := context.WithCancel(t.Context())
 		var fail atomic.Pointer[error]
 		var renewals atomic.Int64
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			l.Run(ctx, func(context.Context) error {
+			l.Run(ctx, func(context.Context, bool) error {
 				renewals.Add(1)
 				if f := fail.Load(); f != nil {
 					return *f

@@ -108,6 +108,7 @@ type membership interface {
 	Resume(ctx context.Context, key media.StreamKey, epoch uint64) (state.Placement, error)
 	Release(ctx context.Context, key media.StreamKey, epoch uint64) error
 	Disown(ctx context.Context) error
+	Starting() bool
 	SetConfig(ctx context.Context, base uint64, doc *state.Document, by string) (uint64, error)
 	UpsertNode(ctx context.Context, node state.Node) error
 	Leave(ctx context.Context) error

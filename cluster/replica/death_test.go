@@ -31,7 +31,7 @@ func (w witnesses) Seen(ctx context.Context, to fabric.Target, about []string) (
 
 // seen is what a node says of another one: media are none of this test's.
 func (p *process) seen(id string) verdict.Report {
-	r := verdict.Report{Media: verdict.Never}
+	r := verdict.Report{Media: verdict.Never, Starting: p.node.Starting()}
 	if n, ok := p.node.Node(id); ok {
 		_, r.Silent, r.Known = p.fabric.Heard(n.Name)
 	}
@@ -173,6 +173,49 @@ func killOwner(t *testing.T, leads bool) (moved, elected time.Duration) {
 	}
 	c.comeBack(owner.fabric.Name(), others)
 	return moved, elected
+}
+
+// TestStandbyStartsAnew: a standby in sync is killed and starts again before anybody
+// finds it dead, and the owner is killed within that second: the stream is not given to
+// the new process, which has nothing of it, but to who claims it, on the same clock.
+//
+// Case: kill-origin. Requirement: C5.
+func TestStandbyStartsAnew(t *testing.T) {
+	for _, leads := range []bool{false, true} {
+		t.Run(fmt.Sprint("leader=", leads), func(t *testing.T) {
+			t.Parallel()
+			c, list := origins(t, 0)
+			defer c.dump()
+			owner, others := leaderOf(t, list)
+			if !leads {
+				owner, others = others[0], append(others[1:], owner)
+			}
+			before := own(t, owner, "s")
+			standby, third := others[0], others[1]
+			if before.Standby != standby.ID() {
+				standby, third = third, standby
+			}
+			standby.kill()
+			again := c.start(standby.fabric.Name(), options{slow: true})
+			eventually(t, "a witness", func() bool { // else the lease has to end
+				_, _, heard := again.fabric.Heard(owner.fabric.Name())
+				return heard
+			})
+			owner.kill()
+			again.waitReady()
+			if err := takeBack(t.Context(), third, state.PlacedStream{Key: key("s"), Placement: before}); err != nil {
+				t.Fatalf("the claim: %v", err)
+			}
+			if err := again.node.Disown(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			c.tell(again, again.fabric.Name(), "z")
+			eventually(t, "it is the standby again", func() bool {
+				at, _ := third.Placement(key("s"))
+				return at.Owner == third.ID() && at.Standby == again.ID() && !at.InSync
+			})
+		})
+	}
 }
 
 // comeBack starts a dead owner again: nothing moves back to it, it may stand by.

@@ -43,7 +43,7 @@ type Cluster interface {
 	Watch(ctx context.Context, clusterID string, from uint64, f control.Follower) error
 	Propose(ctx context.Context, c state.Command) (index uint64, result any, err error)
 	ReadIndex(ctx context.Context) (uint64, error)
-	Renew(ctx context.Context, id string) error
+	Renew(ctx context.Context, id string, starting bool) error
 	Join(ctx context.Context, name, address string) error
 	Remove(ctx context.Context, nameOrID string) error
 	Revoke(ctx context.Context, r consensus.Revocation) (state.RevokeResult, error)
@@ -135,7 +135,9 @@ func (n *Node) Run(ctx context.Context) error {
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	wg.Go(func() { n.lease.Run(ctx, func(ctx context.Context) error { return n.cluster.Renew(ctx, n.ID()) }) })
+	wg.Go(func() {
+		n.lease.Run(ctx, func(ctx context.Context, starting bool) error { return n.cluster.Renew(ctx, n.ID(), starting) })
+	})
 	last := ""
 	for pause := firstPause; ; {
 		f := &follower{node: n}

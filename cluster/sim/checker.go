@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	"tmms/cluster/duties"
@@ -20,6 +21,8 @@ import (
 //     or through being an orphan; the stream's time 0 is kept;
 //   - nobody claims an orphan whose standby is in sync and in no trouble;
 //   - what readers were given is there after the standby has taken over;
+//   - no process goes on with a stream of which an earlier one of its node was the
+//     standby, and the leader gives none to a node that has told it that it starts;
 //   - balance moves no stream that has had another owner within ten minutes, so that
 //     none goes to and fro;
 //   - no node loses its streams that had no trouble for longer than a lease lasts.
@@ -307,12 +310,30 @@ func (c *checker) adopted(n *node, st *stream, epoch, records uint64) {
 	}
 	switch {
 	case h.synced[h.from] != n.life:
-		c.w.blind++ // the standby has died too: its process is another one
+		c.w.fail("%s takes %s over in epoch %d as process %d, and process %d was in sync",
+			n, st.key, epoch, n.life, h.synced[h.from])
 	case h.lax[h.from]:
 		c.w.lax++
 	case records < h.shown[h.from]:
 		c.w.fail("%s takes %s over in epoch %d with %d records, readers of epoch %d had %d",
 			n, st.key, epoch, records, h.from, h.shown[h.from])
+	}
+}
+
+// decides checks to whom a leader is about to give streams.
+func (c *checker) decides(l *leadership, by state.Command) {
+	for _, p := range l.n.view.Placements() {
+		heir := false
+		switch by := by.(type) {
+		case state.FailOver:
+			lost := p.Owner == by.Node || p.Orphan() && p.LostBy == by.Node
+			heir = lost && p.Epoch <= by.MaxEpoch && p.InSync && !slices.Contains(by.Except, p.Standby)
+		case state.Move:
+			heir = state.Key(p.Key) == by.Key && p.Epoch == by.Epoch && p.Standby == by.To
+		}
+		if heir && l.starting[p.Standby] {
+			c.w.fail("%s gives %s to %s, which has told it that it starts", l.n, p.Key, p.Standby)
+		}
 	}
 }
 

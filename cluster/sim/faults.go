@@ -1,6 +1,10 @@
 package sim
 
-import "time"
+import (
+	"time"
+
+	"tmms/cluster/verdict"
+)
 
 // Times of a run.
 const (
@@ -15,7 +19,7 @@ func (w *world) makeFaults() {
 	for range 1 + w.rng.IntN(maxFaults) {
 		at := killUntil + w.within(faultsUntil-killUntil)
 		faults := []func(){
-			w.crash, w.crash, w.crash, w.pause, w.pause, w.partition, w.partition, w.lossy, w.slow, w.jump, w.drain, w.leave,
+			w.crash, w.crash, w.crash, w.bounce, w.pause, w.pause, w.partition, w.partition, w.lossy, w.slow, w.jump, w.drain, w.leave,
 		}
 		w.at(at, faults[w.rng.IntN(len(faults))])
 	}
@@ -39,6 +43,32 @@ func (w *world) crash() {
 	n.kill()
 	n.troubled = w.now
 	w.at(w.now+100*time.Millisecond+w.within(15*time.Second), func() { w.restart(n) })
+}
+
+// bounce ends a standby in sync and starts it again before anybody can find it dead;
+// its owner ends in that time, or soon after it.
+func (w *world) bounce() {
+	h := &w.check.streams[w.rng.IntN(len(w.streams))]
+	owner, standby := w.byID[h.now.Owner], w.byID[h.now.Standby]
+	if !h.placed || !h.now.InSync || owner == nil || !owner.up || !standby.up {
+		return
+	}
+	w.trace("fault: %s is killed, and %s, which is its standby and starts again", owner, standby)
+	for _, n := range []*node{owner, standby} {
+		at := w.now + w.within(time.Second)
+		again := at + 100*time.Millisecond + w.within(verdict.Silence)
+		if n == owner {
+			again += w.within(10 * time.Second)
+		}
+		life := n.life
+		w.at(at, func() {
+			if n.up && n.life == life {
+				n.kill()
+				n.troubled = w.now
+			}
+		})
+		w.at(again, func() { w.restart(n) })
+	}
 }
 
 func (w *world) restart(n *node) {

@@ -30,12 +30,14 @@ type leadership struct {
 	dead   []string
 	asking bool
 	busy   int // commands of the leader's own that are on their way
+
+	starting map[string]bool // who has last said so
 }
 
 // beginLead begins the duties, with what was heard as a follower.
 func (n *node) beginLead() {
 	cfg := verdict.Config{Self: n.id, Term: leaseTerm, RoundEdges: roundEdges}
-	l := &leadership{n: n, court: n.w.rules.Court(cfg, n.w.now), duties: duties.New(0)}
+	l := &leadership{n: n, court: n.w.rules.Court(cfg, n.w.now), duties: duties.New(0), starting: map[string]bool{}}
 	for i, at := range n.heard {
 		if at > 0 && i != n.index {
 			l.court.Heard(n.w.nodes[i].id, at)
@@ -74,6 +76,13 @@ func (n *node) sawFrom(from *node) {
 
 func (l *leadership) renewedBy(id string) { l.court.Renewed(id, l.n.w.now) }
 
+// renewal is what a node says when it renews its lease.
+func (l *leadership) renewal(id string, starting bool) {
+	l.renewedBy(id)
+	l.court.Starts(id, starting)
+	l.starting[id] = starting
+}
+
 // repeat does something again and again while this node leads.
 func (l *leadership) repeat(every time.Duration, do func()) {
 	l.n.after(every, func() {
@@ -88,6 +97,7 @@ func (l *leadership) repeat(every time.Duration, do func()) {
 func (l *leadership) command(c state.Command) {
 	b, err := state.Encode(c)
 	l.n.w.must(err)
+	l.n.w.check.decides(l, c)
 	l.busy++
 	l.n.log.append(b, func(any, bool) { l.busy-- })
 }
@@ -95,7 +105,7 @@ func (l *leadership) command(c state.Command) {
 // judge looks who lives.
 func (l *leadership) judge() {
 	now := l.n.w.now
-	l.court.Renewed(l.n.id, now)
+	l.renewal(l.n.id, !l.n.joined)
 	l.court.Tick(now)
 	l.inquire()
 	l.call()
@@ -229,6 +239,7 @@ func (l *leadership) heard(from *node, about []string, r map[string]verdict.Repo
 	for _, id := range about {
 		if answered {
 			l.court.Report(from.id, id, r[id], l.n.w.now)
+			l.starting[from.id] = r[id].Starting
 		}
 	}
 	l.court.Asked(from.id, about, answered)
@@ -240,7 +251,7 @@ func (n *node) report(about []string) map[string]verdict.Report {
 	all := make(map[string]verdict.Report, len(about))
 	for _, id := range about {
 		i := n.w.byID[id].index
-		r := verdict.Report{Known: n.heard[i] > 0, Silent: n.w.now - n.heard[i], Media: verdict.Never}
+		r := verdict.Report{Known: n.heard[i] > 0, Silent: n.w.now - n.heard[i], Media: verdict.Never, Starting: !n.joined}
 		if at := n.media[i]; at > 0 {
 			r.Media = n.w.now - at
 		}

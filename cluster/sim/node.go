@@ -38,7 +38,8 @@ type node struct {
 	renewed  time.Duration   // the lease, as this node knows it
 	readAt   uint64          // index that a leader has told to be committed; 0: not asked yet
 	reading  bool            // a leader is asked for it
-	joined   bool            // it has told the cluster of itself
+	entering bool            // it is about to tell the cluster of itself
+	joined   bool            // it has
 	from     *node           // the voter that it follows
 	marked   time.Duration   // when that last said something
 	seen     uint64          // index of the log up to which it follows
@@ -50,7 +51,6 @@ type node struct {
 	ingests  []*ingest       // publishers that are here
 	claiming []bool          // by stream
 	ended    []uint64        // by stream: the epoch that has ended here
-	floor    uint64          // what was owned up to this epoch, an earlier process owned
 	load     uint8           // what gossip tells of it
 	watching []int           // streams that the viewers of an edge want
 	got      []seen          // by stream: what they have seen
@@ -74,7 +74,9 @@ const (
 	leaseTerm    = 10 * time.Second
 	renewEvery   = 3 * time.Second
 	renewTimeout = 1500 * time.Millisecond
-	wallStart    = int64(1_700_000_000_000) // unix ms at the start
+	// startRenewals is between two renewals of a node that starts.
+	startRenewals = 300 * time.Millisecond
+	wallStart     = int64(1_700_000_000_000) // unix ms at the start
 )
 
 func (n *node) String() string { return n.id }
@@ -116,10 +118,10 @@ func (n *node) start() {
 	n.life++
 	n.view, n.changed = w.rules.Machine(), false
 	n.heard, n.media = make([]time.Duration, len(w.nodes)), make([]time.Duration, len(w.nodes))
-	n.seen, n.renewed, n.joined, n.from, n.hint, n.lead, n.marked = 0, w.now, false, nil, nil, nil, w.now
+	n.seen, n.renewed, n.entering, n.joined, n.from, n.hint, n.lead, n.marked = 0, w.now, false, false, nil, nil, nil, w.now
 	n.sessions, n.copies, n.ingests = make([]*session, len(w.streams)), make([]*holding, len(w.streams)), nil
 	n.got, n.claiming = make([]seen, len(w.streams)), make([]bool, len(w.streams))
-	n.ended, n.floor, n.fed = make([]uint64, len(w.streams)), 0, make([]uint64, len(w.nodes))
+	n.ended, n.fed = make([]uint64, len(w.streams)), make([]uint64, len(w.nodes))
 	if n.log != nil {
 		if n.disk.bytes != nil {
 			w.must(n.view.Restore(n.disk.bytes))
@@ -130,7 +132,7 @@ func (n *node) start() {
 	}
 	n.readAt, n.reading = 0, false
 	n.every(pingEvery, n.ping)
-	n.after(w.within(renewEvery), n.renew)
+	n.after(0, n.renew)
 	n.every(mediaEvery, n.tick)
 	n.every(loadEvery, n.tellLoad)
 	n.dirty()
@@ -311,24 +313,47 @@ func (n *node) ready() bool {
 	return false
 }
 
-// enter tells the cluster of this node once its copy is there, and gives up what
-// an earlier process owned: before the first claim.
+// enter begins to join the cluster once its copy is there.
 func (n *node) enter() {
-	if n.joined || !n.ready() || !n.view.Initialized() {
+	if n.entering || n.joined || !n.ready() || !n.view.Initialized() {
 		return
 	}
-	n.joined, n.floor = true, n.view.Epoch()
+	n.entering = true
+	if n.origin && n.isPlaced() {
+		n.disown()
+		return
+	}
+	n.join()
+}
+
+// disown gives up what an earlier process had, and what the node was given since for
+// what that had: before the first claim.
+func (n *node) disown() {
+	c := state.FailOver{Node: n.id, MaxEpoch: n.view.Epoch(), AtUnixMS: n.wallMS()}
+	n.proposeAndSee(c, func(ok bool) {
+		if !ok || n.w.rules.Disowns(n) {
+			n.disown()
+			return
+		}
+		n.join()
+	})
+}
+
+// join tells the cluster of this node.
+func (n *node) join() {
+	n.joined = true
 	roles := []string{"edge"}
 	if n.origin {
 		roles = []string{"origin"}
-		if n.isPlaced() {
-			n.propose(state.FailOver{Node: n.id, MaxEpoch: n.floor, AtUnixMS: n.wallMS()}, nil)
-		}
 	}
+	n.dirty()
 	n.propose(state.UpsertNode{Node: state.Node{
 		ID: n.id, Name: n.id, Roles: roles, Region: n.region, Zone: n.zone, Level: state.Level, AtUnixMS: n.wallMS(),
 	}}, nil)
 }
+
+// owns reports whether the node owns a stream, as its copy has it.
+func (n *node) owns() bool { return slices.Contains(n.view.Owners(), n.id) }
 
 // isPlaced reports whether the node owns a stream or is the standby of one.
 func (n *node) isPlaced() bool {
@@ -370,7 +395,11 @@ func (n *node) renew() {
 	again := func(ok bool) {
 		if ok {
 			n.renewed = asked
-			n.after(renewEvery, n.renew)
+			pause := renewEvery
+			if !n.joined {
+				pause = startRenewals
+			}
+			n.after(pause, n.renew)
 			return
 		}
 		n.hint = n.nextVoter(to)
@@ -382,9 +411,10 @@ func (n *node) renew() {
 	case n:
 		again(n.lead != nil)
 	default:
+		starting := !n.joined
 		ask(n, to, renewTimeout, func(answer func(bool)) {
 			if to.lead != nil {
-				to.lead.renewedBy(n.id)
+				to.lead.renewal(n.id, starting)
 			}
 			answer(to.lead != nil)
 		}, func(ok, came bool) { again(ok && came) })

@@ -21,6 +21,7 @@ type proposal struct {
 	bytes   []byte
 	until   time.Duration
 	pause   time.Duration
+	index   uint64 // of what was acknowledged; 0: nothing was
 	done    func(result any, ok bool)
 }
 
@@ -43,6 +44,24 @@ func (n *node) propose(c state.Command, done func(result any, ok bool)) {
 	}
 	p := &proposal{n: n, command: c, bytes: b, until: n.w.now + proposeFor, pause: retryFirst, done: done}
 	p.attempt()
+}
+
+// proposeAndSee is propose, and done is called once the node's copy shows the command.
+func (n *node) proposeAndSee(c state.Command, done func(ok bool)) {
+	b, err := state.Encode(c)
+	n.w.must(err)
+	p := &proposal{n: n, command: c, bytes: b, until: n.w.now + proposeFor, pause: retryFirst}
+	p.done = func(_ any, ok bool) { n.await(p.index, func() { done(ok) }) }
+	p.attempt()
+}
+
+// await calls done once the node's copy has come to an index.
+func (n *node) await(index uint64, done func()) {
+	if n.view.Index() >= index {
+		done()
+		return
+	}
+	n.after(lookPause, func() { n.await(index, done) })
 }
 
 func (p *proposal) attempt() {
@@ -68,6 +87,7 @@ func (p *proposal) attempt() {
 func (p *proposal) answered(o outcome) {
 	if o.ok {
 		p.n.w.check.acknowledged(o.index, o.command)
+		p.index = o.index
 		p.done(o.result, true)
 		return
 	}
@@ -124,7 +144,9 @@ func (n *node) prepare(command []byte) []byte {
 	case state.Resume:
 		n.lead.renewedBy(c.Node)
 	case state.FailOver:
-		command, err = state.Encode(n.w.rules.Farewell(n.lead.moment(), c))
+		farewell := n.w.rules.Farewell(n.lead.moment(), c)
+		n.w.check.decides(n.lead, farewell)
+		command, err = state.Encode(farewell)
 		n.w.must(err)
 	}
 	return command

@@ -40,6 +40,8 @@ type Court interface {
 	Silent(id string, now time.Duration) time.Duration
 	Age(id string, now time.Duration) time.Duration
 	Suspect(id string, now time.Duration) bool
+	Starts(id string, is bool)
+	Starting(id string) bool
 }
 
 // Rules are the parts that a test may replace by broken ones, to see that the
@@ -51,6 +53,9 @@ type Rules struct {
 	// of a node that gives them up.
 	Heir     func(m duties.Moment, c state.Claim) (move state.Move, ok bool)
 	Farewell func(m duties.Moment, c state.FailOver) state.FailOver
+	// Disowns reports whether a process that starts has to give up, once more, what
+	// the cluster has given to its node by now.
+	Disowns func(n *node) bool
 	// Balance is what relieves those who have too much to do.
 	Balance func(d *duties.Duties, m duties.Moment) ([]state.Move, []state.SetStandby)
 	// Majority is how many voters have to have an entry that is to be committed.
@@ -71,6 +76,9 @@ func (r Rules) withDefaults() Rules {
 	}
 	if r.Farewell == nil {
 		r.Farewell = duties.Farewell
+	}
+	if r.Disowns == nil {
+		r.Disowns = (*node).owns
 	}
 	if r.Balance == nil {
 		r.Balance = (*duties.Duties).Balance

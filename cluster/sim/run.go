@@ -23,10 +23,10 @@ type Result struct {
 	// Recovery is how long after the end of all faults each stream that somebody
 	// publishes had a living owner that got it, and a standby.
 	Recovery time.Duration
-	// Takeovers are the streams that their standby has taken over. Blind are those
-	// whose standby had died too, Lax those whose owner had gone on without it.
-	// Relieved are those of Takeovers that were for the sake of loads.
-	Takeovers, Blind, Lax, Relieved int
+	// Takeovers are the streams that their standby has taken over. Lax are those whose
+	// owner had gone on without it. Relieved are those of Takeovers that were for the
+	// sake of loads.
+	Takeovers, Lax, Relieved int
 }
 
 // What recovery may take.
@@ -72,7 +72,7 @@ func run(seed uint64, rules Rules) Result {
 		w.check.end()
 	}
 	r.Events, r.Commands, r.Failure = w.ran, w.commands, w.failure
-	r.Takeovers, r.Blind, r.Lax, r.Relieved = w.takeovers, w.blind, w.lax, w.relieved
+	r.Takeovers, r.Lax, r.Relieved = w.takeovers, w.lax, w.relieved
 	r.Trace = w.story()
 	return r
 }

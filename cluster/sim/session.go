@@ -86,11 +86,11 @@ func (n *node) lookAt(st *stream, p state.Placement, placed bool) {
 	}
 }
 
-// given reports whether a placement of this node is one that it has not claimed, nor
-// an earlier process of it.
+// given reports whether a placement of this node, which has joined, is one that it has
+// not claimed: those of an earlier process it has given up.
 func (n *node) given(st *stream, p state.Placement) bool {
 	free := n.sessions[st.index] == nil && !n.claiming[st.index]
-	return free && p.Epoch > n.ended[st.index] && p.Epoch > n.floor
+	return free && p.Epoch > n.ended[st.index]
 }
 
 func (n *node) holds(st *stream, p state.Placement) bool {

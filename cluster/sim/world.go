@@ -32,7 +32,6 @@ type world struct {
 	dropped   int      // lines that were too many
 	commands  int
 	takeovers int
-	blind     int
 	lax       int
 	relieved  int // streams that were moved for the sake of loads
 }

@@ -50,7 +50,7 @@ type Move struct {
 type FailOver struct {
 	Node     string   `json:"node"`
 	MaxEpoch uint64   `json:"max_epoch"`
-	Except   []string `json:"except,omitempty"` // dead too
+	Except   []string `json:"except,omitempty"` // they are dead too, or have nothing of them
 	AtUnixMS int64    `json:"at_unix_ms"`
 }
 

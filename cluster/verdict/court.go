@@ -66,6 +66,7 @@ type node struct {
 	renewed, heard time.Duration
 	hasRenewed     bool
 	hasHeard       bool
+	starting       bool               // as it says itself
 	reports        map[string]heardOf // by who gave them; nil: none
 	circling       bool               // edges are asked about it, and
 	pending        map[string]int     // these not yet, or so often in vain
@@ -126,6 +127,20 @@ func (c *Court) Renewed(id string, now time.Duration) bool {
 	return true
 }
 
+// Starts notes whether a node says that it is starting: that its process has nothing
+// of what the cluster believes it has.
+func (c *Court) Starts(id string, is bool) {
+	if n := c.nodes[id]; n != nil {
+		n.starting = is
+	}
+}
+
+// Starting reports whether a node has last said that it is starting.
+func (c *Court) Starting(id string) bool {
+	n := c.nodes[id]
+	return n != nil && n.starting
+}
+
 // Heard notes that something came from a node over the fabric, at a time that may
 // have passed: what the judge's own node heard before it judged counts too.
 func (c *Court) Heard(id string, at time.Duration) {
@@ -137,9 +152,10 @@ func (c *Court) Heard(id string, at time.Duration) {
 	n.acquit()
 }
 
-// Report notes what a node says of another. Of each node the last report counts;
+// Report notes what a node says of another, and of itself. Of each node the last report counts;
 // of one that is not in doubt none is kept.
 func (c *Court) Report(from, about string, r Report, now time.Duration) {
+	c.Starts(from, r.Starting)
 	n := c.nodes[about]
 	if n == nil || from == about || from == c.cfg.Self || c.silent(n, now) < Doubt {
 		return

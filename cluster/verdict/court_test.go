@@ -32,6 +32,24 @@ func run(c *Court, from, to time.Duration, alive ...string) {
 	}
 }
 
+// TestStarting: the last word of a node counts, and what else is heard of it does not.
+func TestStarting(t *testing.T) {
+	c := watched()
+	c.Starts("nobody", true) // of whom nothing was heard
+	c.Starts("a", true)
+	c.Heard("a", 101*time.Second)
+	if !c.Starting("a") || c.Starting("b") || c.Starting("nobody") {
+		t.Errorf("starting: a %t, b %t, nobody %t", c.Starting("a"), c.Starting("b"), c.Starting("nobody"))
+	}
+	if c.Starts("a", false); c.Starting("a") {
+		t.Error("it has started")
+	}
+	c.Report("a", "b", Report{Starting: true}, 101*time.Second)
+	if !c.Starting("a") || c.Starting("b") {
+		t.Errorf("said as a witness: a %t, b %t", c.Starting("a"), c.Starting("b"))
+	}
+}
+
 // TestVerdict: what makes a node dead, and what does not. "a" has been silent since 100 s.
 func TestVerdict(t *testing.T) {
 	silent := Report{Known: true, Silent: Silence, Media: Never}

@@ -15,6 +15,9 @@ type Report struct {
 	Silent time.Duration
 	// Media is the time since media came from it; negative: never.
 	Media time.Duration
+	// Starting says of the witness itself what [Court.Starts] is told: a judge that has
+	// just begun has not been told yet.
+	Starting bool
 }
 
 // heardOf is a report with when it came.

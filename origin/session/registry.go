@@ -17,6 +17,9 @@ import (
 var (
 	// ErrClosed refuses publishers of a registry that was closed.
 	ErrClosed = errors.New("the node is shutting down")
+	// ErrStarting refuses publishers that another node forwards before the cluster
+	// knows that no stream is this node's of an earlier process.
+	ErrStarting = errors.New("the node is starting")
 	// ErrTooManyStreams refuses a stream beyond Config.MaxStreams.
 	ErrTooManyStreams = errors.New("too many published streams on this node")
 	// ErrBusy refuses a publisher of a stream that has one, by the app's busy policy.
@@ -61,7 +64,7 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 // Attach makes pub the publisher of key. A new stream is claimed first, one in
 // the grace is continued, one with a publisher follows the app's busy policy.
 // ctx bounds the wait for a claim or an end of the stream that is under way.
-// The errors wrap [ErrBusy], [ErrClosed], [ErrTooManyStreams], or are those of
+// The errors wrap [ErrBusy], [ErrClosed], [ErrStarting], [ErrTooManyStreams], or are those of
 // the claim and of the hub.
 func (r *Registry) Attach(
 	ctx context.Context, key media.StreamKey, app *state.App, pub PublisherInfo,
@@ -96,6 +99,8 @@ func (r *Registry) enter(key media.StreamKey) (s *stream, created bool, err erro
 	switch {
 	case r.closed:
 		return nil, false, fmt.Errorf("session: %s: %w", key, ErrClosed)
+	case !r.hasStarted(): // what it claimed now it would disown
+		return nil, false, fmt.Errorf("session: %s: %w", key, ErrStarting)
 	case r.streams.Len() >= r.cfg.MaxStreams:
 		return nil, false, fmt.Errorf("session: %s: %w, the limit is %d", key, ErrTooManyStreams, r.cfg.MaxStreams)
 	}

@@ -195,6 +195,10 @@ func TestAdoptNothingBeforeTheStart(t *testing.T) {
 		go func() { defer close(done); g.Watch(t.Context()) }()
 		g.cluster.place(testKey(), placedHere(200))
 		g.wantState("", 0)
+		claims := g.cluster.epoch
+		if _, err := g.Attach(t.Context(), testKey(), testApp(), PublisherInfo{}); !errors.Is(err, ErrStarting) || g.cluster.epoch != claims {
+			t.Errorf("a publisher of another node: %v after %d claims, want %v", err, g.cluster.epoch-claims, ErrStarting)
+		}
 		close(started)
 		g.wantState("grace", 200)
 		g.Close(t.Context())

@@ -59,5 +59,6 @@ type group interface {
 	UpsertNode(ctx context.Context, node state.Node) error
 	SetDrain(ctx context.Context, node string, on bool, by string) error
 	Disown(ctx context.Context) error
+	Starting() bool
 	Leave(ctx context.Context) error
 }

@@ -243,7 +243,7 @@ func (n *Node) parts() []Part {
 	parts = append(parts, n.operationParts()...)
 	parts = append(parts, Part{"relay", n.backbone.puller.Run})
 	if n.backbone.keeper != nil {
-		parts = append(parts, Part{"standby", n.backbone.keeper.Run})
+		parts = append(parts, Part{"standby", n.keepStandbys})
 	}
 	return parts
 }

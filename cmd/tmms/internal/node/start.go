@@ -33,6 +33,11 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.firstConfig(ctx); err != nil {
 		return err
 	}
+	if n.origin != nil { // the copy of a voter that is behind may not show yet what there is to disown
+		if _, err := n.group.ReadIndex(ctx); err != nil {
+			return err
+		}
+	}
 	if err := n.group.Disown(ctx); err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ func (n *Node) witness(id string) verdict.Report {
 	if n.group == nil { // not made yet
 		return r
 	}
+	r.Starting = n.group.Starting()
 	if d, ok := n.group.Node(id); ok {
 		_, r.Silent, r.Known = n.backbone.fabric.Heard(d.Name)
 	}
