@@ -51,12 +51,11 @@ func (n *Node) RenewLease(id string, starting bool) error {
 }
 
 // renew notes a sign of life of a node.
-func (l *leadership) renew(id string) (ok bool) {
-	l.court.with(time.Now(), func(v *verdict.Court, at time.Duration) { ok = v.Renewed(id, at) })
-	return ok
+func (l *leadership) renew(id string) {
+	l.court.with(time.Now(), func(v *verdict.Court, at time.Duration) { v.Renewed(id, at) })
 }
 
-// renewal is renew by the node itself.
+// renewal is renew by the node itself; false: too many nodes hold a lease.
 func (l *leadership) renewal(id string, starting bool) (ok bool) {
 	l.court.with(time.Now(), func(v *verdict.Court, at time.Duration) {
 		ok = v.Renewed(id, at)

@@ -121,8 +121,10 @@ func TestDisown(t *testing.T) {
 		{"a stream", []state.Command{state.RaiseLevel{Level: 1}, own}, nil, "[state.FailOver me]"},
 		{"another one's", []state.Command{state.RaiseLevel{Level: 1}, others, follows}, nil, "[state.FailOver me]"},
 		{
-			"another one's, which dies", []state.Command{state.RaiseLevel{Level: 1}, others, follows},
-			state.FailOver{Node: "other", MaxEpoch: 1<<20 + 1}, "[state.FailOver me state.FailOver me]",
+			"another one's, which dies",
+			[]state.Command{state.RaiseLevel{Level: 1}, others, follows},
+			state.FailOver{Node: "other", MaxEpoch: 1<<20 + 1},
+			"[state.FailOver me state.FailOver me]",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

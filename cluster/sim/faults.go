@@ -19,7 +19,8 @@ func (w *world) makeFaults() {
 	for range 1 + w.rng.IntN(maxFaults) {
 		at := killUntil + w.within(faultsUntil-killUntil)
 		faults := []func(){
-			w.crash, w.crash, w.crash, w.bounce, w.pause, w.pause, w.partition, w.partition, w.lossy, w.slow, w.jump, w.drain, w.leave,
+			w.crash, w.crash, w.crash, w.bounce,
+			w.pause, w.pause, w.partition, w.partition, w.lossy, w.slow, w.jump, w.drain, w.leave,
 		}
 		w.at(at, faults[w.rng.IntN(len(faults))])
 	}

@@ -118,7 +118,8 @@ func (n *node) start() {
 	n.life++
 	n.view, n.changed = w.rules.Machine(), false
 	n.heard, n.media = make([]time.Duration, len(w.nodes)), make([]time.Duration, len(w.nodes))
-	n.seen, n.renewed, n.entering, n.joined, n.from, n.hint, n.lead, n.marked = 0, w.now, false, false, nil, nil, nil, w.now
+	n.entering, n.joined = false, false
+	n.seen, n.renewed, n.from, n.hint, n.lead, n.marked = 0, w.now, nil, nil, nil, w.now
 	n.sessions, n.copies, n.ingests = make([]*session, len(w.streams)), make([]*holding, len(w.streams)), nil
 	n.got, n.claiming = make([]seen, len(w.streams)), make([]bool, len(w.streams))
 	n.ended, n.fed = make([]uint64, len(w.streams)), make([]uint64, len(w.nodes))
