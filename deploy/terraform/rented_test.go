@@ -230,15 +230,34 @@ func (r *rented) pids() map[string]int {
 // secretless holds plan and state to have nothing of what is secret.
 func (r *rented) secretless() {
 	r.t.Helper()
-	var secrets [][]byte
-	for _, path := range append([]string{r.vars["ssh_key_file"], filepath.Join(r.vars["pki_dir"], "gossip.key"), filepath.Join(r.vars["pki_dir"], "ca.key")},
-		slices.Collect(func(yield func(string) bool) {
-			for name := range r.nodes {
-				if !yield(filepath.Join(r.vars["pki_dir"], name+".key")) {
-					return
-				}
+	texts := map[string][]byte{"the plan": []byte(r.tf.run(r.t, bareMetal, "show", "-json", "plan.tfplan"))}
+	for _, name := range []string{"terraform.tfstate", "terraform.tfstate.backup"} {
+		raw, err := os.ReadFile(filepath.Join(r.tf.dir, bareMetal, name))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		texts[name] = raw
+	}
+	secrets := r.secrets()
+	for where, text := range texts {
+		for _, secret := range secrets {
+			if bytes.Contains(text, secret) {
+				r.t.Errorf("%s has a secret of %d bytes", where, len(secret))
 			}
-		})...) {
+		}
+	}
+}
+
+// secrets are the lines of all files that are, those of 20 bytes and more, and what private
+// keys begin with.
+func (r *rented) secrets() [][]byte {
+	r.t.Helper()
+	paths := []string{r.vars["ssh_key_file"], filepath.Join(r.vars["pki_dir"], "gossip.key"), filepath.Join(r.vars["pki_dir"], "ca.key")}
+	for name := range r.nodes {
+		paths = append(paths, filepath.Join(r.vars["pki_dir"], name+".key"))
+	}
+	secrets := [][]byte{[]byte("PRIVATE KEY")}
+	for _, path := range paths {
 		raw, err := os.ReadFile(path)
 		if err != nil {
 			r.t.Fatal(err)
@@ -249,26 +268,7 @@ func (r *rented) secretless() {
 			}
 		}
 	}
-	dir := filepath.Join(r.tf.dir, bareMetal)
-	shown := r.tf.run(r.t, bareMetal, "show", "-json", "plan.tfplan")
-	texts := map[string][]byte{"the plan": []byte(shown)}
-	for _, name := range []string{"terraform.tfstate", "terraform.tfstate.backup"} {
-		raw, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		texts[name] = raw
-	}
-	for where, text := range texts {
-		if bytes.Contains(text, []byte("PRIVATE KEY")) {
-			r.t.Errorf("%s has a private key", where)
-		}
-		for _, secret := range secrets {
-			if bytes.Contains(text, secret) {
-				r.t.Errorf("%s has a secret of %d bytes", where, len(secret))
-			}
-		}
-	}
+	return secrets
 }
 
 // destroy ends the cluster, and holds it to leave nothing.
