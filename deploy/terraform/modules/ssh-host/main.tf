@@ -35,7 +35,7 @@ locals {
   patience = 300 + try(tonumber(trimsuffix(var.drain_wait, "s")), 60 * tonumber(trimsuffix(var.drain_wait, "m")))
 
   # All that is not secret, and what is done with it, in one file.
-  settings = { NODE = local.name, INIT = var.init, ROOT = var.root, API = var.api.url, LIB = module.user_data.paths.lib, PKI = module.user_data.paths.pki, ETC = module.user_data.paths.etc }
+  settings = { INIT = var.init, API = var.api.url, LIB = module.user_data.paths.lib, PKI = module.user_data.paths.pki, ETC = module.user_data.paths.etc }
   script = join("\n", concat(
     ["#!/usr/bin/env bash"],
     [for k, v in local.settings : "${k}='${v}'"],
