@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -169,7 +170,7 @@ func (r *rented) listen(name, key string) {
 		}
 	})
 	if err := r.eventually(func() error {
-		return r.in(r.t.Context(), name, "ssh-keyscan", "-T", "2", "-p", fmt.Sprint(sshPort), address).Run()
+		return r.in(r.t.Context(), name, "ssh-keyscan", "-T", "2", "-p", strconv.Itoa(sshPort), address).Run()
 	}); err != nil {
 		r.t.Fatalf("%s: no sshd: %v (make deploy-deps installs it)", name, err)
 	}

@@ -85,20 +85,21 @@ resource "terraform_data" "host" {
   }
   provisioner "remote-exec" {
     when   = destroy
-    inline = ["mkdir -p -m 0700 ${self.input.stage}"]
+    inline = ["umask 077; mkdir -p ${self.input.stage}/last"]
   }
   provisioner "file" {
     when        = destroy
     source      = coalesce(self.input.token_file, "/dev/null")
     destination = "${self.input.stage}/token"
   }
-  # Terraform leaves an empty file in place of each script, but for this one: its folder has gone.
+  # Terraform leaves an empty file in place of each script, but for this one: it
+  # does not find the folder of its folder any more.
   provisioner "remote-exec" {
     when   = destroy
     inline = self.input.remove
     connection {
       host        = self.input.ssh.host
-      script_path = "${self.input.stage}/remove.sh"
+      script_path = "${self.input.stage}/last/remove.sh"
     }
   }
 }
