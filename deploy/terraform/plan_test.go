@@ -13,12 +13,12 @@ import (
 
 // region is what modules/plan takes as one.
 type region struct {
-	Provider string   `json:"provider"`
-	Zones    []string `json:"zones"`
-	CIDR     string   `json:"cidr,omitempty"`
-	Origins  int      `json:"origins"`
-	Edges    int      `json:"edges"`
-	Hosts    []host   `json:"hosts,omitempty"`
+	Provider string          `json:"provider"`
+	Zones    []string        `json:"zones"`
+	CIDR     string          `json:"cidr,omitempty"`
+	Origins  int             `json:"origins"`
+	Edges    int             `json:"edges"`
+	Hosts    map[string]host `json:"hosts,omitempty"`
 }
 
 type host struct {
@@ -75,7 +75,7 @@ func plans(t *testing.T, tf *terraform, name string, cases map[string]planCase) 
 }
 
 // anyRegion draws a region; n keeps networks and hosts apart.
-func anyRegion(rng *rand.Rand, n int) region {
+func anyRegion(rng *rand.Rand, name string, n int) region {
 	r := region{Provider: "local", Origins: rng.IntN(5), Edges: rng.IntN(6)}
 	for i := range 1 + rng.IntN(4) {
 		r.Zones = append(r.Zones, string(rune('a'+i)))
@@ -84,9 +84,13 @@ func anyRegion(rng *rand.Rand, n int) region {
 		r.CIDR = fmt.Sprintf("10.%d.0.0/%d", n, 16+rng.IntN(9))
 		return r
 	}
-	r.Provider = "ssh"
+	r.Provider, r.Hosts = "ssh", map[string]host{}
 	for i := range r.Origins + r.Edges {
-		r.Hosts = append(r.Hosts, host{fmt.Sprintf("203.0.%d.%d", n, i+1), r.Zones[rng.IntN(len(r.Zones))]})
+		node := fmt.Sprintf("%s-o%d", name, i+1)
+		if i >= r.Origins {
+			node = fmt.Sprintf("%s-e%d", name, i+1-r.Origins)
+		}
+		r.Hosts[node] = host{fmt.Sprintf("203.0.%d.%d", n, i+1), r.Zones[rng.IntN(len(r.Zones))]}
 	}
 	return r
 }
@@ -103,7 +107,8 @@ func anyPlan(rng *rand.Rand) planCase {
 	for {
 		c := planCase{Regions: map[string]region{}, Voters: []int{1, 3, 3, 5}[rng.IntN(4)]}
 		for i := range 1 + rng.IntN(4) {
-			c.Regions[fmt.Sprintf("r%d", rng.IntN(10)*10+i)] = anyRegion(rng, i+1)
+			name := fmt.Sprintf("r%d", rng.IntN(10)*10+i)
+			c.Regions[name] = anyRegion(rng, name, i+1)
 		}
 		if origins(c) >= c.Voters {
 			return c
@@ -116,20 +121,24 @@ func grown(rng *rand.Rand, c planCase, voters []string) planCase {
 	next := planCase{Regions: maps.Clone(c.Regions), Voters: c.Voters, Pinned: voters}
 	name := slices.Sorted(maps.Keys(c.Regions))[rng.IntN(len(c.Regions))]
 	r := c.Regions[name]
+	if r.Provider == "ssh" {
+		r.Hosts = maps.Clone(r.Hosts)
+	}
 	added := host{"203.0.200.1", r.Zones[0]}
 	switch {
 	case rng.IntN(3) == 0 || r.CIDR != "" && r.Origins+r.Edges >= 12:
-		next.Regions[[]string{"a0", "r55x", "z0"}[rng.IntN(3)]] = anyRegion(rng, 100)
+		other := []string{"a0", "r55x", "z0"}[rng.IntN(3)]
+		next.Regions[other] = anyRegion(rng, other, 100)
 	case rng.IntN(2) == 0:
 		r.Origins++
-		if r.Provider == "ssh" { // the origins stand before the edges
-			r.Hosts = slices.Insert(slices.Clone(r.Hosts), r.Origins-1, added)
+		if r.Provider == "ssh" {
+			r.Hosts[fmt.Sprintf("%s-o%d", name, r.Origins)] = added
 		}
 		next.Regions[name] = r
 	default:
 		r.Edges++
 		if r.Provider == "ssh" {
-			r.Hosts = append(slices.Clone(r.Hosts), added)
+			r.Hosts[fmt.Sprintf("%s-e%d", name, r.Edges)] = added
 		}
 		next.Regions[name] = r
 	}
@@ -250,20 +259,31 @@ func TestPlanFaults(t *testing.T) {
 			`regions = { eu = { provider = "local", cidr = "10.1.0.0/24", origins = 3, edges = 10 } }`,
 			`cidr {"eu":"10.1.0.0/24 has room for 12 nodes, not 13"}: want a wider network`,
 		},
-		{`voters = 1, regions = { eu = { provider = "ssh", origins = 2, hosts = [{ address = "192.0.2.1" }] } }`, `hosts {"eu":"1 for 2"}: want one for each`},
 		{
-			`voters = 1, regions = { eu = { provider = "ssh", origins = 1, hosts = [{ address = "192.0.2.1:22" }] }, us = { provider = "ssh", edges = 1, hosts = [{ address = "a b" }] } }`,
-			`"address":"a b"`,
+			`voters = 1, regions = { eu = { provider = "ssh", origins = 2, edges = 1, hosts = { eu-o2 = { address = "192.0.2.1" } } } }`,
+			`hosts ["eu-e1","eu-o1"]: missing; want a host for each`,
 		},
 		{
-			`domain = "example.com", voters = 1, regions = { eu = { provider = "ssh", origins = 1, hosts = [{ address = "host.example.com" }] } }`,
-			`"address":"host.example.com"`,
+			`regions = { eu = ` + good + `, us = { provider = "ssh", edges = 1, hosts = { us-e1 = { address = "192.0.2.1" }, us-e2 = { address = "192.0.2.2" } } } }`,
+			`hosts ["us-e2"]: no nodes of their regions`,
 		},
 		{
-			`voters = 1, regions = { eu = { provider = "ssh", origins = 2, hosts = [{ address = "192.0.2.1" }, { address = "192.0.2.1" }] } }`,
-			`hosts ["192.0.2.1"]: named twice`,
+			`voters = 1, regions = { eu = { provider = "local", cidr = "10.1.0.0/16", origins = 1, hosts = { eu-o1 = { address = "192.0.2.1" } } } }`,
+			`hosts ["eu-o1"]: no nodes of their regions, or the provider is not ssh`,
 		},
-		{`voters = 1, regions = { eu = { provider = "ssh", origins = 1, hosts = [{ address = "192.0.2.1", zone = "q" }] } }`, `"zone":"q"`},
+		{
+			`voters = 1, regions = { eu = { provider = "ssh", origins = 1, hosts = { eu-o1 = { address = "192.0.2.1:22" } } }, us = { provider = "ssh", edges = 1, hosts = { us-e1 = { address = "a b" } } } }`,
+			`"us-e1":{"address":"a b"`,
+		},
+		{
+			`domain = "example.com", voters = 1, regions = { eu = { provider = "ssh", origins = 1, hosts = { eu-o1 = { address = "host.example.com" } } } }`,
+			`"eu-o1":{"address":"host.example.com"`,
+		},
+		{
+			`voters = 1, regions = { eu = { provider = "ssh", origins = 2, hosts = { eu-o1 = { address = "192.0.2.1" }, eu-o2 = { address = "192.0.2.1" } } } }`,
+			`hosts {"192.0.2.1":["eu-o1","eu-o2"]}: one address for several nodes`,
+		},
+		{`voters = 1, regions = { eu = { provider = "ssh", origins = 1, hosts = { eu-o1 = { address = "192.0.2.1", zone = "q" } } } }`, `hosts {"eu-o1":"q"}: want a zone`},
 		{`regions = { eu = { provider = "local", cidr = "10.1.0.0/16", origins = 3, edge_cores = 0 } }`, `"edge_cores":0`},
 		{`voters = 4, regions = { eu = ` + good + ` }`, `voters 4: want 1, 3 or 5`},
 		{`voters = 5, regions = { eu = ` + good + ` }`, `voters 5: the plan has 3 origins`},

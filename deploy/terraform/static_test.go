@@ -132,7 +132,7 @@ func TestScripts(t *testing.T) {
 		}
 		text := string(raw)
 		if !strings.HasPrefix(text, "#!") { // a fragment: its variables come from the module
-			text = "#!/usr/bin/env bash\nNODE=a INIT=systemd ROOT=b URL=c SHA256=d DISK=e SECRETS=f DRAIN=1s ADMIN=g ORIGIN=h\n" + text
+			text = "#!/usr/bin/env bash\nexport NODE=a INIT=systemd ROOT=b URL=c SHA256=d DISK=e SECRETS=f DRAIN=1s ADMIN=g ORIGIN=h VOTERS=i\n" + text
 		}
 		command(t, "shellcheck", write(t, t.TempDir(), filepath.Base(path), text))
 	}

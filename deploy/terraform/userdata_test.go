@@ -31,7 +31,7 @@ module "plan" {
   domain  = "live.example.com"
   regions = {
     eu = { provider = "local", zones = ["1", "b"], cidr = "10.1.0.0/16", origins = 2, edges = 1 }
-    us = { provider = "ssh", origins = 1, edges = 1, origins_serve = true, hosts = [{ address = "203.0.113.1" }, { address = "203.0.113.2" }] }
+    us = { provider = "ssh", origins = 1, edges = 1, origins_serve = true, hosts = { us-o1 = { address = "203.0.113.1" }, us-e1 = { address = "203.0.113.2" } } }
   }
   addresses = { us-o1 = "2001:db8::1" }
 }

@@ -47,3 +47,8 @@ output "user_data" {
   description = "Node name to what modules/user-data renders for it, decoded."
   value       = { for name in keys(local.nodes) : name => module.user_data[name].cloud_init }
 }
+
+output "rules" {
+  description = "What is let in, each {name, protocol, port, from, source}: the firewall with its networks."
+  value       = values(local.rules)
+}

@@ -9,8 +9,8 @@ locals {
       for n in range(1, count + 1) : "${k}-${substr(kind, 0, 1)}${n}" => {
         region = k, kind = kind, index = n, provider = r.provider
         roles  = kind == "edge" ? ["edge"] : r.origins_serve ? ["origin", "edge"] : ["origin"]
-        host   = r.provider == "ssh" ? r.hosts[kind == "origin" ? n - 1 : r.origins + n - 1] : null
-        zone   = coalesce(try(r.hosts[kind == "origin" ? n - 1 : r.origins + n - 1].zone, null), r.zones[(n - 1) % length(r.zones)])
+        host   = r.provider == "ssh" ? r.hosts["${k}-${substr(kind, 0, 1)}${n}"] : null
+        zone   = coalesce(try(r.hosts["${k}-${substr(kind, 0, 1)}${n}"].zone, null), r.zones[(n - 1) % length(r.zones)])
       }
     }
   ]])...)

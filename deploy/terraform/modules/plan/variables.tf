@@ -18,7 +18,7 @@ variable "domain" {
 }
 
 variable "regions" {
-  description = "The regions by their names, as node.region has them. Hosts of provider ssh: the origins first, then the edges."
+  description = "The regions by their names, as node.region has them. Hosts of provider ssh go by their nodes' names: a host belongs to one node, whatever else comes or goes."
   type = map(object({
     provider       = string
     zones          = optional(list(string), ["a"])
@@ -26,7 +26,7 @@ variable "regions" {
     origins        = optional(number, 0)
     edges          = optional(number, 0)
     origins_serve  = optional(bool, false)
-    hosts          = optional(list(object({ address = string, zone = optional(string), private = optional(string) })), [])
+    hosts          = optional(map(object({ address = string, zone = optional(string), private = optional(string) })), {})
     autoscaled     = optional(object({ min = number, max = number }))
     origin_gbps    = optional(number, 10)
     edge_gbps      = optional(number, 10)
@@ -76,20 +76,24 @@ variable "regions" {
     error_message = "cidr ${jsonencode({ for k, r in var.regions : k => "${r.cidr} has room for ${pow(2, 28 - tonumber(split("/", r.cidr)[1])) - 4} nodes, not ${r.origins + r.edges}" if r.provider != "ssh" && try(r.origins + r.edges > pow(2, 28 - tonumber(split("/", r.cidr)[1])) - 4, false) })}: want a wider network; a sixteenth of it, less 4, is for fixed nodes of a zone."
   }
   validation {
-    condition     = length({ for k, r in var.regions : k => "${length(r.hosts)} for ${r.provider == "ssh" ? r.origins + r.edges : 0}" if length(r.hosts) != (r.provider == "ssh" ? r.origins + r.edges : 0) }) == 0
-    error_message = "hosts ${jsonencode({ for k, r in var.regions : k => "${length(r.hosts)} for ${r.provider == "ssh" ? r.origins + r.edges : 0}" if length(r.hosts) != (r.provider == "ssh" ? r.origins + r.edges : 0) })}: want one for each origin and edge where the provider is ssh, the origins first, none elsewhere."
+    condition     = length(flatten([for k, r in var.regions : setsubtract(r.provider != "ssh" ? [] : concat([for n in range(1, r.origins + 1) : "${k}-o${n}"], [for n in range(1, r.edges + 1) : "${k}-e${n}"]), keys(r.hosts))])) == 0
+    error_message = "hosts ${jsonencode(flatten([for k, r in var.regions : setsubtract(r.provider != "ssh" ? [] : concat([for n in range(1, r.origins + 1) : "${k}-o${n}"], [for n in range(1, r.edges + 1) : "${k}-e${n}"]), keys(r.hosts))]))}: missing; want a host for each origin and edge of a region whose provider is ssh, by the node's name."
   }
   validation {
-    condition     = length([for h in flatten(values(var.regions)[*].hosts) : h if !can(regex(var.domain == "" ? "^[0-9A-Za-z][0-9A-Za-z.:-]{0,252}$" : "^([0-9]{1,3}([.][0-9]{1,3}){3})$", h.address)) || !can(regex("^[0-9A-Za-z][0-9A-Za-z.:-]{0,252}$", h.private == null ? "a" : h.private))]) == 0
-    error_message = "hosts ${jsonencode([for h in flatten(values(var.regions)[*].hosts) : h if !can(regex(var.domain == "" ? "^[0-9A-Za-z][0-9A-Za-z.:-]{0,252}$" : "^([0-9]{1,3}([.][0-9]{1,3}){3})$", h.address)) || !can(regex("^[0-9A-Za-z][0-9A-Za-z.:-]{0,252}$", h.private == null ? "a" : h.private))])}: want an address or a name without port or brackets; an IPv4 address where there is a domain, its records need it."
+    condition     = length(flatten([for k, r in var.regions : setsubtract(keys(r.hosts), r.provider != "ssh" ? [] : concat([for n in range(1, r.origins + 1) : "${k}-o${n}"], [for n in range(1, r.edges + 1) : "${k}-e${n}"]))])) == 0
+    error_message = "hosts ${jsonencode(flatten([for k, r in var.regions : setsubtract(keys(r.hosts), r.provider != "ssh" ? [] : concat([for n in range(1, r.origins + 1) : "${k}-o${n}"], [for n in range(1, r.edges + 1) : "${k}-e${n}"]))]))}: no nodes of their regions, or the provider is not ssh; want REGION-o1 to REGION-oN and REGION-e1 to REGION-eN."
   }
   validation {
-    condition     = length([for a, hosts in { for h in flatten(values(var.regions)[*].hosts) : h.address => h... } : a if length(hosts) > 1]) == 0
-    error_message = "hosts ${jsonencode([for a, hosts in { for h in flatten(values(var.regions)[*].hosts) : h.address => h... } : a if length(hosts) > 1])}: named twice; want a host for each node."
+    condition     = length(merge([for r in values(var.regions) : { for name, h in r.hosts : name => h if !can(regex(var.domain == "" ? "^[0-9A-Za-z][0-9A-Za-z.:-]{0,252}$" : "^([0-9]{1,3}([.][0-9]{1,3}){3})$", h.address)) || !can(regex("^[0-9A-Za-z][0-9A-Za-z.:-]{0,252}$", h.private == null ? "a" : h.private)) }]...)) == 0
+    error_message = "hosts ${jsonencode(merge([for r in values(var.regions) : { for name, h in r.hosts : name => h if !can(regex(var.domain == "" ? "^[0-9A-Za-z][0-9A-Za-z.:-]{0,252}$" : "^([0-9]{1,3}([.][0-9]{1,3}){3})$", h.address)) || !can(regex("^[0-9A-Za-z][0-9A-Za-z.:-]{0,252}$", h.private == null ? "a" : h.private)) }]...))}: want an address or a name without port or brackets; an IPv4 address where there is a domain, its records need it."
   }
   validation {
-    condition     = length(flatten([for r in values(var.regions) : [for h in r.hosts : h if h.zone != null && !contains(r.zones, h.zone == null ? "" : h.zone)]])) == 0
-    error_message = "hosts ${jsonencode(flatten([for r in values(var.regions) : [for h in r.hosts : h if h.zone != null && !contains(r.zones, h.zone == null ? "" : h.zone)]]))}: want a zone that its region has."
+    condition     = length({ for a, names in transpose(merge([for r in values(var.regions) : { for name, h in r.hosts : name => [h.address] }]...)) : a => sort(names) if length(names) > 1 }) == 0
+    error_message = "hosts ${jsonencode({ for a, names in transpose(merge([for r in values(var.regions) : { for name, h in r.hosts : name => [h.address] }]...)) : a => sort(names) if length(names) > 1 })}: one address for several nodes; want a host for each."
+  }
+  validation {
+    condition     = length(merge([for r in values(var.regions) : { for name, h in r.hosts : name => h.zone if h.zone != null && !contains(r.zones, h.zone == null ? "" : h.zone) }]...)) == 0
+    error_message = "hosts ${jsonencode(merge([for r in values(var.regions) : { for name, h in r.hosts : name => h.zone if h.zone != null && !contains(r.zones, h.zone == null ? "" : h.zone) }]...))}: want a zone that its region has."
   }
   validation {
     condition     = length({ for k, r in var.regions : k => { origin_gbps = r.origin_gbps, edge_gbps = r.edge_gbps, edge_cores = r.edge_cores } if r.origin_gbps <= 0 || r.edge_gbps <= 0 || r.edge_cores < 1 }) == 0

@@ -1,15 +1,18 @@
 
-# install.sh [--binary FILE] [--wait SECONDS] [--drain [API]]
+# install.sh [--binary FILE] [--wait SECONDS] [--drain [API]] [--token FILE] [--remove]
 #   --binary FILE    take this binary instead of fetching URL
 #   --wait SECONDS   wait so long for /readyz after a start, and fail if it does not come
-#   --drain [API]    before a restart empty the node, and take it into service again after
-#                    it; an edge asks an origin's API. TMMS_TOKEN is the API's token.
+#   --drain [API]    a restart waits until nobody else is away, empties the node, takes it
+#                    into service again and waits until it is ready; an edge asks an
+#                    origin's API to be emptied
+#   --token FILE     the API's token, else TMMS_TOKEN
+#   --remove         end the node, with --drain emptied, and remove all that was put here
 # Does nothing to a running node when binary, node.yaml and unit are those it runs with.
 set -euo pipefail
 
 etc=$ROOT/etc/tmms pki=$ROOT/etc/tmms/pki lib=$ROOT/usr/local/lib/tmms
 data=$ROOT/var/lib/tmms bin=$ROOT/usr/local/bin/tmms pidfile=$ROOT/run/tmms.pid
-binary='' wait=0 drain=''
+binary='' wait=0 drain='' gentle='' remove=''
 NODE=${NODE:-$(hostname -s)}
 
 say() { echo "tmms: $*" >&2; }
@@ -21,9 +24,11 @@ arguments() {
         --binary) binary=${2:?--binary wants a FILE}; shift 2 ;;
         --wait) wait=${2:?--wait wants SECONDS}; shift 2 ;;
         --drain)
-            drain=$ADMIN; shift
+            drain=$ADMIN gentle=yes; shift
             case ${1-} in http*) drain=$1; shift ;; esac
             ;;
+        --token) TMMS_TOKEN=$(cat "${2:?--token wants a FILE}"); export TMMS_TOKEN; shift 2 ;;
+        --remove) remove=yes; shift ;;
         *) die "unknown argument: $1" ;;
         esac
     done
@@ -193,15 +198,53 @@ until_ok() {
     done
 }
 
+# away names who else is not in service, as far as this node knows: voters that are not
+# alive, and nodes of any kind that are drained.
+away() {
+    "$bin" get nodes --api "$ADMIN" 2>/dev/null | awk -F '  +' -v me="$NODE" -v voters="$VOTERS" '
+        NR == 1 { heard = 1; next }
+        $5 ~ /^alive/ { alive[$1] = 1 }
+        $5 ~ /^alive, draining/ && $1 != me { print $1 " is drained" }
+        END {
+            n = split(voters, all, " ")
+            for (i = 1; heard && i <= n; i++) if (!alive[all[i]] && all[i] != me) print all[i] " is not alive"
+            exit !heard
+        }'
+}
+
+# alone waits until nobody else is away.
+alone() {
+    local end=$((SECONDS + 120)) others
+    while others=$(away); do
+        [ -n "$others" ] || return 0
+        [ "$SECONDS" -lt "$end" ] || die "${others//$'\n'/, }: $NODE is left as it is, one is away at a time"
+        sleep 1
+    done
+    say "$NODE does not say who else is away"
+}
+
+# empty drains the node. That is noted here, so that whoever starts it next takes it into
+# service again.
+empty() {
+    : >"$lib/drained"
+    timeout 300 "$bin" drain "$NODE" --wait "$DRAIN" --api "$drain" || say "$NODE is not drained; its viewers come back by themselves"
+}
+
 restart() {
+    local was=''
     if running; then
-        if [ -n "$drain" ]; then
-            "$bin" drain "$NODE" --wait "$DRAIN" --api "$drain" || say "$NODE is not drained; its viewers come back by themselves"
-        fi
+        was=yes
+        if [ -n "$gentle" ]; then alone; fi
+        if [ -n "$drain" ]; then empty; fi
         stop
     fi
     start
-    if [ -n "$drain" ]; then undrain; fi
+    if [ -n "$drain" ] && [ -e "$lib/drained" ]; then
+        undrain
+        rm -f "$lib/drained"
+    elif [ -n "$gentle" ] && [ -n "$was" ]; then
+        until_ok /readyz 120 || die "$NODE is not ready after 120 s: $(curl -s -m 5 "$ADMIN/readyz" || true)"
+    fi
 }
 
 # undrain takes the node into service again. It says so until the node is ready: a process
@@ -214,8 +257,37 @@ undrain() {
     done
 }
 
+# uninstall ends the node and removes what this script and its caller have put here. What
+# is mounted at the data folder stays mounted, and is empty.
+uninstall() {
+    if running; then
+        if [ -n "$drain" ]; then empty; fi
+        stop
+    fi
+    if [ "$INIT" = systemd ]; then
+        systemctl -q disable tmms 2>/dev/null || true
+        rm -f /etc/systemd/system/tmms.service /etc/sysctl.d/60-tmms.conf
+        systemctl daemon-reload
+        userdel tmms 2>/dev/null || true
+    fi
+    rm -rf "$etc" "$lib" "$bin" "$pidfile" "$ROOT/run/tmms.log"
+    if [ -d "$data" ]; then
+        find "$data" -mindepth 1 -delete
+        mountpoint -q "$data" || rmdir "$data"
+    fi
+    if [ -n "$ROOT" ]; then find "$ROOT" -depth -type d -empty -delete; fi
+}
+
 main() {
     arguments "$@"
+    if [ "$ORIGIN" = no ] && [ "$drain" = "$ADMIN" ]; then
+        say "an edge cannot drain itself: give --drain an origin's API"
+        drain=''
+    fi
+    if [ -n "$remove" ]; then
+        uninstall
+        return
+    fi
     user
     disk
     folders
@@ -226,10 +298,6 @@ main() {
     local now
     now=$(state)
     if ! running || [ "$(cat "$lib/state" 2>/dev/null)" != "$now" ]; then
-        if [ "$ORIGIN" = no ] && [ "$drain" = "$ADMIN" ]; then
-            say "an edge cannot drain itself: give --drain an origin's API"
-            drain=''
-        fi
         restart
         echo "$now" >"$lib/state"
     fi

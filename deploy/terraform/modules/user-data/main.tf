@@ -65,6 +65,7 @@ locals {
     DRAIN   = var.drain_wait
     ADMIN   = "http://${replace(replace(var.admin_listen, "/^:/", "127.0.0.1:"), "/^(0[.]0[.]0[.]0|\\[::\\]):/", "127.0.0.1:")}"
     ORIGIN  = local.origin ? "yes" : "no"
+    VOTERS  = join(" ", [for v in var.cluster.voters : split("@", v)[0]])
   }
   install_script = join("\n", concat(
     ["#!/usr/bin/env bash", "# Installs tmms on this host, or brings it up to date; it may run again at any time."],

@@ -24,7 +24,7 @@ output "sysctl" {
 }
 
 output "install_script" {
-  description = "A bash script that installs the node from the files, or brings it up to date: install.sh [--binary FILE] [--wait SECONDS] [--drain [API]]."
+  description = "A bash script that installs the node from the files, or brings it up to date: install.sh [--binary FILE] [--wait SECONDS] [--drain [API]] [--token FILE] [--remove]."
   value       = local.install_script
 }
 

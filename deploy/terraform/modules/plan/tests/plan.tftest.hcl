@@ -105,10 +105,12 @@ run "rented_servers" {
     regions = {
       eu = {
         provider = "ssh", zones = ["x", "y"], origins = 3, edges = 1, origins_serve = true
-        hosts = [
-          { address = "203.0.113.1", zone = "x" }, { address = "203.0.113.2", zone = "x", private = "10.9.0.2" },
-          { address = "203.0.113.3", zone = "y", private = "10.9.0.3" }, { address = "203.0.113.4" },
-        ]
+        hosts = {
+          eu-e1 = { address = "203.0.113.4" }
+          eu-o1 = { address = "203.0.113.1", zone = "x" }
+          eu-o2 = { address = "203.0.113.2", zone = "x", private = "10.9.0.2" }
+          eu-o3 = { address = "203.0.113.3", zone = "y", private = "10.9.0.3" }
+        }
       }
     }
   }
