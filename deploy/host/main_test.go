@@ -15,6 +15,9 @@ import (
 // full is for what takes minutes: make deploy-test and make release-test.
 var full = flag.Bool("full", false, "run the tests that take minutes too")
 
+// given is a release to judge.
+var given = flag.String("dist", "", "the folder dist of a clone, absolute; empty: that of the last commit is made")
+
 // work is the folder that the tests share; TestMain makes and removes it.
 var work atomic.Pointer[string]
 
@@ -35,8 +38,11 @@ func TestMain(m *testing.M) {
 
 // released is the folder of the release of the last commit, made once for all tests.
 var released = sync.OnceValues(func() (string, error) {
+	if *given != "" {
+		return *given, nil
+	}
 	clone := filepath.Join(*work.Load(), "clone")
-	return filepath.Join(clone, "dist"), release(clone, nil)
+	return filepath.Join(clone, "dist"), release("../..", clone, nil)
 })
 
 func dist(t *testing.T) string {
@@ -48,10 +54,10 @@ func dist(t *testing.T) string {
 	return dir
 }
 
-// release clones the last commit into a folder and makes its release there.
-func release(clone string, env []string) error {
+// release clones the last commit of a repository and makes its release in the clone.
+func release(from, clone string, env []string) error {
 	for _, args := range [][]string{
-		{"git", "clone", "-q", "--no-hardlinks", "../..", clone},
+		{"git", "clone", "-q", "--no-hardlinks", from, clone},
 		{"make", "-C", clone, "release"},
 	} {
 		cmd := exec.CommandContext(context.Background(), args[0], args[1:]...)

@@ -39,7 +39,7 @@ func TestRelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := []string{"GOCACHE=" + filepath.Join(top, "cache"), "GOMODCACHE=" + modules, "TZ=Asia/Tokyo"}
-	if err := release(second, env); err != nil {
+	if err := release(filepath.Dir(first), second, env); err != nil {
 		t.Fatal(err)
 	}
 	t.Run("the same bytes", func(t *testing.T) { sameBytes(t, first, filepath.Join(second, "dist")) })
@@ -97,7 +97,7 @@ func checkSums(t *testing.T, dir string) {
 // committed is the time of the commit that is released.
 func committed(t *testing.T) time.Time {
 	t.Helper()
-	s, err := strconv.ParseInt(strings.TrimSpace(command(t, "git", "log", "-1", "--format=%ct")), 10, 64)
+	s, err := strconv.ParseInt(strings.TrimSpace(command(t, "git", "-C", filepath.Dir(dist(t)), "log", "-1", "--format=%ct")), 10, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
