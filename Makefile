@@ -94,8 +94,9 @@ deploy-test-quick: deploy-deps ## what deploy/ plans and renders, under a minute
 	go test -count=1 ./deploy/terraform
 
 .PHONY: deploy-test
-deploy-test: ## all of deploy/: tflint, and clusters that are really made (AWS emulated, namespaces), as root
+deploy-test: ## all of deploy/: tflint, schemas, the release on a host with systemd, and clusters that are really made (AWS emulated, namespaces), as root
 	@.ci/deploy-deps full
+	cd deploy/check && go test -count=1 ./...
 	go test -count=1 -timeout=60m -v ./deploy/terraform ./deploy/host -args -full
 
 .PHONY: deploy-deps

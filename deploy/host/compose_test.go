@@ -50,11 +50,11 @@ func newNetwork(t *testing.T, names []string) network {
 		_ = holder.Wait()
 	})
 	n := network{pid: holder.Process.Pid, hosts: filepath.Join(t.TempDir(), "hosts")}
-	text := "127.0.0.1 localhost\n"
+	text := []byte("127.0.0.1 localhost\n")
 	for i, name := range names {
-		text += fmt.Sprintf("192.0.2.%d %s\n", i+1, name)
+		text = fmt.Appendf(text, "192.0.2.%d %s\n", i+1, name)
 	}
-	if err := os.WriteFile(n.hosts, []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(n.hosts, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	n.ip(t, "link set lo up")

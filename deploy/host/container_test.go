@@ -40,8 +40,9 @@ func image(dir string) error {
 		cmd := exec.CommandContext(context.Background(), "sh", "-ec", strings.ReplaceAll(strings.TrimSpace(run), "/image/", dir+"/"))
 		cmd.Dir = "../.."
 		cmd.Env = append(os.Environ(), "TARGETOS=linux", "TARGETARCH=amd64")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", run, err, out)
+		out, failed := cmd.CombinedOutput()
+		if failed != nil {
+			return fmt.Errorf("%s: %w\n%s", run, failed, out)
 		}
 	}
 	if ran != 2 {
@@ -64,7 +65,8 @@ func instruction(t *testing.T, name string) (args []string) {
 		if !strings.HasPrefix(line, name+" ") {
 			continue
 		}
-		if err := json.Unmarshal([]byte(line[strings.Index(line, "["):]), &args); err != nil {
+		_, list, _ := strings.Cut(line, "[")
+		if err := json.Unmarshal([]byte("["+list), &args); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
 	}
@@ -99,7 +101,7 @@ func start(t *testing.T, name string, env map[string]string, mounts ...string) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer out.Close()
+	defer closing(out)
 	args := append([]string{"container.sh", dir, filepath.Join(top, "layer"), name}, mounts...)
 	args = slices.Concat(args, []string{"--"}, instruction(t, "ENTRYPOINT"), instruction(t, "CMD"))
 	c.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), "bash", args...)

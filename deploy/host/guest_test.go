@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,7 +59,7 @@ func (g *guest) boot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer console.Close()
+	defer closing(console)
 	g.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), "bash", script, g.dir, g.cgroup)
 	g.cmd.Stdout, g.cmd.Stderr = console, console
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -181,6 +182,8 @@ func until(t *testing.T, what string, met func() (string, bool)) {
 		}
 	}
 }
+
+func closing(c io.Closer) { _ = c.Close() }
 
 func read(t *testing.T, path string) string {
 	t.Helper()

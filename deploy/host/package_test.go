@@ -42,7 +42,7 @@ func TestPackage(t *testing.T) {
 		{"nothing to run with", packageIdle},
 		{"a node", packageNode},
 		{"sandbox", packageSandbox},
-		{"stop drains", packageStop},
+		{"stop gives streams up", packageStop},
 		{"restart keeps data", packageRestart},
 		{"without io_uring", packageEpoll},
 		{"reboot", packageReboot},
@@ -63,6 +63,7 @@ func (g *guest) stat(t *testing.T, path string) string {
 }
 
 func packageInstalled(t *testing.T, g *guest) {
+	t.Helper()
 	for path, want := range map[string]string{
 		"/usr/bin/tmms": "root:root 755", "/etc/default/tmms": "root:root 644", "/etc/tmms": "root:root 755",
 		"/etc/tmms/pki": "tmms:tmms 750", "/var/lib/tmms": "tmms:tmms 750",
@@ -90,6 +91,7 @@ func packageInstalled(t *testing.T, g *guest) {
 
 // Without node.yaml there is no failure, and no process.
 func packageIdle(t *testing.T, g *guest) {
+	t.Helper()
 	g.run(t, "systemctl", "start", "tmms")
 	if state, met := g.show(t, "ActiveState"), g.show(t, "ConditionResult"); state != "inactive" || met != "no" {
 		t.Errorf("the unit is %s, its condition %s: want inactive, no", state, met)
@@ -97,6 +99,7 @@ func packageIdle(t *testing.T, g *guest) {
 }
 
 func packageNode(t *testing.T, g *guest) {
+	t.Helper()
 	g.put(t, "/etc/tmms/node.yaml", nodeYAML, 0o644)
 	g.put(t, "/root/domains.yaml", domainsYAML, 0o644)
 	g.run(t, "tmms", "cert", "init", "--dir", "/root/pki")
@@ -129,21 +132,22 @@ func (g *guest) plays(t *testing.T) {
 // its edge sends by that.
 func (g *guest) engines(t *testing.T) string {
 	t.Helper()
-	found := ""
+	var found []string
 	for line := range strings.Lines(g.journal(t)) {
 		if _, after, ok := strings.Cut(line, `"event loops"`); ok {
-			found += after
+			found = append(found, after)
 		}
 	}
-	if found == "" {
+	if len(found) == 0 {
 		t.Fatalf("no line on the event loops in\n%s", g.journal(t))
 	}
-	return found
+	return strings.Join(found, "")
 }
 
 // What the kernel says that the process may do. Its filter has io_uring, where this
 // machine's kernel has it.
 func packageSandbox(t *testing.T, g *guest) {
+	t.Helper()
 	pid := g.show(t, "MainPID")
 	status := g.run(t, "cat", "/proc/"+pid+"/status")
 	fields := map[string]string{}
@@ -183,8 +187,9 @@ func kernelHasRings(t *testing.T) bool {
 	return (major > 6 || major == 6 && minor >= 1) && (err != nil || strings.TrimSpace(string(off)) == "0")
 }
 
-// A publisher that can reconnect is asked to, and the end is a clean one.
+// The stop is an orderly one: the node takes its name off its streams and ends with 0.
 func packageStop(t *testing.T, g *guest) {
+	t.Helper()
 	g.run(t, "systemd-run", "-q", "--collect", "--unit=bench", "tmms-bench", "publish", "-url", "rtmp://127.0.0.1/live/bench")
 	until(t, "a publisher is there", func() (string, bool) {
 		out := g.run(t, "tmms", "get", "streams", "-o", "json")
@@ -194,13 +199,14 @@ func packageStop(t *testing.T, g *guest) {
 	if result, code := g.show(t, "Result"), g.show(t, "ExecMainStatus"); result != "success" || code != "0" {
 		t.Errorf("the unit ended with %s, exit code %s", result, code)
 	}
-	if log := g.journal(t); !strings.Contains(log, "node is drained") {
-		t.Errorf("no drain in\n%s", log)
+	if log := g.journal(t); !strings.Contains(log, `msg="stream given up" stream=default/live/bench`) {
+		t.Errorf("the stream was not given up in\n%s", log)
 	}
 	_, _ = g.try(t, "systemctl", "stop", "bench")
 }
 
 func packageRestart(t *testing.T, g *guest) {
+	t.Helper()
 	g.run(t, "systemctl", "start", "tmms")
 	g.ready(t)
 	g.keeps(t)
@@ -225,6 +231,7 @@ func (g *guest) keeps(t *testing.T) {
 
 // A filter that has no io_uring, as that of a container: the loops send by epoll.
 func packageEpoll(t *testing.T, g *guest) {
+	t.Helper()
 	const dropIn = "/etc/systemd/system/tmms.service.d/filter.conf"
 	g.put(t, dropIn, "[Service]\nSystemCallFilter=~io_uring_setup\n", 0o644)
 	g.run(t, "systemctl", "daemon-reload")
@@ -240,6 +247,7 @@ func packageEpoll(t *testing.T, g *guest) {
 
 // The node comes up with its host, after a power cut.
 func packageReboot(t *testing.T, g *guest) {
+	t.Helper()
 	g.run(t, "sync")
 	g.off(t)
 	g.boot(t)
@@ -249,6 +257,7 @@ func packageReboot(t *testing.T, g *guest) {
 
 // An upgrade, with a changed conffile, leaves the node and what its operator wrote alone.
 func packageUpgrade(t *testing.T, g *guest) {
+	t.Helper()
 	tree := filepath.Join(t.TempDir(), "tree")
 	command(t, "dpkg-deb", "-R", one(t, "tmms_*_amd64.deb"), tree)
 	command(t, "sed", "-i", "s/^Version: .*/Version: 999.0.0/", filepath.Join(tree, "DEBIAN/control"))
@@ -277,6 +286,7 @@ func packageUpgrade(t *testing.T, g *guest) {
 
 // What the operator wrote, the state and the user stay.
 func packageRemoval(t *testing.T, g *guest) {
+	t.Helper()
 	g.run(t, "dpkg", "-r", "tmms")
 	for _, path := range []string{"/etc/default/tmms", "/etc/tmms/node.yaml", "/etc/tmms/pki/n1.key", "/var/lib/tmms"} {
 		g.run(t, "stat", path)
@@ -292,6 +302,7 @@ func packageRemoval(t *testing.T, g *guest) {
 
 // A purge takes them, from a data disk too, which is not for the package to unmount.
 func packagePurge(t *testing.T, g *guest) {
+	t.Helper()
 	g.run(t, "mount", "-t", "tmpfs", "tmpfs", "/var/lib/tmms")
 	g.put(t, "/var/lib/tmms/raft/log", "x", 0o600)
 	g.run(t, "dpkg", "-P", "tmms")

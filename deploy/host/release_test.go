@@ -8,6 +8,7 @@ import (
 	"debug/buildinfo"
 	"debug/elf"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -70,6 +71,7 @@ func names(t *testing.T, dir string) (all []string) {
 }
 
 func sameBytes(t *testing.T, first, second string) {
+	t.Helper()
 	got, want := names(t, second), names(t, first)
 	if !slices.Equal(got, want) || len(got) != 7 {
 		t.Fatalf("%d files %q, want those of the first, 7: %q", len(got), got, want)
@@ -83,6 +85,7 @@ func sameBytes(t *testing.T, first, second string) {
 
 // checkSums holds SHA256SUMS to the files: each once, and no other.
 func checkSums(t *testing.T, dir string) {
+	t.Helper()
 	var want strings.Builder
 	for _, name := range names(t, dir) {
 		if name != "SHA256SUMS" {
@@ -112,7 +115,7 @@ func entries(t *testing.T, r io.Reader) (modes map[string]string, contents map[s
 	when := committed(t)
 	for tr := tar.NewReader(r); ; {
 		h, err := tr.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return modes, contents
 		}
 		if err != nil {
@@ -151,6 +154,7 @@ func same(t *testing.T, what string, got, want map[string]string) {
 
 // checkArchive holds an archive to its list, and unpacks its binaries.
 func checkArchive(t *testing.T, arch, tree string) {
+	t.Helper()
 	path := one(t, "tmms-*-linux-"+arch+".tar.gz")
 	z, err := gzip.NewReader(strings.NewReader(read(t, path)))
 	if err != nil {
@@ -182,6 +186,7 @@ func checkArchive(t *testing.T, arch, tree string) {
 
 // checkDebian holds a package to its list.
 func checkDebian(t *testing.T, arch string) {
+	t.Helper()
 	path := one(t, "tmms_*_"+arch+".deb")
 	out, err := exec.CommandContext(t.Context(), "dpkg-deb", "--fsys-tarfile", path).Output()
 	if err != nil {
@@ -213,11 +218,11 @@ func checkDebian(t *testing.T, arch string) {
 // checkBinary looks for what a binary needs of its host: nothing. The one for this
 // machine is run.
 func checkBinary(t *testing.T, path, arch string) {
-	f, err := elf.Open(path)
+	t.Helper()
+	f, err := elf.NewFile(strings.NewReader(read(t, path)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
 	if want := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[arch]; f.Machine != want {
 		t.Errorf("for %v, want %v", f.Machine, want)
 	}
@@ -251,6 +256,7 @@ type bill struct {
 // checkBill holds the bill to the modules that are linked into the binary, and these to
 // go.mod.
 func checkBill(t *testing.T, arch, binary string) {
+	t.Helper()
 	var b bill
 	if err := json.Unmarshal([]byte(read(t, one(t, "tmms-*-linux-"+arch+".cdx.json"))), &b); err != nil {
 		t.Fatal(err)
