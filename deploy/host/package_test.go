@@ -237,7 +237,7 @@ func packageEpoll(t *testing.T, g *guest) {
 	g.run(t, "systemctl", "daemon-reload")
 	g.run(t, "systemctl", "restart", "tmms")
 	g.ready(t)
-	if got := g.engines(t); strings.Contains(got, "io_uring") {
+	if got := g.engines(t); strings.Contains(got, "engine=io_uring") {
 		t.Errorf("the loops are %s, want epoll", got)
 	}
 	g.plays(t)
