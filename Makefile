@@ -94,9 +94,10 @@ deploy-test-quick: deploy-deps ## what deploy/ plans and renders, under a minute
 	go test -count=1 ./deploy/terraform
 
 .PHONY: deploy-test
-deploy-test: ## all of deploy/: tflint, and clusters that are really made (AWS emulated, namespaces), as root
+deploy-test: ## all of deploy/: tflint, schemas, the release on a host with systemd, and clusters that are really made (AWS emulated, namespaces), as root
 	@.ci/deploy-deps full
-	go test -count=1 -timeout=60m -v ./deploy/terraform -args -full
+	cd deploy/check && go test -count=1 ./...
+	go test -count=1 -timeout=60m -v ./deploy/terraform ./deploy/host -args -full
 
 .PHONY: deploy-deps
 deploy-deps: ## install what the tests of deploy/ need
@@ -140,17 +141,22 @@ bench: bench-deps ## all of docs/bench.md, about an hour: fan-out, peers, HLS, c
 	  echo "tmms-bench $$line"; $(BENCH) $$line || { echo "failed: tmms-bench $$line"; failed=1; }; \
 	done <<<"$$BENCHES"; exit $$failed
 
-# What makes a release: a bill of materials, a Debian package.
+# What makes a release: a bill of materials, a Debian package. The bill has the hash of
+# the program that made it, so that has to be the same bytes everywhere too.
 RELEASE_TOOLS := .tools/bin/cyclonedx-gomod .tools/bin/nfpm
 
 .PHONY: release
 release: $(RELEASE_TOOLS) ## static binaries, Debian packages, bills of materials and checksums in dist/, the same bytes for the same commit
 	@.ci/release
 
+.PHONY: release-test
+release-test: ## build the release of the last commit twice, in folders, caches and times of their own: the same bytes, with what belongs into them
+	go test -count=1 -timeout=60m -v ./deploy/host -run '^TestRelease$$' -args -full
+
 .tools/bin/cyclonedx-gomod:
-	GOBIN=$(CURDIR)/.tools/bin go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+	CGO_ENABLED=0 GOBIN=$(CURDIR)/.tools/bin go install -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 .tools/bin/nfpm:
-	GOBIN=$(CURDIR)/.tools/bin go install github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.41.3
+	CGO_ENABLED=0 GOBIN=$(CURDIR)/.tools/bin go install -trimpath github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.41.3
 
 .PHONY: bench-deps
 bench-deps: ## install what the benches need beyond the tests

@@ -164,7 +164,7 @@ func TestTopLevel(t *testing.T) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
 	}
-	ways := []string{"compose", "deb", "docker", "grafana", "kubernetes", "prometheus", "systemd", "terraform", "watch"}
+	ways := []string{"check", "compose", "deb", "docker", "grafana", "host", "kubernetes", "prometheus", "systemd", "terraform", "watch"}
 	for _, e := range deploy {
 		if e.IsDir() && !slices.Contains(ways, e.Name()) {
 			t.Errorf("deploy/%s: want one of %s", e.Name(), strings.Join(ways, ", "))
