@@ -60,15 +60,26 @@ func (m *machine) must(t *testing.T, sum, url string, args ...string) {
 // pid is the node's process.
 func (m *machine) pid(t *testing.T) int {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(m.dir, "run/tmms.pid"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(raw)))
+	pid, err := m.process()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return pid
+}
+
+func (m *machine) process() (int, error) {
+	raw, err := os.ReadFile(filepath.Join(m.dir, "run/tmms.pid"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(raw)))
+}
+
+// kill ends the node, if there is one.
+func (m *machine) kill() {
+	if pid, err := m.process(); err == nil {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
 }
 
 // freePorts gives n ports of the loopback that nobody has at the moment, for UDP and TCP.
@@ -137,12 +148,7 @@ output "host" { value = module.host }
 	}
 	m.lib = h.Paths["lib"]
 	pki(t, tmms, h.Paths["pki"], "n1", "origin,edge")
-	t.Cleanup(func() {
-		raw, err := os.ReadFile(filepath.Join(m.dir, "run/tmms.pid"))
-		if pid, wrong := strconv.Atoi(strings.TrimSpace(string(raw))); err == nil && wrong == nil {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
-	})
+	t.Cleanup(m.kill)
 	return m
 }
 

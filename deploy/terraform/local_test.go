@@ -196,13 +196,19 @@ func (l *lab) nearest(ctx context.Context, region string) (string, error) {
 // nearest origin, and again when the connection is lost. It returns when it plays.
 func (l *lab) publish(region, name string) {
 	l.t.Helper()
+	l.publishAt(region, name, func(ctx context.Context) (string, error) { return l.nearest(ctx, region) })
+}
+
+// publishAt is publish at the URL, without the stream's path, that origin gives each time.
+func (l *lab) publishAt(region, name string, origin func(context.Context) (string, error)) {
+	l.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	l.t.Cleanup(func() { cancel(); <-done })
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
-			url, err := l.nearest(ctx, region)
+			url, err := origin(ctx)
 			if err == nil {
 				_ = l.in(ctx, region, l.vars["bench"], "publish", "-url", url+"/live/"+name, "-bitrate", "500000").Run()
 			}

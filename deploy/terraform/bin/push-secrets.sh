@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # push-secrets.sh CLUSTER DIR NODE:REGION... puts the nodes' certificates and keys, as
 # "tmms cert" made them in DIR, into the parameter store of each node's AWS region, where
-# the node fetches them at its first start. It is run again after a rotation. Nothing of
-# it passes through Terraform, and no secret is an argument of a process.
+# the node fetches them at its first start; origins (NAME-oN) get issuer.key too, if "tmms
+# cert issuer" has made one. It is run again after a rotation. Nothing of it passes through
+# Terraform, and no secret is an argument of a process.
 #   push-secrets.sh live pki eu-o1:eu-central-1 us-o1:us-east-1
 # push-secrets.sh --join CLUSTER PLANREGION:REGION FILE puts a join token there, for the
 # autoscaled edges of a region. FILE is what "tmms token join" printed.
@@ -47,5 +48,8 @@ for node in "$@"; do
     put "$region" "/$cluster/nodes/$name/gossip.key" "$dir/gossip.key"
     put "$region" "/$cluster/nodes/$name/node.crt" "$dir/$name.crt"
     put "$region" "/$cluster/nodes/$name/node.key" "$dir/$name.key"
+    if [ -e "$dir/issuer.key" ] && [[ $name =~ -o[0-9]+$ ]]; then
+        put "$region" "/$cluster/nodes/$name/issuer.key" "$dir/issuer.key"
+    fi
     if [ -n "${TOKENS-}" ]; then put "$region" "/$cluster/nodes/$name/tokens.yaml" "$TOKENS"; fi
 done

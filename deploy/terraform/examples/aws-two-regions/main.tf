@@ -39,6 +39,7 @@ module "eu" {
   tokens          = true
   admin_listen    = ":8090"
   autoscaled      = var.autoscaled
+  issuer          = var.autoscaled.max > 0
   load_balancer   = var.load_balancer
 }
 
@@ -60,6 +61,7 @@ module "us" {
   tokens          = true
   admin_listen    = ":8090"
   autoscaled      = var.autoscaled
+  issuer          = var.autoscaled.max > 0
   load_balancer   = var.load_balancer
 }
 
@@ -69,6 +71,7 @@ module "eu_us" {
   name      = "${var.cluster}-eu-us"
   a         = module.eu.peer
   b         = module.us.peer
+  tags      = { "tmms:cluster" = var.cluster }
 }
 
 module "dns" {

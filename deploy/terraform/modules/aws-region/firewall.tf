@@ -30,6 +30,7 @@ resource "aws_vpc_security_group_ingress_rule" "node" {
   to_port           = each.value.port
   cidr_ipv4         = strcontains(each.value.source, ":") ? null : each.value.source
   cidr_ipv6         = strcontains(each.value.source, ":") ? each.value.source : null
+  tags              = local.tags
 }
 
 resource "aws_vpc_security_group_egress_rule" "node" {
@@ -39,4 +40,5 @@ resource "aws_vpc_security_group_egress_rule" "node" {
   ip_protocol       = "-1"
   cidr_ipv4         = strcontains(each.key, ":") ? null : each.key
   cidr_ipv6         = strcontains(each.key, ":") ? each.key : null
+  tags              = local.tags
 }

@@ -9,12 +9,22 @@ resource "aws_ebs_volume" "data" {
   tags              = merge(local.tags, { Name = "${var.cluster_name}-${each.key}-data" })
 }
 
+# Who has a join token gets its certificate from an origin that has an issuer's key.
+locals {
+  configs = {
+    edge = var.config
+    origin = merge(var.config, {
+      cluster = merge({ for key, path in { ca_key_file = "/etc/tmms/pki/issuer.key" } : key => path if var.issuer }, try(var.config.cluster, {}))
+    })
+  }
+}
+
 module "user_data" {
   source   = "../user-data"
   for_each = local.nodes
   node     = each.value
   cluster  = var.cluster
-  config   = var.config
+  config   = local.configs[each.value.kind]
   binary   = var.binary
   secrets = {
     method = "command"
@@ -23,6 +33,7 @@ module "user_data" {
       path   = "/${var.cluster_name}/nodes/${each.key}"
       files = merge(
         { for f in ["ca.crt", "node.crt", "gossip.key", "node.key"] : f => "$PKI/${f}" },
+        var.issuer && each.value.kind == "origin" ? { "issuer.key" = "$PKI/issuer.key" } : {},
         var.tokens ? { "tokens.yaml" = "$ETC/tokens.yaml" } : {},
       )
     })
@@ -86,6 +97,7 @@ resource "aws_instance" "node" {
     volume_type           = "gp3"
     volume_size           = 8 # GiB
     delete_on_termination = true
+    tags                  = merge(local.tags, { Name = "${var.cluster_name}-${each.key}" })
   }
   tags = merge(local.tags, {
     Name         = "${var.cluster_name}-${each.key}"

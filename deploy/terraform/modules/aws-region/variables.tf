@@ -180,6 +180,12 @@ variable "autoscaled" {
   }
 }
 
+variable "issuer" {
+  type        = bool
+  default     = false
+  description = "Whether the region's origins have issuer.key, of \"tmms cert issuer\", and give certificates by it to nodes that have a join token: those of some region must, where any has autoscaled edges. push-secrets.sh brings it."
+}
+
 variable "edge_target_gbps" {
   type        = number
   default     = 3

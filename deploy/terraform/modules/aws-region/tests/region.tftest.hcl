@@ -127,6 +127,18 @@ run "nodes" {
     }]
     error_message = "a node may do more than read its own parameters: ${aws_iam_role_policy.node["eu-o1"].policy}"
   }
+  assert {
+    condition     = alltrue([for r in concat(values(aws_vpc_security_group_ingress_rule.node), values(aws_vpc_security_group_egress_rule.node)) : r.tags["tmms:cluster"] == "live"])
+    error_message = "a rule of the security group has no tags"
+  }
+  assert {
+    condition     = alltrue([for k, i in aws_instance.node : one(i.root_block_device).tags == tomap({ "tmms:cluster" = "live", "tmms:region" = "eu", Name = "live-${k}" })])
+    error_message = "a root volume has no tags"
+  }
+  assert {
+    condition     = !anytrue([for data in values(output.user_data) : strcontains(data, "issuer.key")])
+    error_message = "a node has an issuer's key that nobody has asked for"
+  }
 }
 
 run "autoscaled" {
@@ -137,8 +149,20 @@ run "autoscaled" {
     subnets       = run.plan.subnets
     firewall      = run.plan.firewall
     autoscaled    = { min = 1, max = 5 }
+    issuer        = true
+    config        = { cluster = { lease = "20s" } }
     load_balancer = true
     key_name      = "ops"
+  }
+  assert {
+    condition = { for k, data in output.user_data : k => [for f in yamldecode(data).write_files : try(yamldecode(f.content).cluster.ca_key_file, "") if f.path == "/etc/tmms/node.yaml"][0] } == {
+      eu-e1 = "", eu-e2 = "", eu-o1 = "/etc/tmms/pki/issuer.key", eu-o2 = "/etc/tmms/pki/issuer.key", eu-o3 = "/etc/tmms/pki/issuer.key"
+    }
+    error_message = "nobody gives autoscaled edges their certificates, or an edge would"
+  }
+  assert {
+    condition     = alltrue([for k, data in output.user_data : strcontains(data, "get issuer.key") == startswith(k, "eu-o") && strcontains(data, "lease")])
+    error_message = "an issuer's key is not fetched by the origins alone"
   }
   assert {
     condition     = one(one(aws_launch_template.edge).metadata_options).http_tokens == "required" && tobool(one(one(one(aws_launch_template.edge).block_device_mappings).ebs).encrypted)
