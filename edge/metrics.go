@@ -15,6 +15,7 @@ import (
 type metrics struct {
 	edge  *Edge
 	loops *loopMetrics
+	http  *httpMetrics
 
 	flush   prometheus.Histogram
 	viewers *prometheus.Desc
@@ -38,6 +39,7 @@ func newMetrics(e *Edge) *metrics {
 	return &metrics{
 		edge:  e,
 		loops: newLoopMetrics(e.reactor.Loops()),
+		http:  newHTTPMetrics(e.web),
 		flush: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "tmms_edge_flush_seconds", Help: "Time that the flush of one tick took on a loop.",
 			Buckets: prometheus.ExponentialBuckets(50e-6, 2, 12),
@@ -78,6 +80,7 @@ func (m *metrics) observeFlush(d time.Duration) { m.flush.Observe(d.Seconds()) }
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.flush.Describe(ch)
 	m.loops.Describe(ch)
+	m.http.Describe(ch)
 	for _, d := range []*prometheus.Desc{
 		m.viewers, m.limit, m.sent, m.busy, m.cpu, m.late, m.stretch, m.conns, m.pending, m.skips, m.closed,
 		m.shaken, m.shaking, m.moved, m.divert,
@@ -96,6 +99,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	m.flush.Collect(ch)
 	m.loops.Collect(ch)
+	m.http.Collect(ch)
 	for _, f := range []fanout.Format{fanout.FLV, fanout.RTMP, fanout.WebSocket, fanout.TS} {
 		var viewers, sent int64
 		for _, e := range m.edge.engines {

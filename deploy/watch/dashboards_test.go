@@ -6,13 +6,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	unit "github.com/grafana/grafana-foundation-sdk/go/units"
 )
 
-// units are Grafana's names of the units that the dashboards use.
-var units = []string{"short", "s", "bps", "Bps", "bytes", "ops", "pps", "percentunit"}
+// units are those that the dashboards use, by Grafana's own names.
+var units = []string{
+	unit.Short, unit.Seconds, unit.BitsPerSecondSI, unit.BytesPerSecondSI, unit.BytesIEC, unit.OpsPerSecond,
+	unit.PacketsPerSecond, unit.RequestsPerSecond, unit.PercentUnit,
+}
 
-// What Grafana needs of a dashboard, and what ours have in common. Grafana itself has not
-// read them here.
+// What our dashboards have in common. Grafana itself has not read them here, only its model
+// has, see TestDashboardsInGrafanasModel.
 func TestDashboards(t *testing.T) {
 	titles := map[string]bool{}
 	for name, d := range dashboards(t) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"tmms/edge/viewer/web"
 	"tmms/media"
 )
 
@@ -138,6 +139,20 @@ func TestAnswersAreThoseOfHTTP1(t *testing.T) {
 	}
 	if list := w.web.HLSInfo(0, 1); len(list) != 1 || list[0].Sent < 3*2*700_000 {
 		t.Errorf("the HLS viewer is %+v", list)
+	}
+}
+
+func TestAnswersAreCounted(t *testing.T) {
+	w := newWorld(t)
+	p := w.publish("test")
+	p.group()
+	p.w.PublishIndex(index(3))
+	for i, c := range w.both() {
+		c.get("/live/test/7-101.ts")
+		c.get("/live/test/7-1.ts")
+		if ok, not := w.web.Answered(web.KindSegment, 2), w.web.Answered(web.KindSegment, 4); ok != uint64(i+1) || not != uint64(i+1) {
+			t.Errorf("%s: %d segments and %d refusals after %d of each", c.proto, ok, not, i+1)
+		}
 	}
 }
 

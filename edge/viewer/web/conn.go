@@ -54,6 +54,7 @@ type conn struct {
 	over   bool     // stateParked: it has waited long enough
 	tuned  bool     // unsent is set
 	hls    bool     // the present answer is a playlist or a segment
+	kind   Kind     // of the present request
 	state  connState
 }
 
@@ -223,7 +224,9 @@ func skipEmptyLines(b []byte) []byte {
 // serve answers one request.
 func (c *conn) serve(r *request) {
 	q := asking{request: r, from: c.rc.Remote().Addr(), bare: !c.secure}
-	c.follow(c.loop.server.decide(q, c.loop.loop.Now()))
+	decided := c.loop.server.decide(q, c.loop.loop.Now())
+	c.kind = decided.kind
+	c.follow(decided)
 }
 
 // follow does what was decided about a request.
@@ -253,6 +256,7 @@ func (c *conn) answer(r reply) {
 		h.extra += "Connection: keep-alive\r\n" // else it waits for the end (RFC 9112 appendix C.2.2)
 	}
 	l := c.loop
+	l.tally.answer(c.kind, h.status)
 	if c.secure {
 		h.altSvc = l.server.altSvc
 	}
@@ -352,7 +356,7 @@ func (c *conn) count(n int) {
 
 // answered ends an answer whose bytes the socket has taken.
 func (c *conn) answered() {
-	c.hls, c.viewer = false, nil
+	c.hls, c.viewer, c.kind = false, nil, KindOther
 	if c.last {
 		c.state = stateClosed
 		c.rc.CloseAfterFlush(viewer.ErrDone)
@@ -368,6 +372,7 @@ func (c *conn) fail(err, cause error) {
 	r.header.close = true
 	c.last = true
 	l := c.loop
+	l.tally.answer(c.kind, r.header.status)
 	l.out = r.header.append(l.out[:0], l.clock.date(l.loop.Now()))
 	l.out = append(l.out, r.body.next(len(r.body.chunks[0]))...)
 	c.state = stateClosed

@@ -49,6 +49,7 @@ func (w wish) clone() wish {
 // reply is what is decided about a request, whatever it came by: an answer, or
 // to wait for one, or to play.
 type reply struct {
+	kind   Kind // of the request
 	header header
 	body   body
 	file   *segmentFile // the segment that the body is of, held; nil: it has none
@@ -70,29 +71,32 @@ type playing struct {
 }
 
 // decide answers a request at the loops' time now.
-func (s *Server) decide(q asking, now time.Duration) reply {
+func (s *Server) decide(q asking, now time.Duration) (r reply) {
 	switch q.Method {
 	case http.MethodGet, http.MethodHead:
 	case http.MethodOptions:
 		return reply{header: header{status: http.StatusNoContent, cache: cacheNever, length: -1, extra: preflight}}
 	default:
 		h := header{status: http.StatusMethodNotAllowed, cache: cacheNever, extra: "Allow: GET, HEAD, OPTIONS\r\n"}
-		r := text(h, "only GET, HEAD and OPTIONS", false)
+		r = text(h, "only GET, HEAD and OPTIONS", false)
 		r.last = true // what follows may be its body
 		return r
 	}
-	if r, ok := s.decideNear(q); ok {
-		return r
+	if near, ok := s.decideNear(q); ok {
+		near.kind = KindNearest
+		return near
 	}
 	to := parseRoute(q.URL.Path, func(path string) bool { return s.assets[path] != nil })
 	switch to.want {
 	case wantNothing:
-		return notFound(q, "no such page; streams are /APP/STREAM.flv, /APP/STREAM.ts and /APP/STREAM.m3u8")
+		r = notFound(q, "no such page; streams are /APP/STREAM.flv, /APP/STREAM.ts and /APP/STREAM.m3u8")
 	case wantAsset:
-		return assetReply(q, s.assets[to.asset])
+		r = assetReply(q, s.assets[to.asset])
 	default:
-		return s.decideStream(q, to, now)
+		r = s.decideStream(q, to, now)
 	}
+	r.kind = to.kind()
+	return r
 }
 
 // preflight answers a CORS preflight request.

@@ -37,6 +37,9 @@ func (s *Server) Handler(loops []*Loop) *Handler {
 	return &Handler{server: s, loops: loops, chunks: newChunks(), parking: parking{now: s.now}}
 }
 
+// tally is that of all requests that come this way: they have no loop.
+func (h *Handler) tally() *tally { return h.server.tallies[0] }
+
 // now is the loops' time, or within milliseconds of it.
 func (s *Server) now() time.Duration { return time.Since(s.started) }
 
@@ -70,6 +73,7 @@ type exchange struct {
 	request *http.Request
 	remote  netip.AddrPort
 	out     *sender
+	kind    Kind
 	err     error // why the answer was cut short
 }
 
@@ -86,7 +90,9 @@ func (x *exchange) serve() {
 		return
 	}
 	s := x.handler.server
-	x.follow(s.decide(asking{request: q, from: x.remote.Addr()}, s.now()))
+	decided := s.decide(asking{request: q, from: x.remote.Addr()}, s.now())
+	x.kind = decided.kind
+	x.follow(decided)
 }
 
 // follow does what was decided about the request.
@@ -98,7 +104,7 @@ func (x *exchange) follow(r reply) {
 	case r.play != nil:
 		x.play(r.play)
 	case r.wait != nil:
-		if answer, ok := x.handler.wait(x.request.Context(), r.wait); ok {
+		if answer, ok := x.handler.wait(x.request.Context(), r.wait, x.kind); ok {
 			x.answer(answer)
 		}
 	default:
@@ -112,6 +118,7 @@ func (h *Handler) sweep() { h.loops[0].loop.Post(h.loops[0].touched) }
 
 // head sends the answer's head, at the latest with the first bytes of its body.
 func (x *exchange) head(h *header) {
+	x.handler.tally().answer(x.kind, h.status)
 	h.set(x.out.w.Header())
 	x.out.w.WriteHeader(h.status)
 }

@@ -36,12 +36,13 @@ type parked struct {
 }
 
 // wait parks a request until there is an answer; !ok: the client has gone.
-func (h *Handler) wait(ctx context.Context, w *waiting) (r reply, ok bool) {
+func (h *Handler) wait(ctx context.Context, w *waiting, kind Kind) (r reply, ok bool) {
 	patience := w.patience()
 	p := h.parking.enter(w, h.server.gate.Draining())
 	if p == nil {
 		return w.refuse(h.server.now()), true
 	}
+	h.tally().parked[kind].Add(1)
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {

@@ -33,6 +33,7 @@ type socket struct {
 func (c *conn) serveLive(q *playing) {
 	ws := q.what == wantFLV && wsWanted(q.request)
 	if ws {
+		c.kind = KindWebSocket
 		if err := wsCheck(q.request); err != nil {
 			c.fail(err, viewer.ErrProtocol)
 			return
@@ -84,6 +85,7 @@ func (p *player) OnJoin() {
 	}
 	p.started = true
 	p.conn.rc.StopTimer()
+	l.tally.answer(p.conn.kind, h.status)
 	l.out = h.append(l.out[:0], l.clock.date(l.loop.Now()))
 	// An error condemns the connection, OnClose ends the viewer.
 	_ = p.conn.rc.Write(l.out)

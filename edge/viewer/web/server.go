@@ -42,7 +42,8 @@ type Server struct {
 	assets  map[string]*asset
 	streams *registry
 	started time.Time
-	altSvc  string // of answers over TLS
+	altSvc  string   // of answers over TLS
+	tallies []*tally // the handler's first, then each loop's
 
 	hlsSent atomic.Int64 // bytes of playlists and segments
 }
@@ -55,7 +56,7 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	return &Server{
 		apps: cfg.Apps, gate: cfg.Gate, flush: cfg.Flush, watchAt: cfg.WatchAt, near: cfg.Near, log: cfg.Log, assets: assets,
-		streams: newRegistry(cfg.Hub), started: time.Now(),
+		streams: newRegistry(cfg.Hub), started: time.Now(), tallies: []*tally{{}},
 	}, nil
 }
 
@@ -88,6 +89,7 @@ type Loop struct {
 	parser *parser
 	clock  clock
 	out    []byte // scratch for answers
+	tally  *tally
 
 	waits  waitlist
 	bodies allowance // until the next tick
@@ -99,7 +101,8 @@ type Loop struct {
 
 // Loop binds the server to a loop, before the reactor runs.
 func (s *Server) Loop(l *reactor.Loop, engine *fanout.Engine) *Loop {
-	w := &Loop{server: s, loop: l, fanout: engine, parser: newParser(), bodies: newAllowance(true)}
+	w := &Loop{server: s, loop: l, fanout: engine, parser: newParser(), bodies: newAllowance(true), tally: &tally{}}
+	s.tallies = append(s.tallies, w.tally)
 	w.sweep = l.NewTimer(w.onSweep)
 	return w
 }

@@ -52,6 +52,7 @@ func (c *conn) park(w *waiting) bool {
 		return false
 	}
 	c.wait, c.state = w, stateParked
+	l.tally.parked[c.kind].Add(1)
 	l.waits.add(c)
 	l.loop.Wake()
 	c.rc.SetTimer(w.patience())
