@@ -49,6 +49,7 @@ module "host" {
   tls_certs    = try(each.value.tls_certs, [])
   init         = try(each.value.init, "systemd")
   root         = try(each.value.root, "")
+  logs         = try(each.value.logs, null)
 }
 output "hosts" { value = module.host }
 `
@@ -102,6 +103,9 @@ func TestUserData(t *testing.T) {
 		below["init"], below["root"] = "none", filepath.Join(root, name)
 		cases[name+" below"] = below
 	}
+	cases["logs"] = map[string]any{"name": "eu-e1", "logs": map[string]any{
+		"command": `exec ship --place="$STATE_DIRECTORY/state"`, "setup": "command -v ship", "files": map[string]string{"/etc/ship.yaml": "a: 1\n"},
+	}}
 	all := hosts(t, tf, "hosts", cases)
 	for name, h := range all {
 		if strings.HasSuffix(name, " below") {
@@ -112,6 +116,8 @@ func TestUserData(t *testing.T) {
 	}
 	unit := write(t, t.TempDir(), "tmms.service", strings.ReplaceAll(all["edge"].Unit, "/usr/local/bin/tmms", tmms))
 	command(t, "systemd-analyze", "verify", "--man=no", unit)
+	command(t, "systemd-analyze", "verify", "--man=no",
+		write(t, t.TempDir(), "tmms-logs.service", all["logs"].Files["/etc/systemd/system/tmms-logs.service"]))
 }
 
 // checkConfig lets tmms read a rendered node.yaml.
@@ -211,6 +217,8 @@ func TestUserDataFaults(t *testing.T) {
 		{`admin_listen = ":8090"`, `admin_listen ":8090": without tokens only a loopback address`},
 		{`drain_wait = "soon"`, `drain_wait "soon": want seconds or minutes`},
 		{`init = "runit"`, `init "runit": want systemd or none`},
+		{`logs = { command = " " }`, `logs {"command":" ","files":{},"setup":""}: want a command`},
+		{`logs = { command = "ship" }, init = "none"`, `logs want a journal, so init systemd, not none`},
 		{`root = "/srv"`, `root "/srv": want an absolute path`},
 		{`node = { name = "A b", region = "eu", zone = "a", roles = ["edge"] }`, `node.name "A b": want 1 to 63`},
 		{`node = { name = "a", region = "eu", zone = "a", roles = ["shield"] }`, `node.roles ["shield"]: want origin, edge or both`},

@@ -7,6 +7,8 @@
 #   push-secrets.sh live pki eu-o1:eu-central-1 us-o1:us-east-1
 # push-secrets.sh --join CLUSTER PLANREGION:REGION FILE puts a join token there, for the
 # autoscaled edges of a region. FILE is what "tmms token join" printed.
+# push-secrets.sh --monitoring CLUSTER REGION TOKENFILE PASSWORDFILE puts there what the
+# monitoring host needs: a token with the role read, and Grafana's admin password.
 # TOKENS=FILE puts that tokens.yaml beside the rest. KEY_ID is the key to encrypt with.
 set -euo pipefail
 umask 077
@@ -35,6 +37,13 @@ if [ "${1-}" = --join ]; then
     [ $# = 4 ] || die "want --join CLUSTER PLANREGION:REGION FILE"
     put "${3#*:}" "/$2/join/${3%%:*}/join.token" "$4"
     if [ -n "${TOKENS-}" ]; then put "${3#*:}" "/$2/join/${3%%:*}/tokens.yaml" "$TOKENS"; fi
+    exit
+fi
+
+if [ "${1-}" = --monitoring ]; then
+    [ $# = 5 ] || die "want --monitoring CLUSTER REGION TOKENFILE PASSWORDFILE"
+    put "$3" "/$2/monitoring/token" "$4"
+    put "$3" "/$2/monitoring/admin.password" "$5"
     exit
 fi
 

@@ -2,6 +2,8 @@ locals {
   cidrs = { eu = "10.1.0.0/16", us = "10.2.0.0/16" }
   # Two zones a region; zones are named as AWS names them.
   zones = { for k, region in var.aws_regions : k => ["${region}a", "${region}b"] }
+  # The monitoring host asks the nodes' admin API, as operators do.
+  operators_cidrs = concat(var.operators_cidrs, [for m in module.monitoring : "${m.address}/32"])
 }
 
 module "plan" {
@@ -33,7 +35,7 @@ module "eu" {
   subnets         = module.plan.subnets
   firewall        = module.plan.firewall
   nodes_cidrs     = values(local.cidrs)
-  operators_cidrs = var.operators_cidrs
+  operators_cidrs = local.operators_cidrs
   ami             = var.amis.eu
   binary          = var.binary
   tokens          = true
@@ -55,7 +57,7 @@ module "us" {
   subnets         = module.plan.subnets
   firewall        = module.plan.firewall
   nodes_cidrs     = values(local.cidrs)
-  operators_cidrs = var.operators_cidrs
+  operators_cidrs = local.operators_cidrs
   ami             = var.amis.us
   binary          = var.binary
   tokens          = true
@@ -72,6 +74,22 @@ module "eu_us" {
   a         = module.eu.peer
   b         = module.us.peer
   tags      = { "tmms:cluster" = var.cluster }
+}
+
+module "monitoring" {
+  source          = "../../modules/aws-monitoring"
+  providers       = { aws = aws.eu }
+  count           = var.monitoring == null ? 0 : 1
+  cluster_name    = var.cluster
+  nodes           = module.plan.nodes
+  autoscaled      = var.autoscaled.max > 0 ? values(var.aws_regions) : []
+  peer            = module.eu.peer
+  cidr            = local.cidrs.eu
+  zone            = local.zones.eu[0]
+  operators_cidrs = var.operators_cidrs
+  ami             = var.monitoring.ami
+  key_name        = var.monitoring.key_name
+  grafana         = var.monitoring.grafana
 }
 
 module "dns" {

@@ -22,3 +22,8 @@ output "cost" {
   description = "Roughly what it costs."
   value       = module.plan.cost
 }
+
+output "monitoring" {
+  description = "The monitoring host's public address; null: there is none."
+  value       = one(module.monitoring[*].public_address)
+}

@@ -61,6 +61,16 @@ variable "operators_cidrs" {
   description = "Where operators and the monitoring host are."
 }
 
+variable "monitoring" {
+  type = object({
+    ami      = string
+    key_name = optional(string, "")
+    grafana  = optional(object({ url = string, sha256 = string }))
+  })
+  default     = null
+  description = "A host with Prometheus and Grafana in eu, modules/aws-monitoring's ami, key_name and grafana; null: none."
+}
+
 variable "load_balancer" {
   type        = bool
   default     = false

@@ -66,6 +66,7 @@ module "user_data_scaled" {
   tokens       = var.tokens
   admin_listen = var.admin_listen
   tls_certs    = var.tls_certs
+  logs         = var.logs
   extra_files = merge(var.extra_files, {
     "/usr/local/lib/tmms/instance-env" = file("${path.module}/instance-env.sh")
     "/usr/local/lib/tmms/drain-watch" = templatefile("${path.module}/drain-watch.sh.tftpl", {

@@ -42,6 +42,7 @@ module "user_data" {
   tokens         = var.tokens
   admin_listen   = var.admin_listen
   tls_certs      = var.tls_certs
+  logs           = var.logs
   extra_files    = var.extra_files
   extra_commands = var.extra_commands
 }

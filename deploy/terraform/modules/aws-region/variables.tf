@@ -224,10 +224,16 @@ variable "instance_policies" {
   description = "ARNs of further policies for the instances, such as AmazonSSMManagedInstanceCore for shells by Session Manager or one for shipping logs."
 }
 
+variable "logs" {
+  type        = object({ command = string, setup = optional(string, ""), files = optional(map(string), {}) })
+  default     = null
+  description = "Takes the journal to a collector, modules/user-data's logs; instance_policies is what the shipper may do. null: logs stay in the journal."
+}
+
 variable "extra_files" {
   type        = map(string)
   default     = {}
-  description = "Further files of cloud-init, path to content, for all nodes; a hook for shipping logs. All of user data has 16 KiB, compressed."
+  description = "Further files of cloud-init, path to content, for all nodes. All of user data has 16 KiB, compressed."
 }
 
 variable "extra_commands" {

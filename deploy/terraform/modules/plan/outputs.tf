@@ -3,6 +3,11 @@ output "names" {
   value       = sort(keys(local.nodes_bare))
 }
 
+output "zones" {
+  description = "Node name to zone, from regions alone too, for addresses that belong to a place."
+  value       = { for name, n in local.nodes_bare : name => n.zone }
+}
+
 output "nodes" {
   description = "Node name to what it is: name, region, zone, kind (origin or edge), roles, index (from 1), provider, voter, address (for other nodes), private_address, public_address and host (for clients; null while not known), subnet_index."
   value       = local.nodes

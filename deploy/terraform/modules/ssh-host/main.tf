@@ -7,6 +7,7 @@ module "user_data" {
   tokens       = var.tokens_file != ""
   admin_listen = var.admin_listen
   tls_certs    = var.tls_certs
+  logs         = var.logs
   drain_wait   = var.drain_wait
   init         = var.init
   root         = var.root

@@ -120,6 +120,12 @@ variable "tls_certs" {
   description = "Certificates for viewers and publishers, paths on the host; with them RTMPS, HTTPS and HTTP/3 are on."
 }
 
+variable "logs" {
+  type        = object({ command = string, setup = optional(string, ""), files = optional(map(string), {}) })
+  default     = null
+  description = "Takes the journal to a collector, modules/user-data's logs. null: logs stay in the journal."
+}
+
 variable "drain_wait" {
   type        = string
   default     = "30s"

@@ -153,6 +153,20 @@ kernel() {
     fi
 }
 
+# logs brings the unit that ships them up to date, after the node: a collector that is not
+# there keeps nobody from watching.
+logs() {
+    [ "$INIT" = systemd ] || return 0
+    if [ "$LOGS" = no ]; then
+        systemctl disable -q --now tmms-logs 2>/dev/null || true
+        return 0
+    fi
+    bash -e "$lib/setup-logs" || say "$lib/setup-logs failed: logs stay in the journal for now"
+    systemctl daemon-reload
+    systemctl enable -q tmms-logs
+    systemctl restart tmms-logs || say "tmms-logs does not run"
+}
+
 # state names what a process was started with.
 state() {
     {
@@ -266,7 +280,8 @@ uninstall() {
     fi
     if [ "$INIT" = systemd ]; then
         systemctl -q disable tmms 2>/dev/null || true
-        rm -f /etc/systemd/system/tmms.service /etc/sysctl.d/60-tmms.conf
+        systemctl -q disable --now tmms-logs 2>/dev/null || true
+        rm -f /etc/systemd/system/tmms.service /etc/systemd/system/tmms-logs.service /etc/sysctl.d/60-tmms.conf
         systemctl daemon-reload
         userdel tmms 2>/dev/null || true
     fi
@@ -301,6 +316,7 @@ main() {
         restart
         echo "$now" >"$lib/state"
     fi
+    logs
     if [ "$wait" != 0 ]; then
         until_ok /readyz "$wait" || die "$NODE is not ready after $wait s: $(curl -s -m 5 "$ADMIN/readyz" || true)"
     fi

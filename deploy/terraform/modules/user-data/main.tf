@@ -56,6 +56,7 @@ locals {
   # What the script is told; no value may have a quote in it.
   settings = {
     NODE    = var.node.name
+    LOGS    = var.logs == null ? "no" : "yes"
     INIT    = var.init
     ROOT    = var.root
     URL     = var.binary.url
@@ -83,7 +84,13 @@ locals {
       "/etc/systemd/system/tmms.service" = local.unit
       "/etc/sysctl.d/60-tmms.conf"       = local.sysctl
     },
+    local.logs,
   )
+  logs = var.logs == null ? {} : merge(var.logs.files, {
+    "/etc/systemd/system/tmms-logs.service" = file("${path.module}/tmms-logs.service")
+    "${local.lib}/ship-logs"                = "${var.logs.command}\n"
+    "${local.lib}/setup-logs"               = "${var.logs.setup}\n"
+  })
   cloud_config = {
     write_files = [for path, content in merge(local.files, var.extra_files) : {
       path        = path, content = content, owner = "root:root"

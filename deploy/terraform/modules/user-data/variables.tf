@@ -127,10 +127,24 @@ variable "root" {
   }
 }
 
+variable "logs" {
+  type        = object({ command = string, setup = optional(string, ""), files = optional(map(string), {}) })
+  default     = null
+  description = "Takes the journal to a collector: command is what the unit tmms-logs runs, a shipper that may read the journal and keeps its place in $STATE_DIRECTORY; setup, a shell command run before, installs it; files are its configuration, path to content. Its secrets are in /etc/tmms/logs.env, which is not rendered here. null: logs stay in the journal."
+  validation {
+    condition     = var.logs == null || try(trimspace(var.logs.command) != "", false)
+    error_message = "logs ${jsonencode(var.logs)}: want a command."
+  }
+  validation {
+    condition     = var.logs == null || var.init == "systemd"
+    error_message = "logs want a journal, so init systemd, not ${var.init}."
+  }
+}
+
 variable "extra_files" {
   type        = map(string)
   default     = {}
-  description = "Further files of cloud-init, path to content, mode 0644; a hook for shipping logs."
+  description = "Further files of cloud-init, path to content, mode 0644."
 }
 
 variable "extra_commands" {

@@ -97,14 +97,29 @@ run "below_a_folder" {
   }
 }
 
-run "a_hook_for_logs" {
+run "further_files_and_commands" {
   command = plan
   variables {
-    extra_files    = { "/etc/vector/vector.yaml" = "sources: {}\n" }
-    extra_commands = ["systemctl restart vector"]
+    extra_files    = { "/etc/motd" = "hello\n" }
+    extra_commands = ["true"]
   }
   assert {
-    condition     = length(yamldecode(output.cloud_init).write_files) == 5 && yamldecode(output.cloud_init).runcmd[1][2] == "systemctl restart vector"
+    condition     = length(yamldecode(output.cloud_init).write_files) == 5 && yamldecode(output.cloud_init).runcmd[1][2] == "true"
     error_message = output.cloud_init
+  }
+}
+
+run "logs_are_shipped" {
+  command = plan
+  variables {
+    logs = { setup = "install it", command = "exec ship", files = { "/etc/ship.yaml" = "a: 1\n" } }
+  }
+  assert {
+    condition     = output.files["/usr/local/lib/tmms/ship-logs"] == "exec ship\n" && output.files["/usr/local/lib/tmms/setup-logs"] == "install it\n" && output.files["/etc/ship.yaml"] == "a: 1\n"
+    error_message = jsonencode(keys(output.files))
+  }
+  assert {
+    condition     = strcontains(output.files["/etc/systemd/system/tmms-logs.service"], "ExecStart=/bin/bash /usr/local/lib/tmms/ship-logs\n") && strcontains(output.install_script, "\nLOGS='yes'\n")
+    error_message = output.install_script
   }
 }
