@@ -231,7 +231,10 @@ func TestOpenSegmentHasNoRoom(t *testing.T) {
 		x = l.add(50_000)
 	}
 	held := standby.standsBy(t)
-	eventually(t, "it has those that fit", func() bool { return held.Live().Index().Version == x.Version })
+	eventually(t, "it has those that fit", func() bool {
+		got := held.Live().Index()
+		return got != nil && got.Version == x.Version
+	})
 	want := *x
 	want.Segments = x.Playlist()
 	sameHLS(t, held.Live().Index(), &want)
