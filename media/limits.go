@@ -296,8 +296,9 @@ const (
 	// that wants more streams of one owner than this needs a second owner.
 	MaxSubscriptions = 1024
 	// MaxFabricUniStreams bounds the unidirectional streams that a peer has
-	// open in one session: a subscription has one for its group and, while
-	// groups overlap or are abandoned, a few more (quic-go's default is 100).
+	// open in one session: a subscription has one for its group, one for indexes, one for
+	// the open segment and, while groups overlap or are abandoned, a few more (quic-go's
+	// default is 100).
 	MaxFabricUniStreams = 4 * MaxSubscriptions
 	// MaxFabricStreams bounds the bidirectional streams that a peer has open in
 	// one session: one a subscription, and a few short requests. A packet can open
@@ -474,6 +475,10 @@ const (
 	// StandbyHold bounds the wait of an index for the standby's acknowledgement: a
 	// round trip around the earth, and the time that a segment takes on its way.
 	StandbyHold = 500 * time.Millisecond
+	// StandbyPiece is the stream time after which the standby gets what is new of the
+	// open segment, unless there are 64 KiB before: with all packets sent twice over a
+	// path that is just wide enough for that, the rest of a segment takes as long.
+	StandbyPiece = 200 * time.Millisecond
 	// StandbyBehind is the stream time by which a standby in sync may be behind, for
 	// no longer than StandbyHold at once: about a segment, the one that it would close.
 	StandbyBehind = 2 * time.Second

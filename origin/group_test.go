@@ -244,7 +244,7 @@ func (g *group) start(name string) *clusterNode {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	server, err := relay.NewServer(c.hub, m, relay.Deps{Log: log})
+	server, err := relay.NewServer(c.hub, m, relay.Deps{Log: log, Registerer: c.metrics})
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -258,7 +258,7 @@ func (g *group) start(name string) *clusterNode {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	puller, err := relay.NewPuller(c.hub, f, m, relay.PullConfig{}, relay.Deps{Log: log})
+	puller, err := relay.NewPuller(c.hub, f, m, relay.PullConfig{}, relay.Deps{Log: log, Registerer: c.metrics})
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -19,6 +19,8 @@ type cable struct {
 	mu    sync.Mutex
 	down  bool                            // for everybody
 	delay time.Duration                   // each way
+	rate  int                             // bytes a second that leave the node; 0: any
+	free  time.Time                       // when what has left before is through
 	cut   map[netip.AddrPort]bool         // for these
 	flows map[netip.AddrPort]*net.UDPConn // by whose they are
 }
@@ -63,6 +65,28 @@ func (c *cable) lengthen(delay time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.delay = delay
+}
+
+// narrow lets no more than so many bytes a second leave the node. What has no room in
+// the sockets meanwhile is lost.
+func (c *cable) narrow(bytesPerSecond int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rate = bytesPerSecond
+}
+
+// squeeze waits until n bytes are through.
+func (c *cable) squeeze(n int) {
+	c.mu.Lock()
+	now := time.Now()
+	wait := c.free.Sub(now)
+	if c.rate > 0 {
+		c.free = now.Add(max(wait, 0) + time.Duration(n)*time.Second/time.Duration(c.rate))
+	}
+	c.mu.Unlock()
+	if wait > 0 {
+		<-time.After(wait)
+	}
 }
 
 // later hands a packet on.
@@ -128,6 +152,7 @@ func (c *cable) back(f *net.UDPConn, to netip.AddrPort) {
 		if err != nil {
 			return
 		}
+		c.squeeze(n)
 		if !c.severed(to) {
 			c.later(b[:n], func(b []byte) { _, _ = c.socket.WriteToUDPAddrPort(b, to) })
 		}

@@ -81,6 +81,15 @@ func (g *gate) publish(x *hls.Index) {
 	}
 }
 
+// poke wakes the sender of segments to the standby.
+func (g *gate) poke() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.sub != nil {
+		g.sub.pokeSegments()
+	}
+}
+
 // closed tells that an index has to wait. mu is held.
 func (g *gate) closed(now time.Time) bool { return g.inSync || now.Before(g.hold) }
 

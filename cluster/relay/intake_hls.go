@@ -13,8 +13,12 @@ import (
 	"tmms/media/relaywire"
 )
 
-// segmentChunk is the size in which a segment's bytes are kept.
-const segmentChunk = 64 << 10
+// segmentChunk is the size in which a segment's bytes are kept, firstChunk the least
+// that is reserved for one that is still made.
+const (
+	segmentChunk = 64 << 10
+	firstChunk   = 4 << 10
+)
 
 // readIndexes reads the stream of segment indexes.
 func (in *intake) readIndexes(stream *fabric.ReceiveStream, b *inbox) {
@@ -85,11 +89,8 @@ func (in *intake) readPiece(stream *fabric.ReceiveStream, b *inbox, h relaywire.
 			in.giveBack(size(chunks))
 		}
 	}()
-	for left := h.Size; left > 0 || h.Size == 0; {
-		n := segmentChunk
-		if h.Size > 0 {
-			n = min(left, n)
-		}
+	for has := 0; has < h.Size || h.Size == 0; {
+		n := nextChunk(has, h.Size)
 		if !in.reserve(of(h.Name), n) {
 			stream.CancelRead(code(relaywire.CodeOverflow))
 			return
@@ -105,7 +106,7 @@ func (in *intake) readPiece(stream *fabric.ReceiveStream, b *inbox, h relaywire.
 		if err != nil {
 			return
 		}
-		left -= got
+		has += got
 	}
 	if h.Name.Kind == hls.NamePart && len(chunks) > 1 {
 		chunks = [][]byte{slices.Concat(chunks...)} // a part is one chunk of its segment
@@ -114,6 +115,15 @@ func (in *intake) readPiece(stream *fabric.ReceiveStream, b *inbox, h relaywire.
 		kept = true
 		return s.piece(h.Name, chunks)
 	})
+}
+
+// nextChunk is how many bytes to read behind the first ones of a piece. One whose size
+// is not known, 0, may come slowly and stay small: no more is reserved than it has.
+func nextChunk(has, size int) int {
+	if size > 0 {
+		return min(size-has, segmentChunk)
+	}
+	return min(max(has, firstChunk), segmentChunk)
 }
 
 // reading counts what is read of a stream.

@@ -125,8 +125,9 @@ type Live struct {
 	configs atomic.Pointer[Configs]
 	joins   atomic.Pointer[[]Join] // oldest first
 	index   atomic.Pointer[hls.Index]
-	lost    atomic.Bool          // it has ended on this node, but the stream has not, as far as is known
-	gate    atomic.Pointer[gate] // nil: it never had a standby
+	growing atomic.Pointer[piece] // what there is of the segment behind the newest index; nil: nothing, or it is pulled
+	lost    atomic.Bool           // it has ended on this node, but the stream has not, as far as is known
+	gate    atomic.Pointer[gate]  // nil: it never had a standby
 
 	shifts atomic.Pointer[[]shift] // by rising epochs; nil: the log has the stream's times
 

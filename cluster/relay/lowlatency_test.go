@@ -295,7 +295,7 @@ func TestMPEGTSOfTheOpenSegmentGoesAhead(t *testing.T) {
 	}
 	// A segment that is never whole is given up, and the next one is not held up.
 	l.part(100_000)
-	l.open, l.msn = nil, l.msn+1
+	l.open, l.growing, l.msn = nil, nil, l.msn+1
 	l.segments = l.segments[:0]
 	x = l.add(200_000)
 	sameHLS(t, shows(t, feed, x), x)

@@ -15,7 +15,8 @@ import (
 
 // segmentSender sends the segment indexes of a stream and the bytes of their
 // segments, on a goroutine of its own so that they never hold up the live
-// packets. It is woken by each index, not by the pacer.
+// packets. It is woken by each index, and by what is new of the open segment for the
+// standby, not by the pacer.
 type segmentSender struct {
 	// Set at construction.
 	sub    *subscription
@@ -36,14 +37,6 @@ type segmentSender struct {
 	sent    map[hls.Name]struct{}
 	early   early
 	buf     []byte
-}
-
-// early is the MPEG-TS of the open segment, which is sent as it is made: all of it
-// at its end would hold up the parts behind it.
-type early struct {
-	name   hls.Name
-	stream *fabric.SendStream // nil: there is none
-	chunks int                // sent
 }
 
 // wantHLS begins or ends the sending of segments.
@@ -157,79 +150,48 @@ func (h *segmentSender) news(ctx context.Context) (*hls.Index, error) {
 	if live == nil {
 		return nil, nil
 	}
-	x := live.Index()
+	open := live.growing.Load() // first: the index is then of that moment, or newer
+	x := h.newest(live)
+	if x != nil && x != h.told {
+		if err := h.list(ctx, x); err != nil {
+			return nil, err
+		}
+	}
+	return x, h.grow(ctx, x, open)
+}
+
+// newest is the index to send; nil: there is none yet.
+func (h *segmentSender) newest(live *Live) *hls.Index {
 	if h.sub.standby.Load() {
-		x = live.Made()
+		return live.Made()
 	}
-	if x == nil || x == h.told {
-		return x, nil
-	}
+	return live.Index()
+}
+
+// list sends an index and what is new of what its playlists list.
+func (h *segmentSender) list(ctx context.Context, x *hls.Index) error {
 	if err := h.index(ctx, x); err != nil {
-		return nil, err
+		return err
 	}
 	h.told = x
 	for _, s := range x.Playlist() {
 		if err := h.segment(ctx, s, false); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if err := h.parts(ctx, x.Open); err != nil {
-		return nil, err
+	if x.Open != nil {
+		if err := h.segment(ctx, x.Open, false); err != nil {
+			return err
+		}
+	}
+	if !behindAll(h.early.name, x) {
+		h.drop() // it was never whole, or has left the playlist meanwhile
 	}
 	if len(x.Segments) > 0 {
 		first := x.Segments[0].MSN
 		maps.DeleteFunc(h.sent, func(n hls.Name, _ struct{}) bool { return n.MSN < first })
 	}
-	return x, nil
-}
-
-// parts sends what is new of the open segment; nil: there is none.
-func (h *segmentSender) parts(ctx context.Context, open *hls.Segment) error {
-	if h.early.stream != nil && (open == nil || idOf(open) != of(h.early.name)) {
-		h.drop() // the segment was never whole
-	}
-	if open == nil {
-		return nil
-	}
-	fragments := *open
-	fragments.TS = nil
-	if err := h.segment(ctx, &fragments, false); err != nil || open.TS == nil {
-		return err
-	}
-	name := hls.Name{Kind: hls.NameTS, Epoch: open.Epoch, MSN: open.MSN}
-	if !h.known(name) {
-		stream, err := h.open(ctx)
-		if err != nil {
-			return err
-		}
-		h.early = early{name: name, stream: stream}
-		h.sent[name] = struct{}{}
-		head := relaywire.AppendPieceHeader(nil, relaywire.PieceHeader{Subscription: h.sub.request.ID, Name: name})
-		if err := h.write(ctx, stream, head); err != nil {
-			return h.refused(err)
-		}
-	}
-	return h.goOn(ctx, open.TS.Chunks)
-}
-
-// goOn sends those of the chunks of the early MPEG-TS that were not sent yet.
-func (h *segmentSender) goOn(ctx context.Context, chunks [][]byte) error {
-	for h.early.stream != nil && h.early.chunks < len(chunks) {
-		if err := h.write(ctx, h.early.stream, chunks[h.early.chunks]); err != nil {
-			h.early.stream = nil
-			return h.refused(err)
-		}
-		h.early.chunks++
-	}
 	return nil
-}
-
-// drop gives up the early MPEG-TS.
-func (h *segmentSender) drop() {
-	if h.early.stream != nil {
-		h.early.stream.CancelWrite(fabric.StreamErrorCode(relaywire.CodeDone))
-		h.early.stream = nil
-	}
 }
 
 // refused makes nothing of the error that the subscriber has no room for a piece.
@@ -287,14 +249,8 @@ func (h *segmentSender) open(ctx context.Context) (*fabric.SendStream, error) {
 // patient it lets newer indexes go first.
 func (h *segmentSender) segment(ctx context.Context, s *hls.Segment, patient bool) error {
 	for p := range pieces(s) {
-		if h.early.stream != nil && p.name == h.early.name {
-			if err := h.goOn(ctx, p.chunks); err != nil {
-				return err
-			}
-			if h.early.stream != nil {
-				_ = h.early.stream.Close() // fails if the subscriber has refused the piece meanwhile
-			}
-			h.early.stream = nil
+		if err := h.complete(ctx, p); err != nil {
+			return err
 		}
 		if h.known(p.name) {
 			continue

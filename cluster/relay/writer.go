@@ -75,6 +75,7 @@ func (w *Writer) handOver(epoch uint64, opt LiveOptions) *Writer {
 	}
 	w.live.epoch.Store(max(epoch, w.live.epoch.Load()))
 	w.live.upstream.Store(nil) // a pull will say where from
+	w.live.growing.Store(nil)
 	w.live.ungate(true)
 	return next
 }
@@ -249,10 +250,32 @@ func (w *Writer) PublishIndex(x *hls.Index) {
 	if w.gone {
 		return
 	}
+	if x == nil || x.Open == nil { // else it is of one more part of the same segment
+		w.live.growing.Store(nil)
+	}
 	if x != nil && !w.pulled { // whoever becomes the standby gets the packets of the open segment
 		w.floor = x.Cut
 	}
 	w.live.publishIndex(x)
+}
+
+// Grow tells what there is by now of a segment that is in no index yet, in one format:
+// its first chunks, of which the last may grow; nil: nothing any more. Other nodes
+// that need it get it ahead of its end, the standby at once; it is not shown to
+// readers. The bytes must not be changed from here on.
+func (w *Writer) Grow(n hls.Name, chunks [][]byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.gone:
+	case len(chunks) == 0:
+		w.live.growing.Store(nil)
+	default:
+		w.live.growing.Store(&piece{name: n, chunks: chunks})
+		if g := w.live.gate.Load(); g != nil {
+			g.poke()
+		}
+	}
 }
 
 // SetState tells readers whether a publisher is connected.

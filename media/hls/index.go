@@ -43,7 +43,6 @@ type Index struct {
 	PartTarget time.Duration
 	// Open is the segment that is being made: the one after the last of Segments,
 	// with the parts so far, whose durations Duration sums up. nil: it has no part yet.
-	// Its TS, if there is any, is the first chunks of what TS will be, for other nodes.
 	Open *Segment
 	// Inits are the initialization sections that Segments and Open need, oldest first.
 	Inits []*Init

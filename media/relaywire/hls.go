@@ -34,7 +34,7 @@ func ParseIndexesHeader(b []byte) (h IndexesHeader, n int, err error) {
 // The formats are 0: the segment in MPEG-TS, 1: the segment in fragmented MP4,
 // 2: a part of that. A segment with parts has no piece of format 1: it is what
 // its parts are one after another. A size of 0 is one that is not known yet: that
-// of MPEG-TS which is sent while it is made.
+// of the open segment, which is sent while it is made.
 type PieceHeader struct {
 	Subscription uint64
 	Name         hls.Name // of kind NameTS, NameMP4 or NamePart

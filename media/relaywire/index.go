@@ -134,9 +134,7 @@ func appendOpen(b []byte, x *hls.Index) []byte {
 	if x.Open == nil {
 		return b
 	}
-	open := *x.Open
-	open.TS = nil // it travels when it is whole
-	return appendSegment(b, &open)
+	return appendSegment(b, x.Open)
 }
 
 func (r *Indexes) appendWhole(b []byte, x *hls.Index) []byte {

@@ -107,7 +107,5 @@ func (p *Pipeline) show() {
 		return
 	}
 	s.shown = len(s.parts)
-	open := s.snapshot(p.cfg.Epoch, p.msn, !p.hasVideo())
-	open.TS = s.ts.full()
-	p.list.part(open)
+	p.list.part(s.snapshot(p.cfg.Epoch, p.msn, !p.hasVideo()))
 }

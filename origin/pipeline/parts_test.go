@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"bytes"
 	"hash/crc32"
 	"slices"
 	"strings"
@@ -279,45 +278,6 @@ func TestPartsArePublishedAsTheyEnd(t *testing.T) {
 	for i, p := range r.all[2].Parts {
 		if p.Independent != (i == 0 || i == 5) {
 			t.Errorf("part %d: independent is %t", i, p.Independent)
-		}
-	}
-}
-
-// The open segment has the beginning of what its MPEG-TS will be, for other nodes.
-func TestTheOpenSegmentHasTheBeginningOfItsMPEGTS(t *testing.T) {
-	r := newRig(t, lowLatency)
-	r.videoHeader(avc240)
-	for i := range media.Timestamp(400) {
-		r.must(r.write(media.TypeVideo, 40*i, picture(i%25 == 0, 0, 20_000)))
-	}
-	most := map[uint64]int{}
-	for _, x := range r.indexes {
-		if x.Open == nil || x.Open.TS == nil {
-			continue
-		}
-		begun, msn := x.Open.TS, x.Open.MSN
-		i := slices.IndexFunc(r.all, func(s *hls.Segment) bool { return s.MSN == msn })
-		if i < 0 {
-			continue // it is not whole yet
-		}
-		size := 0
-		for n, c := range begun.Chunks {
-			size += len(c)
-			if !bytes.Equal(c, r.all[i].TS.Chunks[n]) {
-				t.Fatalf("chunk %d of segment %d is another at its end", n, msn)
-			}
-		}
-		if size != begun.Size {
-			t.Errorf("%d bytes, it says %d", size, begun.Size)
-		}
-		most[msn] = max(most[msn], begun.Size)
-	}
-	if len(most) < 5 {
-		t.Fatalf("%d segments have had a beginning", len(most))
-	}
-	for _, s := range r.all {
-		if n := most[s.MSN]; n > 0 && s.TS.Size-n > 200_000 {
-			t.Errorf("of segment %d %d bytes of %d were left for its end", s.MSN, s.TS.Size-n, s.TS.Size)
 		}
 	}
 }

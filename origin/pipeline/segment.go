@@ -26,6 +26,9 @@ type segment struct {
 	ts, mp4 content
 	events  int // timed metadata, in bytes
 
+	told   int             // bytes that Growing has given, and
+	toldAt media.Timestamp // the end of the segment then
+
 	// Of fragmented MP4. A chunk is a part, or a fragment.
 	init            uint32
 	parts           []hls.Part
@@ -82,16 +85,6 @@ func (c *content) media() *hls.Media {
 		return nil
 	}
 	return &hls.Media{Chunks: c.chunks[:n:n], Size: c.size}
-}
-
-// full gives the chunks so far that nothing is appended to any more; nil if there
-// are none.
-func (c *content) full() *hls.Media {
-	n := c.size / chunkSize
-	if n == 0 {
-		return nil
-	}
-	return &hls.Media{Chunks: slices.Clone(c.chunks[:n]), Size: n * chunkSize} // seal replaces the last one
 }
 
 // snapshot gives the parts so far as a segment. independent says that its track

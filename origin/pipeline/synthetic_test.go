@@ -46,6 +46,7 @@ type rig struct {
 
 	cfg   Config
 	tape  []taped // what was written
+	grown grown
 	run   uint32
 	count uint32
 }
@@ -76,6 +77,7 @@ func newRig(t *testing.T, change ...func(*Config)) *rig {
 		r.names.check(t, x)
 		if n := len(x.Segments); n > 0 && (len(r.all) == 0 || r.all[len(r.all)-1] != x.Segments[n-1]) {
 			r.all = append(r.all, x.Segments[n-1])
+			r.grown.whole(t, r.p.open, x.Segments[n-1])
 		}
 		check(t, cfg, r.indexes)
 	})
@@ -166,6 +168,7 @@ func (r *rig) write(typ media.Type, dts media.Timestamp, body []byte) error {
 	wall := testWall.Add(r.behind + dts.Duration())
 	err := r.p.Write(&p, wall)
 	r.tape = append(r.tape, taped{p, wall, len(r.indexes)})
+	r.grown.look(r.t, r.p)
 	return err
 }
 

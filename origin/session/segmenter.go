@@ -124,6 +124,13 @@ func (s *segmenter) write(p *media.Packet) {
 	}
 	if err := s.pipe.Write(p, time.UnixMicro(p.Ingested)); err != nil {
 		s.fail(err)
+		return
+	}
+	if s.held {
+		return
+	}
+	if n, chunks, ok := s.pipe.Growing(); ok {
+		s.writer.Grow(n, chunks)
 	}
 }
 
@@ -145,6 +152,7 @@ func (s *segmenter) leave() { s.pipe = nil }
 func (s *segmenter) end() {
 	if s.pipe != nil {
 		s.pipe.End()
+		s.writer.Grow(hls.Name{}, nil)
 		s.pipe = nil
 	}
 }
