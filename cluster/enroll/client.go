@@ -26,6 +26,10 @@ type Applicant struct {
 	Name   string
 	Roles  []string
 	Region string
+	// Key is the node's own, as PEM. Asked with the same one again, by a node that has
+	// not got the answer, the cluster takes no other use off the token, unless another
+	// node has come by it meanwhile.
+	Key []byte
 	// Origins are asked in turn; one of them has the key of a CA.
 	Origins []fabric.Target
 }
@@ -46,7 +50,7 @@ var ErrRefused = errors.New("the cluster refuses to let this node in")
 func Join(ctx context.Context, log *slog.Logger, a Applicant) (Credentials, error) {
 	ctx, cancel := context.WithTimeout(ctx, media.JoinPatience)
 	defer cancel()
-	csr, key, err := pki.NewRequest(a.Name)
+	csr, err := pki.RequestFor(a.Name, a.Key)
 	if err != nil {
 		return Credentials{}, err
 	}
@@ -58,7 +62,7 @@ func Join(ctx context.Context, log *slog.Logger, a Applicant) (Credentials, erro
 		return Credentials{}, fmt.Errorf("enroll: %w", err)
 	}
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		got, err := a.round(ctx, b, key)
+		got, err := a.round(ctx, b)
 		if err == nil || errors.Is(err, ErrRefused) {
 			return got, err
 		}
@@ -72,11 +76,11 @@ func Join(ctx context.Context, log *slog.Logger, a Applicant) (Credentials, erro
 }
 
 // round asks each origin once.
-func (a Applicant) round(ctx context.Context, request, key []byte) (Credentials, error) {
+func (a Applicant) round(ctx context.Context, request []byte) (Credentials, error) {
 	var faults []string
 	kind := errors.New("no certificate")
 	for _, to := range a.Origins {
-		got, err := a.ask(ctx, to, request, key)
+		got, err := a.ask(ctx, to, request)
 		if err == nil {
 			return got, nil
 		}
@@ -88,7 +92,7 @@ func (a Applicant) round(ctx context.Context, request, key []byte) (Credentials,
 	return Credentials{}, fmt.Errorf("%w: %s", kind, strings.Join(faults, "; "))
 }
 
-func (a Applicant) ask(ctx context.Context, to fabric.Target, request, key []byte) (got Credentials, err error) {
+func (a Applicant) ask(ctx context.Context, to fabric.Target, request []byte) (got Credentials, err error) {
 	b, err := fabric.AskAsGuest(ctx, to, pki.PinnedTLS(string(fabric.ALPNJoin), to.Name, a.Token.Pin), request)
 	if err != nil {
 		return got, err
@@ -105,7 +109,7 @@ func (a Applicant) ask(ctx context.Context, to fabric.Target, request, key []byt
 	if err = pki.CheckPinned(reply.CA, a.Token.Pin); err != nil {
 		return got, err
 	}
-	got = Credentials{Cert: reply.Certificate, Key: key, CA: reply.CA, GossipKeys: reply.GossipKeys}
+	got = Credentials{Cert: reply.Certificate, Key: a.Key, CA: reply.CA, GossipKeys: reply.GossipKeys}
 	return got, got.check(a.Name)
 }
 

@@ -192,10 +192,19 @@ func (l *locked) String() string {
 
 func join(t *testing.T, token Token, name string, to ...fabric.Target) (Credentials, error) {
 	t.Helper()
+	_, key, err := pki.NewRequest(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return joinWith(t, key, token, name, to...)
+}
+
+func joinWith(t *testing.T, key []byte, token Token, name string, to ...fabric.Target) (Credentials, error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	return Join(ctx, slog.New(slog.DiscardHandler), Applicant{
-		Token: token, Name: name, Roles: []string{pki.RoleEdge}, Region: "eu", Origins: to,
+		Token: token, Name: name, Key: key, Roles: []string{pki.RoleEdge}, Region: "eu", Origins: to,
 	})
 }
 
@@ -216,6 +225,9 @@ func TestJoin(t *testing.T) {
 	}
 	if !strings.Contains(without.log.String(), "o1 says that it has one") {
 		t.Errorf("who has the key? %s", without.log)
+	}
+	if once, fault := joinWith(t, got.Key, token, "e1", s.target); fault != nil || string(once.Key) != string(got.Key) {
+		t.Errorf("the same node with the same key is not let in again: %v", fault)
 	}
 	if _, err = join(t, token, "e2", s.target); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "is used up") {
 		t.Errorf("a second node: %v", err)
@@ -283,7 +295,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
-	got, err := Applicant{Token: s.grant(t, other.CAPin(), 1, nil), Name: "e1"}.ask(t.Context(), s.target, nil, nil)
+	got, err := Applicant{Token: s.grant(t, other.CAPin(), 1, nil), Name: "e1"}.ask(t.Context(), s.target, nil)
 	if !errors.Is(err, pki.ErrUntrusted) || len(got.Cert) > 0 {
 		t.Errorf("the token of another cluster: %v", err)
 	}
@@ -336,7 +348,7 @@ func TestBusy(t *testing.T) {
 	s := newSite(t)
 	token := s.grant(t, s.id.CAPin(), 1, nil)
 	s.down = errors.New("no leader")
-	_, err := Applicant{Token: token, Name: "e1"}.ask(t.Context(), s.target, requestFor(t, token), nil)
+	_, err := Applicant{Token: token, Name: "e1"}.ask(t.Context(), s.target, requestFor(t, token))
 	if err == nil || errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "no leader") {
 		t.Errorf("without a leader: %v", err)
 	}

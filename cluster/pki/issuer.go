@@ -110,21 +110,32 @@ type Request struct {
 
 // NewRequest makes a key, and a request for a certificate for it.
 func NewRequest(name string) (csr, keyPEM []byte, err error) {
-	if err = CheckName(name); err != nil {
-		return nil, nil, err
-	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, fmt.Errorf("pki: new key for %s: %w", name, err)
 	}
-	csr, err = x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
-		Subject: pkix.Name{CommonName: name},
-	}, key)
-	if err != nil {
-		return nil, nil, fmt.Errorf("pki: request for %s: %w", name, err)
+	if keyPEM, err = encodeKey(key); err != nil {
+		return nil, nil, err
 	}
-	keyPEM, err = encodeKey(key)
+	csr, err = RequestFor(name, keyPEM)
 	return csr, keyPEM, err
+}
+
+// RequestFor makes a request for a certificate for a key that is there already.
+func RequestFor(name string, keyPEM []byte) (csr []byte, err error) {
+	if err = CheckName(name); err != nil {
+		return nil, err
+	}
+	key, err := parseKey(keyPEM)
+	if err == nil {
+		csr, err = x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+			Subject: pkix.Name{CommonName: name},
+		}, key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pki: request for %s: %w", name, err)
+	}
+	return csr, nil
 }
 
 // ParseRequest reads a request and checks that who asks has the key. Names in it say

@@ -77,7 +77,7 @@ func (n *Node) enroll(ctx context.Context) error {
 		return err
 	}
 	if !c.Joins() && !ended(c) {
-		return nil
+		return forgetAsking(c)
 	}
 	text, err := readSmall(c.JoinTokenFile)
 	if err != nil {
@@ -87,16 +87,48 @@ func (n *Node) enroll(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cluster.join_token_file %s: %w", c.JoinTokenFile, err)
 	}
+	key, err := askingKey(c, n.cfg.Node.Name)
+	if err != nil {
+		return err
+	}
 	n.opt.Log.Info("this node has no certificate, and asks for one",
 		slog.String("node", n.cfg.Node.Name), slog.Any("token", token))
 	got, err := enroll.Join(ctx, n.opt.Log, enroll.Applicant{
-		Token: token, Name: n.cfg.Node.Name, Roles: n.roles(), Region: n.cfg.Node.Region,
+		Token: token, Name: n.cfg.Node.Name, Roles: n.roles(), Region: n.cfg.Node.Region, Key: key,
 		Origins: control.Targets(n.configuredVoters(), nil),
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", token, err)
 	}
-	return saveCredentials(c, got)
+	if err = saveCredentials(c, got); err != nil {
+		return err
+	}
+	return forgetAsking(c)
+}
+
+// askingKey is the key with which this node asks for its certificate. It is on the disk
+// before a token is shown: a node that ends before it has written the answer asks with
+// the same one again, which is the same use of the token.
+func askingKey(c nodeconfig.Cluster, name string) ([]byte, error) {
+	key, err := readSmall(c.KeyFile + next)
+	if err == nil {
+		_, err = pki.RequestFor(name, key)
+	}
+	if err == nil {
+		return key, nil
+	}
+	if _, key, err = pki.NewRequest(name); err != nil {
+		return nil, err
+	}
+	return key, nodeconfig.WriteSecret(c.KeyFile+next, key)
+}
+
+// forgetAsking removes the key of a question that was answered.
+func forgetAsking(c nodeconfig.Cluster) error {
+	if err := os.Remove(c.KeyFile + next); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func (n *Node) roles() []string {

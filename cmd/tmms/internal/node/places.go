@@ -20,6 +20,7 @@ type place struct {
 	region    string
 	zone      string
 	near      bool // in this node's region
+	renewed   bool // it has started lately, see isRenewed
 	load      uint8
 	rtt       time.Duration
 	addresses map[string]string
@@ -31,12 +32,28 @@ func (p *place) has(role nodeconfig.Role) bool { return slices.Contains(p.roles,
 // rank is how good a place is: the lower the better.
 func (p *place) rank() (rank int) {
 	if !p.near {
-		rank += 2
+		rank += 4
 	}
 	if p.load >= crowded {
+		rank += 2
+	}
+	if !p.renewed {
 		rank++
 	}
 	return rank
+}
+
+// renewedFor is how long a node counts as one that has started lately: a region's nodes
+// are replaced one by one within that time.
+const renewedFor = time.Hour
+
+// isRenewed tells that a node, which started at its, has run for less than half as long
+// as this one, which started at own, and for less than renewedFor; both in ms since
+// 1970. While nodes are replaced one by one that is one whose turn is over: who is sent
+// there is not sent on when the next node's turn comes. It is also the emptiest.
+func isRenewed(now time.Time, its, own int64) bool {
+	up := now.Sub(time.UnixMilli(its))
+	return up < renewedFor && up < now.Sub(time.UnixMilli(own))/2
 }
 
 // places are the other nodes that are there and not drained. They are found anew
@@ -53,23 +70,31 @@ func (p *places) look(n *Node) {
 			alive[m.ID] = m
 		}
 	}
+	nodes, now := n.group.Nodes(), time.Now()
+	own := now.UnixMilli() // where it is not known yet nobody is younger
+	for i := range nodes {
+		if nodes[i].ID == n.group.ID() {
+			own = nodes[i].AtUnixMS
+		}
+	}
 	var list []place
-	for _, d := range n.group.Nodes() {
+	for _, d := range nodes {
 		m, ok := alive[d.ID]
 		if !ok || d.ID == n.group.ID() || n.group.Draining(d.ID) {
 			continue
 		}
 		list = append(list, place{
 			id: d.ID, roles: d.Roles, region: d.Region, zone: d.Zone, near: d.Region == n.cfg.Node.Region,
-			load: m.Load, rtt: m.RTT, addresses: d.Addresses,
+			renewed: isRenewed(now, d.AtUnixMS, own), load: m.Load, rtt: m.RTT, addresses: d.Addresses,
 		})
 	}
 	p.list.Store(&list)
 }
 
 // find chooses among those that are fit: in this node's region if there is one, one
-// that is not crowded if there is one there, and of those the less busy of two by
-// chance, so that not all are sent to the same one. ok = false: none is fit.
+// that is not crowded if there is one there, of those one that has started lately, and
+// of these the less busy of two by chance, so that not all are sent to the same one.
+// ok = false: none is fit.
 func (p *places) find(fit func(*place) bool) (found place, ok bool) {
 	list := p.list.Load()
 	if list == nil {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"tmms/cmd/tmms/internal/nodeconfig"
 )
@@ -13,6 +14,35 @@ func at(id string, near bool, load uint8, roles ...string) place {
 	return place{id: id, near: near, load: load, roles: roles, addresses: map[string]string{
 		"rtmp": id + ":1935", "http": id + ":8080", "https": id + ":8443",
 	}}
+}
+
+func renewed(p place) place {
+	p.renewed = true
+	return p
+}
+
+// Who has to leave a node that is replaced is sent to one whose turn is over.
+//
+// Requirement: C5.
+func TestRenewed(t *testing.T) {
+	now := time.Now()
+	ago := func(d time.Duration) int64 { return now.Add(-d).UnixMilli() }
+	for name, c := range map[string]struct {
+		its, own time.Duration // how long they run
+		want     bool
+	}{
+		"just replaced":           {10 * time.Second, 30 * 24 * time.Hour, true},
+		"its clock is ahead":      {-time.Minute, time.Hour, true},
+		"as old as this one":      {time.Minute, time.Minute, false},
+		"some younger":            {40 * time.Second, time.Minute, false},
+		"older":                   {time.Hour, time.Minute, false},
+		"long after the upgrade":  {2 * time.Hour, 30 * 24 * time.Hour, false},
+		"this one has just begun": {10 * time.Second, 0, false},
+	} {
+		if got := isRenewed(now, ago(c.its), ago(c.own)); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
 }
 
 // Viewers and publishers are sent to nodes of the region that have room, spread over
@@ -29,6 +59,8 @@ func TestPlaces(t *testing.T) {
 		"all that are near":        {[]place{at("e1", true, 9, edge), at("e2", true, 9, edge), at("e3", false, 0, edge)}, []string{"e1:8080", "e2:8080"}},
 		"one with room first":      {[]place{at("e1", true, crowded, edge), at("e2", true, 9, edge, origin)}, []string{"e2:8080"}},
 		"near and crowded":         {[]place{at("e1", true, 255, edge), at("e2", false, 0, edge)}, []string{"e1:8080"}},
+		"in turns":                 {[]place{at("e1", true, 90, edge), renewed(at("e2", true, 99, edge)), renewed(at("e3", false, 0, edge))}, []string{"e2:8080"}},
+		"renewed and crowded":      {[]place{at("e1", true, 90, edge), renewed(at("e2", true, crowded, edge))}, []string{"e1:8080"}},
 		"far if there is no other": {[]place{at("o1", true, 0, origin), at("e2", false, 0, edge)}, []string{"e2:8080"}},
 		"without the address":      {[]place{{id: "e1", near: true, roles: []string{edge}}, at("e2", false, 0, edge)}, []string{"e2:8080"}},
 	} {
