@@ -136,7 +136,7 @@ func (l *Ledger) See(a Arrival) {
 	switch ahead := int32(a.Marker.Seq - t.next); {
 	case !t.begun:
 		l.source(a)
-	case a.Marker.Seq>>sourceBits != (t.next-1)>>sourceBits: // than the frame before, which may have been the last of its range
+	case a.Marker.Seq>>sourceBits != (t.next-1)>>sourceBits: // the frame before may have been the last of its range
 		l.source(a)
 		l.seam(t, a, -1)
 		t.missing = nil

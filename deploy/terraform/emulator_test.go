@@ -45,8 +45,11 @@ func newEmulator(t *testing.T) (aws *emulator, ok bool) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // it is killed
+	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		<-ended
@@ -59,10 +62,9 @@ func newEmulator(t *testing.T) (aws *emulator, ok bool) {
 			return aws, true
 		}
 		select {
-		case err := <-ended:
-			ended <- err
+		case <-ended:
 			raw, _ := os.ReadFile(path)
-			t.Fatalf("moto has ended: %v\n%s", err, raw)
+			t.Fatalf("moto has ended: %s", raw)
 		case <-time.After(100 * time.Millisecond):
 		}
 		if time.Now().After(end) {
