@@ -18,12 +18,12 @@ stale() {
 
 take() {
     local over holder='' now
-    over=$((SECONDS + $PATIENCE))
+    over=$((SECONDS + PATIENCE))
     until mkdir "$turn" 2>/dev/null; do
         now=$(cat "$turn/holder" 2>/dev/null || true)
         if [ "$now" != "$holder" ]; then
             holder=$now
-            over=$((SECONDS + $PATIENCE))
+            over=$((SECONDS + PATIENCE))
         fi
         if [ "$SECONDS" -ge "$over" ]; then
             echo "turn.sh: $holder has not finished its turn in $PATIENCE s: $NODE is left as it is" >&2
