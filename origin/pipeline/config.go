@@ -41,8 +41,13 @@ const (
 )
 
 // fragment is how long a fragment of a segment without parts is, about: its
-// frames are held until it is written.
-const fragment = time.Second
+// frames are held until it is written. One that has fragmentBytes is no longer than
+// [media.StandbyPiece]: little shall be left for the segment's end. Smaller ones would
+// be boxes for a good part.
+const (
+	fragment      = time.Second
+	fragmentBytes = 16 << 10
+)
 
 // DefaultConfig gives the defaults for an epoch that begins at the unix second.
 func DefaultConfig(epoch, unixSecond uint64) Config {

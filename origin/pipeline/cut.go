@@ -214,8 +214,8 @@ func (p *Pipeline) begin(start media.Timestamp, discontinuity bool) {
 	}
 	spliced := p.spliced(changed)
 	p.open = &segment{
-		start: start, end: start, toldAt: start, partStart: start,
-		program: p.clock.at(start), discontinuity: discontinuity || spliced,
+		start: start, end: start, toldAt: start, partStart: start, program: p.clock.at(start),
+		discontinuity: discontinuity || spliced,
 	}
 	p.video.inSegment, p.audio.inSegment = 0, 0
 	p.splice = nil

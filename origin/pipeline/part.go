@@ -75,7 +75,11 @@ func (p *Pipeline) partDue(tr *track, f *frame) bool {
 	if p.mux.mp4 == nil || !p.mux.mp4.Gathers() || p.hasVideo() != (tr.typ == media.TypeVideo) {
 		return false
 	}
-	return p.parts.due(f.DTS-p.open.partStart, tr.step(), p.hasVideo() && f.Key)
+	rule := p.parts
+	if !p.cfg.LowLatency && p.mux.gathered() >= fragmentBytes {
+		rule.want = ms(media.StandbyPiece)
+	}
+	return rule.due(f.DTS-p.open.partStart, tr.step(), p.hasVideo() && f.Key)
 }
 
 // closePart ends the open part, or fragment, at the time end.
