@@ -49,7 +49,7 @@ func newEmulator(t *testing.T) (aws *emulator, ok bool) {
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		<-ended
+		_ = <-ended // killed
 		closing(log)
 	})
 	aws = &emulator{url: "http://" + net.JoinHostPort(host, port)}
