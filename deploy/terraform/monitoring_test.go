@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,7 +97,7 @@ func beside(t *testing.T, dir, name string, args ...string) {
 	var log bytes.Buffer
 	cmd := exec.Command(name, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &log, &log
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TMMS_") }) // ours, not the node's
+	cmd.Env = environment()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -218,7 +218,7 @@ func TestUserDataFaults(t *testing.T) {
 		{`drain_wait = "soon"`, `drain_wait "soon": want seconds or minutes`},
 		{`init = "runit"`, `init "runit": want systemd or none`},
 		{`logs = { command = " " }`, `logs {"command":" ","files":{},"setup":""}: want a command`},
-		{`logs = { command = "ship" }, init = "none"`, `logs want a journal, so init systemd, not none`},
+		{"logs = { command = \"ship\" }\ninit = \"none\"", `logs want a journal, so init systemd, not none`},
 		{`root = "/srv"`, `root "/srv": want an absolute path`},
 		{`node = { name = "A b", region = "eu", zone = "a", roles = ["edge"] }`, `node.name "A b": want 1 to 63`},
 		{`node = { name = "a", region = "eu", zone = "a", roles = ["shield"] }`, `node.roles ["shield"]: want origin, edge or both`},
