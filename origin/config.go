@@ -14,14 +14,16 @@ import (
 type Config struct {
 	Ingest  ingest.Config
 	Session session.Config
-	// StopTimeout bounds the release of all placements at the end of Run.
+	// StopTimeout bounds the handing over and release of all placements at the end of Run:
+	// with what a node has to end besides it has to fit into the 15 s that service
+	// managers give it.
 	StopTimeout time.Duration
 }
 
 // DefaultConfig gives the defaults.
 func DefaultConfig() Config {
 	return Config{
-		Ingest: ingest.DefaultConfig(), Session: session.DefaultConfig(), StopTimeout: 10*time.Second + media.HandOverWait,
+		Ingest: ingest.DefaultConfig(), Session: session.DefaultConfig(), StopTimeout: 6*time.Second + media.HandOverWait,
 	}
 }
 

@@ -52,7 +52,7 @@ func newEmulator(t *testing.T) (aws *emulator, ok bool) {
 	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = <-ended // killed
+		<-ended
 		closing(log)
 	})
 	aws = &emulator{url: "http://" + net.JoinHostPort(host, port)}
