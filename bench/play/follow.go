@@ -45,6 +45,11 @@ func Follow(ctx context.Context, url string, dial Dial, see func(m rtmp.Message,
 	return v.follow(ctx, c, see)
 }
 
+// Count is [Follow] for who wants to know only how many bytes each message has.
+func Count(ctx context.Context, url string, dial Dial, came func(bytes int)) error {
+	return Follow(ctx, url, dial, func(m rtmp.Message, _ time.Time) { came(len(m.Body)) })
+}
+
 // follow reads until the connection ends.
 func (v *viewer) follow(ctx context.Context, c net.Conn, see func(rtmp.Message, time.Time)) error {
 	b := make([]byte, 64<<10)

@@ -1,22 +1,32 @@
 package terraform
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
+// longestPause bounds how long a viewer may be without a picture on a machine that is
+// full: players of RTMP wait until their edge is there again.
+const longestPause = time.Minute
+
 // TestDayTwo does to a cluster that is streaming what docs/operations.md has under
-// "Deployed with Terraform". A viewer plays on meanwhile.
+// "Deployed with Terraform", by the commands that it has there. A stream is published in
+// each region, and viewers of each protocol are at edges of both.
 //
-// Requirement: C7.
+// Requirement: C5 C7.
 func TestDayTwo(t *testing.T) {
 	if !*full {
 		return
@@ -25,38 +35,95 @@ func TestDayTwo(t *testing.T) {
 	if !ok {
 		return
 	}
-	l.publish("us", "cam")
-	w := l.view("eu-e1", "cam")
+	l.vars["drain_wait"] = "5s"
+	d := &days{lab: l, manual: readManual(t)}
+	d.audience()
 	for _, step := range []struct {
-		name string
-		do   func(*lab, *watch) error
+		name               string
+		do                 func() error
+		viewer, publishers int // connections that each may lose
 	}{
-		{"kill an origin", (*lab).killOrigin},
-		{"rotate the gossip's key", (*lab).rotateGossip},
-		{"scale up", (*lab).scaleUp},
-		{"scale down", (*lab).scaleDown},
-		{"add a region", (*lab).addRegion},
-		{"replace a voter", (*lab).replaceVoter},
-		{"rotate certificates", (*lab).rotateCertificates},
-		{"restore a backup", (*lab).restoreBackup},
-		{"upgrade", (*lab).upgrade},
+		{"one origin at a time", d.oneAtATime, 0, 1},
+		{"rotate the gossip's key", d.rotateGossip, 0, 0},
+		{"scale up", d.scaleUp, 0, 0},
+		{"add a region", d.addRegion, 0, 0},
+		{"replace a voter", d.replaceVoter, 0, 1},
+		{"rotate certificates", d.rotateCertificates, 0, 0},
+		{"restore a backup", d.restoreBackup, 0, 0},
+		{"upgrade", d.upgrade, 1, 1},
+		{"scale down", d.scaleDown, 0, 0},
 	} {
-		w.since()
-		if err := step.do(l, w); err != nil {
+		if err := d.under(step.do, step.viewer, step.publishers); err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
-		w.goesOn(l, 100_000)
-		_, _, longest := w.since()
-		t.Logf("%s: the viewer was without a picture for %v at most", step.name, longest)
+		t.Logf("%s: no viewer was without a picture for more than %v", step.name, d.pause)
+	}
+	if err := d.manual.check(); err != nil {
+		t.Error(err)
 	}
 }
 
-// unbroken holds the viewer to the connection that it has while something is done.
-func (w *watch) unbroken(do func() error) error {
-	before, _, _ := w.since()
+// days are what a cluster goes through.
+type days struct {
+	*lab
+
+	manual    manual
+	streamers []*streamer
+	viewers   []*watch
+	pause     time.Duration // the longest of a viewer in the last step
+}
+
+func (d *days) audience() {
+	d.t.Helper()
+	regions := []string{"eu", "us"}
+	for _, region := range regions {
+		d.streamers = append(d.streamers, d.publish(region, region))
+	}
+	for i, region := range regions {
+		for n, edge := range d.of("edge", region) {
+			for _, proto := range []string{"rtmp", "flv", "hls"} {
+				d.viewers = append(d.viewers, d.view(proto, edge, regions[(i+n)%2]))
+			}
+		}
+	}
+	d.playOn(200_000)
+}
+
+// playOn waits until every viewer has got so many bytes more.
+func (d *days) playOn(more int64) {
+	d.t.Helper()
+	for _, w := range d.viewers {
+		w.goesOn(d.lab, more)
+	}
+}
+
+// under does something, after which all play on, and holds viewers and streamers to the
+// connections that each may lose meanwhile.
+func (d *days) under(do func() error, viewer, streamer int) error {
+	before := make([]int, 0, len(d.viewers)+len(d.streamers))
+	for _, w := range d.viewers {
+		n, _ := w.since()
+		before = append(before, n)
+	}
+	for _, s := range d.streamers {
+		before = append(before, s.losses())
+	}
 	err := do()
-	if after, _, _ := w.since(); after != before {
-		err = errors.Join(err, fmt.Errorf("the viewer has lost its connection %d times", after-before)) //nolint:err113 // for the test's log
+	d.playOn(100_000)
+	d.pause = 0
+	for i, w := range d.viewers {
+		n, longest := w.since()
+		if d.pause = max(d.pause, longest); longest > longestPause {
+			err = errors.Join(err, fmt.Errorf("%s was without a picture for %v: want %v at most", w.name, longest, longestPause)) //nolint:err113 // for the test's log
+		}
+		if lost := n - before[i]; lost > viewer {
+			err = errors.Join(err, fmt.Errorf("%s has lost %d connections: want %d at most", w.name, lost, viewer)) //nolint:err113 // for the test's log
+		}
+	}
+	for i, s := range d.streamers {
+		if lost := s.losses() - before[len(d.viewers)+i]; lost > streamer {
+			err = errors.Join(err, fmt.Errorf("a streamer has lost %d connections: want %d at most", lost, streamer)) //nolint:err113 // for the test's log
+		}
 	}
 	return err
 }
@@ -81,137 +148,102 @@ func (l *lab) pids() map[string]int {
 func (l *lab) untouched(before map[string]int, but ...string) error {
 	l.t.Helper()
 	now := l.pids()
-	for _, name := range but {
-		delete(before, name)
-	}
 	for name, pid := range before {
-		if now[name] != pid {
+		if now[name] != pid && !slices.Contains(but, name) {
 			return fmt.Errorf("%s was process %d, is %d", name, pid, now[name]) //nolint:err113 // for the test's log
 		}
 	}
 	return nil
 }
 
-// regions sets how many nodes the regions have, and adds ap with edges if there are any.
-func (l *lab) regions(euEdges, apEdges int) {
+// regions are how many edges the regions have; ap is there only if it has any.
+func regions(eu, us, ap int) map[string]string {
 	all := map[string]region{
-		"eu": {CIDR: "10.81.0.0/16", Zones: []string{"a", "b"}, Origins: 2, Edges: euEdges},
-		"us": {CIDR: "10.82.0.0/16", Zones: []string{"a", "b"}, Origins: 1, Edges: 2},
+		"eu": {CIDR: "10.81.0.0/16", Zones: []string{"a", "b"}, Origins: 2, Edges: eu},
+		"us": {CIDR: "10.82.0.0/16", Zones: []string{"a", "b"}, Origins: 1, Edges: us},
 	}
-	if apEdges > 0 {
-		all["ap"] = region{CIDR: "10.83.0.0/16", Zones: []string{"a"}, Edges: apEdges}
+	if ap > 0 {
+		all["ap"] = region{CIDR: "10.83.0.0/16", Zones: []string{"a"}, Edges: ap}
 	}
-	raw, err := json.Marshal(all)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.vars["regions"] = string(raw)
-	l.vars["pinned_voters"] = `["eu-o1","eu-o2","us-o1"]`
+	raw, _ := json.Marshal(all) //nolint:errchkjson // numbers and texts
+	return map[string]string{"regions": string(raw)}
 }
 
-// upgrade gives all nodes another binary, one by one.
-func (l *lab) upgrade(w *watch) error {
-	raw, err := os.ReadFile(l.vars["tmms"])
-	if err != nil {
+// oneAtATime kills the origin of a publisher. Until it is there again no other one can be
+// replaced.
+func (d *days) oneAtATime() error {
+	before := d.pids()
+	if err := syscall.Kill(before["us-o1"], syscall.SIGKILL); err != nil {
 		return err
 	}
-	next := write(l.t, l.dir, "next", string(raw)+"another release")
-	if err = errors.Join(os.Chmod(next, 0o700), os.Rename(next, l.vars["tmms"])); err != nil { //nolint:gosec // a program
+	d.playOn(500_000)
+	err := d.follow(d.manual, "replace a node", nil, "NODE", "eu-o2")
+	if err == nil || !strings.Contains(err.Error(), "eu-o2 stays: us-o1 does not run") {
+		return fmt.Errorf("while us-o1 is dead eu-o2 can be replaced: %w", err)
+	}
+	return errors.Join(
+		d.follow(d.manual, "start an origin that is dead", nil, "NODE", "us-o1"),
+		d.untouched(before, "us-o1"),
+	)
+}
+
+func (d *days) rotateGossip() error {
+	return d.follow(d.manual, "rotate the gossip's key", nil, "", "")
+}
+
+// scaleUp adds edges, which get the gossip's key that the cluster has by now.
+func (d *days) scaleUp() error {
+	before := d.pids()
+	maps.Copy(d.vars, regions(3, 3, 0))
+	if plan := d.planned("node"); !maps.Equal(plan, map[string]int{"create": 2}) {
+		return fmt.Errorf("two edges more are planned as %v", plan) //nolint:err113 // for the test's log
+	}
+	return errors.Join(
+		d.follow(d.manual, "scale a region", regions(3, 3, 0), "", ""),
+		d.plays("eu-e3", "us"), d.plays("us-e3", "eu"), d.untouched(before),
+	)
+}
+
+func (d *days) scaleDown() error {
+	before := d.pids()
+	if err := d.follow(d.manual, "scale a region", regions(2, 2, 1), "", ""); err != nil {
 		return err
 	}
-	before, connections := l.pids(), w.connected()
-	l.apply()
-	want := sumOf(l.t, l.vars["tmms"])
-	for name, pid := range l.pids() {
-		exe := fmt.Sprintf("/proc/%d/exe", pid)
-		if sum := sumOf(l.t, exe); sum != want || pid == before[name] {
-			return fmt.Errorf("%s, process %d before and %d now, runs %s: want %s", name, before[name], pid, sum, want) //nolint:err113 // for the test's log
-		}
-	}
-	w.goesOn(l, 100_000)
-	// A drain sends the viewer to another edge, whose turn may come later.
-	if lost, edges := w.connected()-connections, len(l.of("edge", "")); lost > edges {
-		return fmt.Errorf("the viewer has lost its connection %d times: want one at most for each of %d edges", lost, edges) //nolint:err113 // for the test's log
-	}
-	return nil
-}
-
-func (w *watch) connected() int {
-	n, _, _ := w.since()
-	return n
-}
-
-// killOrigin kills the origin that the publisher is at, and starts it again.
-func (l *lab) killOrigin(w *watch) error {
-	before := l.pids()
-	return w.unbroken(func() error {
-		if err := syscall.Kill(before["us-o1"], syscall.SIGKILL); err != nil {
-			return err
-		}
-		w.goesOn(l, 500_000)
-		l.apply(`-replace=terraform_data.voter["us-o1"]`)
-		return l.untouched(before, "us-o1")
-	})
-}
-
-func (l *lab) rotateGossip(w *watch) error {
-	return w.unbroken(func() error {
-		_, err := l.tmms("eu-o1", "gossip", "rotate-key")
-		return err
-	})
-}
-
-// scaleUp adds an edge; it gets the gossip's key that the cluster has by now.
-func (l *lab) scaleUp(w *watch) error {
-	before := l.pids()
-	l.regions(3, 0)
-	if plan := l.planned("node"); !maps.Equal(plan, map[string]int{"create": 1}) {
-		return fmt.Errorf("another edge is planned as %v", plan) //nolint:err113 // for the test's log
-	}
-	return w.unbroken(func() error {
-		l.apply()
-		return errors.Join(l.plays("eu-e3", "cam"), l.untouched(before))
-	})
-}
-
-func (l *lab) scaleDown(w *watch) error {
-	before := l.pids()
-	l.regions(2, 0)
-	if plan := l.planned("node"); !maps.Equal(plan, map[string]int{"delete": 1}) {
-		return fmt.Errorf("an edge less is planned as %v", plan) //nolint:err113 // for the test's log
-	}
-	return w.unbroken(func() error {
-		l.apply()
-		if err := syscall.Kill(before["eu-e3"], 0); err == nil {
-			return fmt.Errorf("eu-e3 goes on as process %d", before["eu-e3"]) //nolint:err113 // for the test's log
-		}
-		return l.untouched(before, "eu-e3")
-	})
-}
-
-func (l *lab) addRegion(w *watch) error {
-	before := l.pids()
-	l.regions(2, 1)
-	return w.unbroken(func() error {
-		l.apply()
-		return errors.Join(l.plays("ap-e1", "cam"), l.untouched(before))
-	})
-}
-
-// replaceVoter takes the host and the disk of a voter away, and makes a new one.
-func (l *lab) replaceVoter(w *watch) error {
-	before, ids := l.pids(), l.voterIDs()
-	return w.unbroken(func() error {
-		l.apply(`-replace=terraform_data.node["eu-o2"]`)
-		err := l.eventually(func() error {
-			now := l.voterIDs()
-			if len(now) != 3 || now["eu-o2"] == "" || now["eu-o2"] == ids["eu-o2"] {
-				return fmt.Errorf("the raft group was %v, is %v", ids, now) //nolint:err113 // for the test's log
+	for _, gone := range []string{"eu-e3", "us-e3"} {
+		err := d.eventually(func() error {
+			if syscall.Kill(before[gone], 0) == nil {
+				return fmt.Errorf("%s goes on as process %d", gone, before[gone]) //nolint:err113 // for the test's log
 			}
 			return nil
 		})
-		return errors.Join(err, l.untouched(before, "eu-o2"))
+		if err != nil {
+			return err
+		}
+	}
+	return d.untouched(before, "eu-e3", "us-e3")
+}
+
+func (d *days) addRegion() error {
+	before := d.pids()
+	vars := regions(3, 3, 1)
+	vars["pinned_voters"] = strings.TrimSpace(d.tf.run(d.t, "local", "output", "-json", "voter_names"))
+	return errors.Join(d.follow(d.manual, "add a region", vars, "", ""), d.plays("ap-e1", "eu"), d.untouched(before))
+}
+
+// replaceVoter takes the host and the disk of a voter away, and makes a new one.
+func (d *days) replaceVoter() error {
+	before, ids := d.pids(), d.voterIDs()
+	if err := d.follow(d.manual, "replace a node", nil, "NODE", "eu-o2"); err != nil {
+		return err
+	}
+	err := d.eventually(func() error {
+		now := d.voterIDs()
+		if len(now) != 3 || now["eu-o2"] == "" || now["eu-o2"] == ids["eu-o2"] {
+			return fmt.Errorf("the raft group was %v, is %v", ids, now) //nolint:err113 // for the test's log
+		}
+		return nil
 	})
+	return errors.Join(err, d.untouched(before, "eu-o2"))
 }
 
 // voterIDs are the ids of the members with a vote.
@@ -248,51 +280,156 @@ func (l *lab) expires(node string) (float64, error) {
 }
 
 // rotateCertificates gives every node a new certificate while it runs.
-func (l *lab) rotateCertificates(w *watch) error {
-	before := l.pids()
+func (d *days) rotateCertificates() error {
+	before := d.pids()
 	old := map[string]float64{}
-	for name := range l.nodes {
+	for name := range d.nodes {
 		var err error
-		if old[name], err = l.expires(name); err != nil {
+		if old[name], err = d.expires(name); err != nil {
 			return err
 		}
 	}
-	l.vars["certificates"] = "2"
-	return w.unbroken(func() error {
-		l.apply()
-		for name := range l.nodes {
-			err := l.eventually(func() error {
-				now, err := l.expires(name)
-				if err == nil && now <= old[name] {
-					err = fmt.Errorf("the certificate of %s ended at %.0f, ends at %.0f", name, old[name], now) //nolint:err113 // for the test's log
-				}
-				return err
-			})
-			if err != nil {
-				return err
+	if err := d.follow(d.manual, "rotate certificates", map[string]string{"certificates": "2"}, "", ""); err != nil {
+		return err
+	}
+	for name := range d.nodes {
+		err := d.eventually(func() error {
+			now, err := d.expires(name)
+			if err == nil && now <= old[name] {
+				err = fmt.Errorf("the certificate of %s ended at %.0f, ends at %.0f", name, old[name], now) //nolint:err113 // for the test's log
 			}
+			return err
+		})
+		if err != nil {
+			return err
 		}
-		return l.untouched(before)
-	})
+	}
+	return d.untouched(before)
 }
 
 // restoreBackup undoes a change of the config by a backup from before.
-func (l *lab) restoreBackup(w *watch) error {
-	backup := filepath.Join(l.dir, "backup")
-	other := write(l.t, l.dir, "other.yaml", strings.Replace(labDomains, "{name: live}", "{name: live}, {name: other}", 1))
-	return w.unbroken(func() error {
-		for _, args := range [][]string{{"raft", "snapshot", backup}, {"apply", "-f", other}} {
-			if _, err := l.tmms("eu-o1", args...); err != nil {
-				return err
+func (d *days) restoreBackup() error {
+	backup := filepath.Join(d.dir, "backup")
+	other := write(d.t, d.dir, "other.yaml", strings.Replace(labDomains, "{name: live}", "{name: live}, {name: other}", 1))
+	if err := d.follow(d.manual, "back up", nil, "FILE", backup); err != nil {
+		return err
+	}
+	if _, err := d.tmms("eu-o1", "apply", "-f", other); err != nil {
+		return err
+	}
+	if out, err := d.tmms("us-o1", "diff", "-f", d.vars["domains"]); err == nil {
+		return fmt.Errorf("the change is not in force: %s", out) //nolint:err113 // for the test's log
+	}
+	if err := d.follow(d.manual, "restore a backup", nil, "FILE", backup); err != nil {
+		return err
+	}
+	_, err := d.tmms("us-o1", "diff", "-f", d.vars["domains"])
+	return err
+}
+
+// upgrade gives all nodes another binary, one by one, while configs are put in force.
+func (d *days) upgrade() error {
+	for _, s := range d.streamers {
+		s.anew() // each is in its own region again, and one origin has no publisher
+	}
+	d.playOn(200_000)
+	raw, err := os.ReadFile(d.vars["tmms"])
+	if err != nil {
+		return err
+	}
+	next := write(d.t, d.dir, "next", string(raw)+"another release")
+	if err = errors.Join(os.Chmod(next, 0o700), os.Rename(next, d.vars["tmms"])); err != nil { //nolint:gosec // a program
+		return err
+	}
+	before := d.pids()
+	acked := d.writes(func() { err = d.follow(d.manual, "upgrade", map[string]string{"tmms": d.vars["tmms"]}, "", "") })
+	if err != nil {
+		return err
+	}
+	want := sumOf(d.t, d.vars["tmms"])
+	for name, pid := range d.pids() {
+		exe := fmt.Sprintf("/proc/%d/exe", pid)
+		if sum := sumOf(d.t, exe); sum != want || pid == before[name] {
+			return fmt.Errorf("%s, process %d before and %d now, runs %s: want %s", name, before[name], pid, sum, want) //nolint:err113 // for the test's log
+		}
+	}
+	return d.kept(acked)
+}
+
+// writes puts configs in force while do runs, and gives the revisions that were acked.
+func (d *days) writes(do func()) (acked []uint64) {
+	d.t.Helper()
+	ctx, cancel := context.WithCancel(d.t.Context())
+	origins := d.of("origin", "")
+	clients := make([]*http.Client, len(origins))
+	for i, o := range origins {
+		clients[i] = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: d.dialer(o), DisableKeepAlives: true}}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := 0; ctx.Err() == nil; n++ {
+			if revision, err := putConfig(ctx, clients[n%len(clients)], n); err == nil {
+				acked = append(acked, revision)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(writePause):
 			}
 		}
-		if out, err := l.tmms("us-o1", "diff", "-f", l.vars["domains"]); err == nil {
-			return fmt.Errorf("the change is not in force: %s", out) //nolint:err113 // for the test's log
-		}
-		if _, err := l.tmms("eu-o2", "raft", "restore", backup); err != nil {
+	}()
+	do()
+	cancel()
+	<-done
+	return acked
+}
+
+// writePause is the time between two configs: the history keeps 64.
+const writePause = 5 * time.Second
+
+// putConfig asks the origin that a client reaches to put a config in force that differs
+// from the one before, and gives its revision.
+func putConfig(ctx context.Context, client *http.Client, n int) (uint64, error) {
+	doc := fmt.Sprintf(`{"domains":[{"name":"default","aliases":["*"],"apps":[{"name":"live","grace":"%ds"}]}],
+"regions":[{"name":"eu","networks":["10.81.0.0/16"]},{"name":"us","networks":["10.82.0.0/16"]}]}`, 20+n%9)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://127.0.0.1:8090/api/v1/config", bytes.NewReader([]byte(doc)))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	var reply struct{ Revision uint64 }
+	if resp.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("%w: %s", errStatus, resp.Status)
+	}
+	return reply.Revision, json.NewDecoder(resp.Body).Decode(&reply)
+}
+
+// kept holds every origin to have the revisions in its history.
+func (d *days) kept(acked []uint64) error {
+	if len(acked) < 5 {
+		return fmt.Errorf("the acknowledged revisions are %v: want 5 at least", acked) //nolint:err113 // for the test's log
+	}
+	for _, origin := range d.of("origin", "") {
+		out, err := d.tmms(origin, "history")
+		if err != nil {
 			return err
 		}
-		_, err := l.tmms("us-o1", "diff", "-f", l.vars["domains"])
-		return err
-	})
+		has := map[string]bool{}
+		for line := range strings.Lines(out) {
+			if f := strings.Fields(line); len(f) > 0 {
+				has[f[0]] = true
+			}
+		}
+		for _, revision := range acked {
+			if !has[strconv.FormatUint(revision, 10)] {
+				return fmt.Errorf("%s has lost revision %d of %v:\n%s", origin, revision, acked, out) //nolint:err113 // for the test's log
+			}
+		}
+	}
+	return nil
 }

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,8 +15,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"tmms/bench/shape"
 )
 
 // patience is how long a test waits for what takes seconds on an idle machine.
@@ -65,7 +61,7 @@ func newLab(t *testing.T) (*lab, bool) {
 	}
 	tf.run(t, "local", "init")
 	t.Cleanup(l.destroy)
-	l.apply()
+	l.must("apply")
 	return l, true
 }
 
@@ -80,17 +76,24 @@ func (l *lab) args(command string, more ...string) []string {
 	return append(args, more...)
 }
 
-// apply brings the cluster to what the variables say.
-func (l *lab) apply(more ...string) {
+// must is change for what has to succeed.
+func (l *lab) must(command string, more ...string) {
 	l.t.Helper()
-	if out, err := l.tf.try(l.t, "local", l.args("apply", more...)...); err != nil {
-		l.t.Fatalf("%v\n%s", err, out)
+	if err := l.change(command, more...); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// change applies what the variables say, or destroys, and learns which nodes there are.
+func (l *lab) change(command string, more ...string) error {
+	l.t.Helper()
+	out, err := l.tf.try(l.t, "local", l.args(command, more...)...)
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
 	}
 	raw := l.tf.run(l.t, "local", "output", "-json", "nodes")
 	l.nodes = nil
-	if err := json.Unmarshal([]byte(raw), &l.nodes); err != nil {
-		l.t.Fatal(err)
-	}
+	return json.Unmarshal([]byte(raw), &l.nodes)
 }
 
 // planned counts what an apply would do to resources of a name: create, delete, update.
@@ -178,46 +181,26 @@ func (l *lab) of(kind, region string) (names []string) {
 	return names
 }
 
-// nearest asks any edge of the region for the origin that a publisher there is to go to.
-func (l *lab) nearest(ctx context.Context, region string) (string, error) {
-	var last error
+// askAt is where a publisher of a region asks for the origins that it is to go to: at any
+// edge there.
+func (l *lab) askAt(region string) (urls []string) {
 	for _, edge := range l.of("edge", region) {
-		url := fmt.Sprintf("http://%s:8080/nearest?role=origin&format=text&count=1", l.nodes[edge].Address)
+		urls = append(urls, fmt.Sprintf("http://%s:8080/nearest?role=origin&format=text", l.nodes[edge].Address))
+	}
+	return urls
+}
+
+// nearest asks from a region until one answers, and gives the best origin first.
+func (l *lab) nearest(ctx context.Context, region string, urls []string) ([]string, error) {
+	var last error
+	for _, url := range urls {
 		out, err := l.in(ctx, region, "curl", "-sf", "-m", "5", url).Output()
 		if err == nil {
-			return strings.TrimSpace(string(out)), nil
+			return strings.Fields(string(out)), nil
 		}
 		last = fmt.Errorf("%s: %w", url, err)
 	}
-	return "", last
-}
-
-// publish keeps a stream live/NAME on the air from a region, as a streamer would: at the
-// nearest origin, and again when the connection is lost. It returns when it plays.
-func (l *lab) publish(region, name string) {
-	l.t.Helper()
-	l.publishAt(region, name, func(ctx context.Context) (string, error) { return l.nearest(ctx, region) })
-}
-
-// publishAt is publish at the URL, without the stream's path, that origin gives each time.
-func (l *lab) publishAt(region, name string, origin func(context.Context) (string, error)) {
-	l.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	l.t.Cleanup(func() { cancel(); <-done })
-	go func() {
-		defer close(done)
-		for ctx.Err() == nil {
-			url, err := origin(ctx)
-			if err == nil {
-				_ = l.in(ctx, region, l.vars["bench"], "publish", "-url", url+"/live/"+name, "-bitrate", "500000").Run()
-			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(200 * time.Millisecond): // a streamer's pause before it tries again
-			}
-		}
-	}()
+	return nil, last
 }
 
 // plays holds an edge to serve a stream by every protocol to a client of its region.
@@ -295,114 +278,6 @@ func (l *lab) probe(region, url string) error {
 
 var errNoPicture = errors.New("want h264 and aac")
 
-// watch is a viewer over HTTP-FLV that comes back when it loses its connection.
-type watch struct {
-	mu sync.Mutex
-	// Guarded by mu.
-	bytes       int64
-	connections int
-	last        time.Time     // when something came
-	longest     time.Duration // in which nothing came
-}
-
-// view lets a viewer play at an edge until the test ends; it returns when it plays.
-func (l *lab) view(edge, stream string) *watch {
-	l.t.Helper()
-	at := l.nodes[edge]
-	space, err := shape.OpenNamespace(l.t.Context(), l.cluster+"-"+at.Region)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	dial := func(ctx context.Context, network, addr string) (conn net.Conn, err error) {
-		err = space.Do(func() error {
-			conn, err = (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, addr)
-			return err
-		})
-		return conn, err
-	}
-	client := &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	l.t.Cleanup(func() { cancel(); <-done })
-	w := &watch{}
-	go func() {
-		defer close(done)
-		for ctx.Err() == nil {
-			w.play(ctx, client, fmt.Sprintf("http://%s:8080/live/%s.flv", at.Address, stream))
-			select {
-			case <-ctx.Done():
-			case <-time.After(200 * time.Millisecond): // a player's pause before it tries again
-			}
-		}
-	}()
-	w.goesOn(l, 200_000)
-	return w
-}
-
-// play follows one connection to its end.
-func (w *watch) play(ctx context.Context, client *http.Client, url string) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return
-	}
-	b := make([]byte, 32<<10)
-	for first := true; ; first = false {
-		n, err := resp.Body.Read(b)
-		if err != nil {
-			return
-		}
-		w.came(n, first)
-	}
-}
-
-// came notes n bytes, the first of a connection or more.
-func (w *watch) came(n int, first bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	now := time.Now()
-	if !w.last.IsZero() {
-		w.longest = max(w.longest, now.Sub(w.last))
-	}
-	w.last, w.bytes = now, w.bytes+int64(n)
-	if first {
-		w.connections++
-	}
-}
-
-// since gives what has been noted, and begins the longest pause anew.
-func (w *watch) since() (connections int, read int64, longest time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	connections, read, longest = w.connections, w.bytes, w.longest
-	w.longest = 0
-	return connections, read, longest
-}
-
-// goesOn waits until the viewer has got so much more.
-func (w *watch) goesOn(l *lab, more int64) {
-	l.t.Helper()
-	_, from, _ := w.since()
-	err := l.eventually(func() error {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.bytes < from+more {
-			return fmt.Errorf("%d bytes in %v, %d before", w.bytes-from, patience, from) //nolint:err113 // for the test's log
-		}
-		return nil
-	})
-	if err != nil {
-		l.t.Fatalf("the viewer has stopped: %v", err)
-	}
-}
-
 // TestLocal brings up 3 origins and 4 edges in two regions, streams in each, plays each
 // stream at each edge by all protocols, and destroys it all.
 //
@@ -425,9 +300,9 @@ func (l *lab) checkStreaming() {
 		l.t.Fatalf("%d origins and %d edges: want 3 and 4", o, e)
 	}
 	for _, region := range []string{"eu", "us"} {
-		var near string
-		err := l.eventually(func() (err error) { near, err = l.nearest(l.t.Context(), region); return err })
-		host := strings.TrimSuffix(strings.TrimPrefix(near, "rtmp://"), ":1935")
+		var near []string
+		err := l.eventually(func() (err error) { near, err = l.nearest(l.t.Context(), region, l.askAt(region)); return err })
+		host := strings.TrimSuffix(strings.TrimPrefix(strings.Join(near[:min(1, len(near))], ""), "rtmp://"), ":1935")
 		if err != nil || !slices.ContainsFunc(l.of("origin", region), func(o string) bool { return l.nodes[o].Address == host }) {
 			l.t.Errorf("the nearest origin in %s is %q, %v: want one of %q", region, near, err, l.of("origin", region))
 		}

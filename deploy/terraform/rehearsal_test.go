@@ -74,7 +74,7 @@ func (a *awsExample) rehearse(t *testing.T) {
 	}
 	for region, origin := range map[string]string{"us": "us-o1", "eu": "eu-o2"} {
 		at := "rtmp://" + r.nodes[origin].Address + ":1935"
-		r.publishAt(region, region, func(context.Context) (string, error) { return at, nil })
+		r.publishAt(region, region, func(context.Context) ([]string, error) { return []string{at}, nil })
 	}
 	for edge, stream := range map[string]string{"eu-e1": "us", "us-e1": "eu"} {
 		if err := r.plays(edge, stream); err != nil {
@@ -366,7 +366,7 @@ func (r *rehearsal) scaled(userData string) {
 	if got := r.members()[name]; got != "alive in "+node.Zone {
 		t.Errorf("%s is %q: want it alive in %s", name, got, node.Zone)
 	}
-	viewer := r.view(name, "eu")
+	viewer := r.view("flv", name, "eu")
 	h.mu.Lock()
 	h.state = "Terminated"
 	h.mu.Unlock()
@@ -389,7 +389,7 @@ func (r *rehearsal) scaled(userData string) {
 	if got := r.members()[name]; got != "" && got != "left" { // a node that is killed is dead
 		t.Errorf("%s is %s: want it to have left the others", name, got)
 	}
-	if connections, _, _ := viewer.since(); connections != 1 {
+	if connections, _ := viewer.since(); connections != 1 {
 		t.Errorf("the viewer has had %d connections, want the one until the drain", connections)
 	}
 }

@@ -41,7 +41,7 @@ func TestRentedServers(t *testing.T) {
 			t.Errorf("%s: %v", node, err)
 		}
 	}
-	w := r.view(r.region+"-o3", "cam")
+	w := r.view("flv", r.region+"-o3", "cam")
 	r.certify(r.region + "-o2")
 	r.upgrade(w)
 	r.unchanged()

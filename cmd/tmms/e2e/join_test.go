@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tmms/cluster/pki"
 )
 
 // joining is a cluster of one origin that gives certificates, and edges that come with a
@@ -95,11 +98,11 @@ func (j *joining) refused(name, token, want string) {
 func startJoining(t *testing.T) *joining {
 	t.Helper()
 	j := &joining{t: t, dir: t.TempDir(), fabric: freeAddr(t), gossip: freeAddr(t)}
-	pki := filepath.Join(j.dir, "pki")
-	j.tmms(true, "cert", "init", "--dir", pki)
-	j.tmms(true, "cert", "node", "o1", "--roles", "origin", "--dir", pki)
-	j.tmms(true, "cert", "issuer", "--dir", pki)
-	j.give(pki, map[string]string{"ca.crt": "ca.crt", "o1.crt": "node.crt", "o1.key": "node.key", "gossip.key": "gossip.key", "issuer.key": "issuer.key"})
+	dir := filepath.Join(j.dir, "pki")
+	j.tmms(true, "cert", "init", "--dir", dir)
+	j.tmms(true, "cert", "node", "o1", "--roles", "origin", "--dir", dir)
+	j.tmms(true, "cert", "issuer", "--dir", dir)
+	j.give(dir, map[string]string{"ca.crt": "ca.crt", "o1.crt": "node.crt", "o1.key": "node.key", "gossip.key": "gossip.key", "issuer.key": "issuer.key"})
 	o1 := j.newServer(func(s *server) []string {
 		return j.config(s, "o1", "origin", j.fabric, j.gossip, "cluster.ca_key_file="+filepath.Join(j.dir, "o1", "pki", "issuer.key"))
 	})
@@ -128,8 +131,9 @@ func (j *joining) give(from string, names map[string]string) {
 }
 
 // TestJoinByToken: an edge that has a token and nothing else gets its certificate and
-// plays; a token of one use lets in one node, a revoked one nobody; an issuer that is
-// replaced is followed.
+// plays; a token of one use lets in one node, also if that crashes before it has its
+// certificate, a revoked one nobody; a certificate is renewed when two thirds of its life
+// are over; an issuer that is replaced is followed.
 //
 // Requirement: C5 C7
 func TestJoinByToken(t *testing.T) {
@@ -152,6 +156,8 @@ func TestJoinByToken(t *testing.T) {
 			t.Errorf("%s: %v, %v", file, info.Mode(), err)
 		}
 	}
+	e9, due := j.shortLived("e9", 20*time.Second)
+	e1 = j.crashed(e1, "e1", out)
 	j.refused("e2", out, "is used up")
 	j.refused("e3", strings.Replace(out, "tmms1", "tmms9", 1), "this is no token of tmms token join")
 	many, _ := j.tmms(true, "token", "join", "--uses", "5", "--name-prefix", "e")
@@ -165,6 +171,7 @@ func TestJoinByToken(t *testing.T) {
 	if _, said := j.tmms(false, "token", "revoke", id); !strings.Contains(said, "is not known") {
 		t.Errorf("revoked twice: %s", said)
 	}
+	j.renews(e9, "e9", due)
 	j.replaceIssuer(e1)
 	for _, log := range []string{j.origin.out.String(), e1.out.String()} {
 		for _, token := range []string{out, many} {
@@ -172,6 +179,92 @@ func TestJoinByToken(t *testing.T) {
 				t.Errorf("a log shows a token:\n%s", log)
 			}
 		}
+	}
+}
+
+// crashed ends a node and leaves it as one that has used its token and ended before it had
+// its certificate, and starts it again.
+func (j *joining) crashed(s *server, name, token string) *server {
+	j.t.Helper()
+	s.stop(j.t)
+	key, cert := filepath.Join(j.dir, name, "pki", "node.key"), filepath.Join(j.dir, name, "pki", "node.crt")
+	if err := errors.Join(os.Remove(cert), os.Rename(key, key+".next")); err != nil {
+		j.t.Fatal(err)
+	}
+	again := j.edge(name, token)
+	again.start(j.t)
+	if _, err := os.Stat(key + ".next"); !errors.Is(err, os.ErrNotExist) {
+		j.t.Errorf("the key with which it has asked stays: %v", err)
+	}
+	return again
+}
+
+// shortLived starts an edge with a certificate of which two thirds will be over then, and
+// gives when that is.
+func (j *joining) shortLived(name string, then time.Duration) (*server, time.Time) {
+	j.t.Helper()
+	read := func(path ...string) []byte {
+		b, err := os.ReadFile(filepath.Join(append([]string{j.dir}, path...)...))
+		if err != nil {
+			j.t.Fatal(err)
+		}
+		return b
+	}
+	bundle := read("pki", "ca.crt")
+	issuer, err := pki.LoadCA(bundle, read("pki", "issuer.key"))
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	csr, key, err := pki.NewRequest(name)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	r, err := pki.ParseRequest(csr)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	// Of two minutes of life 80 s are to be over then.
+	cert, err := issuer.Sign(r, pki.Grant{Name: name, Roles: []string{pki.RoleEdge}, Life: 2 * time.Minute}, time.Now().Add(then-80*time.Second))
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	to := filepath.Join(j.dir, name, "pki")
+	if err = os.MkdirAll(to, 0o700); err != nil {
+		j.t.Fatal(err)
+	}
+	for file, b := range map[string][]byte{"node.crt": cert, "node.key": key, "ca.crt": bundle, "gossip.key": read("pki", "gossip.key")} {
+		if err = os.WriteFile(filepath.Join(to, file), b, 0o600); err != nil {
+			j.t.Fatal(err)
+		}
+	}
+	id, err := pki.NewIdentity(cert, key, bundle)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	s := j.edge(name, "it is not read while there is a certificate")
+	s.start(j.t)
+	return s, id.NotBefore().Add(id.NotAfter().Sub(id.NotBefore()) * 2 / 3)
+}
+
+// renews waits until the edge has another certificate, which it gets no sooner than due,
+// while it runs.
+func (j *joining) renews(s *server, name string, due time.Time) {
+	j.t.Helper()
+	file := filepath.Join(j.dir, name, "pki")
+	load := func() (*pki.Identity, error) {
+		return pki.LoadIdentity(filepath.Join(file, "node.crt"), filepath.Join(file, "node.key"), filepath.Join(file, "ca.crt"))
+	}
+	waitFor(j.t, 90*time.Second, "a new certificate", func() bool {
+		id, err := load()
+		return err == nil && time.Until(id.NotAfter()) > 29*24*time.Hour
+	})
+	info, err := os.Stat(filepath.Join(file, "node.crt"))
+	if err != nil || info.ModTime().Before(due) {
+		j.t.Errorf("renewed at %v, %v: not due before %v", info.ModTime(), err, due)
+	}
+	waitFor(j.t, 30*time.Second, "the edge to show it", func() bool { return strings.Contains(s.out.String(), "certificate was renewed") })
+	if code, _ := get(j.t, "http://"+s.admin+"/readyz"); code != http.StatusOK {
+		j.t.Errorf("%s with its new certificate answers %d", name, code)
 	}
 }
 
@@ -184,9 +277,9 @@ func (j *joining) replaceIssuer(edge *server) {
 	if err != nil {
 		j.t.Fatal(err)
 	}
-	pki := filepath.Join(j.dir, "pki")
-	j.tmms(true, "cert", "issuer", "--dir", pki)
-	j.give(pki, map[string]string{"ca.crt": "ca.crt", "issuer.key": "issuer.key"})
+	dir := filepath.Join(j.dir, "pki")
+	j.tmms(true, "cert", "issuer", "--dir", dir)
+	j.give(dir, map[string]string{"ca.crt": "ca.crt", "issuer.key": "issuer.key"})
 	waitFor(j.t, 90*time.Second, "a certificate of the new issuer", func() bool {
 		now, err := os.ReadFile(cert)
 		return err == nil && string(now) != string(before)

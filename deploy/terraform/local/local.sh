@@ -74,7 +74,7 @@ folder() {
 }
 
 no_folder() {
-    rm -rf "$pki" "$run" "$nodes" "$FOLDER/lock" "$FOLDER/edition"
+    rm -rf "$pki" "$run" "$nodes" "$FOLDER/lock" "$FOLDER/edition" "$FOLDER/ending"
     rmdir "$FOLDER" 2>/dev/null || say "$FOLDER is not empty: it stays"
 }
 
@@ -121,10 +121,42 @@ node() {
     ip -n "$ns" route replace default via "$(router "$CIDR")"
 }
 
+# away names the members of the raft group that its leader has not heard of for 10 s, and
+# those that have no vote yet.
+away() {
+    within "$1" "$TMMS" raft status |
+        awk '$2 == "catching" || $2 == "voter" && $3 != "now" && ($3 ~ /[mh]/ || $3 + 0 >= 10) { printf " %s", $1 }'
+}
+
+# alone holds an origin that runs to be the only one that is missing, before it goes: all
+# others are ready, and the raft group has all its voters. It waits for that, but not for
+# what does not run.
+alone() {
+    local dir name other missing over=$((SECONDS + 60))
+    for dir in "$nodes"/*/; do
+        name=$(basename "$dir")
+        if [ "$name" != "$NODE" ] && origin "$name"; then
+            node_runs "$name" || die "$NODE stays: $name does not run, start it first"
+            wait_ready "$name" 60
+        fi
+    done
+    other=$(peer "$NODE") || return 0
+    while missing=$(away "$other") || missing=' its leader'; [ -n "$missing" ]; do
+        [ "$SECONDS" -lt "$over" ] || die "$NODE stays: the raft group misses$missing"
+        sleep 0.5
+    done
+}
+
 # no_node drains the node where another origin can do that, and ends it. What it leaves
-# to others is over in seconds; for what plays on it waits 10 s.
+# to others is over in seconds; for what plays on it waits 10 s. Of origins only one at a
+# time goes, unless it is the end of all.
 no_node() {
     local other
+    if origin "$NODE" && node_runs "$NODE" && [ ! -e "$FOLDER/ending" ]; then
+        exec 8>"$FOLDER/lock"
+        flock 8
+        alone
+    fi
     if node_runs "$NODE"; then
         if other=$(peer "$NODE"); then
             within "$other" timeout 30 "$TMMS" drain "$NODE" --wait 10s || say "$NODE is ended undrained"
@@ -160,12 +192,38 @@ deliver() {
     fi
 }
 
+# clients NAME counts who publishes and plays there.
+clients() {
+    within "$1" curl -sf -m 5 http://127.0.0.1:8090/metrics |
+        awk '/^tmms_(edge_viewers|origin_publishers)[{ ]/ { n += $NF } END { print n + 0 }'
+}
+
+# turn takes the lock when it is this node's turn: of those that wait the one with the
+# fewest clients is first. They go to a node whose turn is over, as long as there is one;
+# those of the first have none, and move again.
+turn() {
+    local ticket file
+    mkdir -p "$run/turns"
+    ticket=$run/turns/$(printf %08d "$(clients "$NODE")")-$NODE
+    echo $$ >"$ticket"
+    sleep 3 # Terraform begins with all of them in the same moment
+    while flock 8; do
+        for file in "$run"/turns/*; do
+            if alive "$file" 'local.sh install'; then break; fi
+        done
+        [ "$file" != "$ticket" ] || break
+        flock -u 8
+        sleep 0.2
+    done
+    rm -f "$ticket"
+}
+
 # install_node starts a node, or brings one up to date that runs: then nothing else is
 # down, before and after it.
 install_node() {
     files
     exec 8>"$FOLDER/lock"
-    flock 8
+    if node_runs "$NODE"; then turn; else flock 8; fi
     [ -e "$pki/$NODE.crt" ] || "$TMMS" cert node "$NODE" --roles "$ROLES" --dir "$pki" >/dev/null
     if [ ! -e "$nodes/$NODE/etc/tmms/pki/node.key" ]; then deliver "$NODE"; fi
     if ! node_runs "$NODE"; then
@@ -179,7 +237,7 @@ install_node() {
     done
     other=$(peer "$NODE") || other=''
     if [ -n "$other" ]; then
-        within "$other" "$TMMS" drain "$NODE" --wait 30s 8>&- || say "$NODE is not drained; its viewers come back by themselves"
+        within "$other" "$TMMS" drain "$NODE" --wait "$DRAIN" 8>&- || say "$NODE is not drained; its viewers come back by themselves"
     fi
     within "$NODE" bash "$INSTALL" --binary "$TMMS" 8>&-
     over=$((SECONDS + 60))
@@ -213,6 +271,8 @@ region) region ;;
 no-region) no_namespace "$CLUSTER-$REGION" ;;
 link) link ;;
 no-link) no_link ;;
+beginning) rm -f "$FOLDER/ending" ;;
+ending) touch "$FOLDER/ending" ;;
 node) node ;;
 no-node) no_node ;;
 install) install_node ;;

@@ -29,7 +29,7 @@ locals {
   # A node is brought up to date when one of these changes; its certificate is none of them.
   releases = { for name, host in module.host : name => sha256(jsonencode(host.files)) }
   install = { for name, node in module.plan.nodes : name => merge(local.common, {
-    NODE    = name, ROLES = join(",", node.roles), TMMS = abspath(var.tmms)
+    NODE    = name, ROLES = join(",", node.roles), TMMS = abspath(var.tmms), DRAIN = var.drain_wait
     INSTALL = "${module.host[name].paths.lib}/install.sh"
     FILES   = join("\n", [for path, content in module.host[name].files : "${path} ${base64encode(content)}"])
   }) }
@@ -104,6 +104,21 @@ resource "terraform_data" "node" {
   provisioner "local-exec" {
     when        = destroy
     command     = "${path.module}/local.sh no-node"
+    environment = self.input
+  }
+}
+
+# What goes before all nodes do: then they need not wait for each other.
+resource "terraform_data" "whole" {
+  depends_on = [terraform_data.node]
+  input      = local.common
+  provisioner "local-exec" {
+    command     = "${path.module}/local.sh beginning"
+    environment = self.input
+  }
+  provisioner "local-exec" {
+    when        = destroy
+    command     = "${path.module}/local.sh ending"
     environment = self.input
   }
 }

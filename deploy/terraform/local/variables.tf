@@ -55,6 +55,16 @@ variable "bench" {
   description = "The path of tmms-bench, which carries packets between the regions."
 }
 
+variable "drain_wait" {
+  type        = string
+  default     = "30s"
+  description = "How long a node that is brought up to date waits for its publishers and viewers to leave."
+  validation {
+    condition     = can(regex("^[0-9]{1,4}s$", var.drain_wait))
+    error_message = "drain_wait ${jsonencode(var.drain_wait)}: want 0s to 9999s."
+  }
+}
+
 variable "folder" {
   type        = string
   default     = "/var/tmp/tmms-local"
