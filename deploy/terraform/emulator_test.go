@@ -45,11 +45,14 @@ func newEmulator(t *testing.T) (aws *emulator, ok bool) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // it is killed in the end
+		close(ended)
+	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = <-ended // killed
+		<-ended
 		closing(log)
 	})
 	aws = &emulator{url: "http://" + net.JoinHostPort(host, port)}
@@ -59,10 +62,9 @@ func newEmulator(t *testing.T) (aws *emulator, ok bool) {
 			return aws, true
 		}
 		select {
-		case err := <-ended:
-			ended <- err
+		case <-ended:
 			raw, _ := os.ReadFile(path)
-			t.Fatalf("moto has ended: %v\n%s", err, raw)
+			t.Fatalf("moto has ended: %s\n%s", cmd.ProcessState, raw)
 		case <-time.After(100 * time.Millisecond):
 		}
 		if time.Now().After(end) {
