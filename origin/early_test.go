@@ -27,14 +27,15 @@ func TestStandbyHasTheOpenSegment(t *testing.T) {
 			before := s.standby.metric("tmms_relay_bytes_total")
 			packets := 0
 			for at := s.at; at < 6000; at += 40 { // without a keyframe the segment goes on
-				s.client.send(media.TypeVideo, at, slice(400_000))
-				packets += 400_000
+				s.client.send(media.TypeVideo, at, slice(150_000))
+				packets += 150_000
 			}
 			want := 2 * packets
 			if app == "ll" { // there is all of it in fragmented MP4 too, but for a part and what is not shown of it
 				want += packets / 4
 			}
 			waitFor(t, "the segment beside the packets", func() bool {
+				s.named() // a machine under load may be too slow for it
 				return s.standby.metric("tmms_relay_bytes_total")-before > 0.95*float64(want)
 			})
 			x := s.owner().live("test").Index()

@@ -150,13 +150,16 @@ func (s *story) step(line string) {
 // a while.
 func (s *story) inSync() {
 	s.t.Helper()
-	waitFor(s.t, "the standby in sync", func() bool {
-		now := s.placement()
-		if now.Standby == "" {
-			s.group.apply(state.SetStandby{Key: state.Key(s.key), Epoch: now.Epoch, To: s.standby.id})
-		}
-		return now.InSync
-	})
+	waitFor(s.t, "the standby in sync", func() bool { return s.named().InSync })
+}
+
+// named is the placement; the standby is named anew if it was taken out.
+func (s *story) named() state.Placement {
+	now := s.placement()
+	if now.Standby == "" {
+		s.group.apply(state.SetStandby{Key: state.Key(s.key), Epoch: now.Epoch, To: s.standby.id})
+	}
+	return now
 }
 
 func (s *story) placement() state.Placement {

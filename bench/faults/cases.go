@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"tmms/bench/history"
@@ -38,6 +39,7 @@ func cases() []scenario {
 		{"kill-leader", func(s *suite) runner { return s.killLeader }},
 		{"kill-origin", each((*suite).killOrigin)},
 		{"kill-standby", each((*suite).killStandby)},
+		{"restart-standby", each((*suite).restartStandby)},
 		{"kill-edge", each((*suite).killEdge)},
 		{"partition-minority", each((*suite).partitionMinority)},
 		{"partition-majority", each((*suite).partitionMajority)},
@@ -225,6 +227,50 @@ func (s *suite) killStandby(ctx context.Context, r *Result) error {
 	r.check(err)
 	pause(ctx, hlsSettle)
 	r.gapless(a.Cut())
+	return nil
+}
+
+// restartStandby ends the standby of a stream, which starts again at once and has nothing
+// of it, and the owner, in turn one that leads and one that does not. Nobody has the
+// stream then: its publisher begins a new playlist, above the old one and on its clock.
+// That the owner is dead the third origin alone can say, so its lease has to run out.
+func (s *suite) restartStandby(ctx context.Context, r *Result) error {
+	leader, others, err := s.roles(ctx)
+	if err != nil {
+		return err
+	}
+	victim := []*Node{others[0], leader}[(r.Rounds-1)%2]
+	a, err := s.air(ctx, victim, protos()...)
+	if err != nil {
+		return err
+	}
+	defer s.off(a)
+	n, err := s.standby(ctx, r, a)
+	if err != nil {
+		return err
+	}
+	a.Cut()
+	killed := time.Now()
+	if err = errors.Join(n.Kill(), n.start(s.program), victim.Kill()); err != nil {
+		return err
+	}
+	err = s.until(ctx, startTimeout, "the publisher is at another origin", func() bool {
+		at := a.PublisherAt()
+		return at != "" && at != victim.Name
+	})
+	if err != nil {
+		return err
+	}
+	r.took("the publisher is accepted", time.Since(killed), maxReturn)
+	if err = a.Playing(ctx, maxReturn); err != nil {
+		return err
+	}
+	pause(ctx, hlsSettle)
+	for _, v := range a.Cut() {
+		r.sane(v)
+		r.stayed(v)
+	}
+	s.say("round %d: %s killed, %s started anew; the publisher: %q", r.Rounds, victim.Name, n.Name, a.PublisherTold())
 	return nil
 }
 

@@ -56,7 +56,8 @@ func TestRevokeAnEdge(t *testing.T) {
 	if _, err := stays.node.Revoke(t.Context(), consensus.Revocation{Node: "gone"}); !errors.Is(err, member.ErrForbidden) {
 		t.Errorf("an edge revokes: %v", err)
 	}
-	before := gone.node.AppliedIndex()
+	before := leader.node.AppliedIndex()
+	eventually(t, "the edge has all of that", func() bool { return gone.node.AppliedIndex() == before })
 	if _, err := voters[0].Revoke(t.Context(), consensus.Revocation{Node: "gone", By: "ops"}); err != nil {
 		t.Fatal(err)
 	}

@@ -47,8 +47,8 @@ func newEmulator(t *testing.T) (aws *emulator, ok bool) {
 	}
 	ended := make(chan struct{})
 	go func() {
-		defer close(ended)
-		_ = cmd.Wait() // it is killed
+		_ = cmd.Wait() // it is killed in the end
+		close(ended)
 	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
@@ -64,7 +64,7 @@ func newEmulator(t *testing.T) (aws *emulator, ok bool) {
 		select {
 		case <-ended:
 			raw, _ := os.ReadFile(path)
-			t.Fatalf("moto has ended: %s", raw)
+			t.Fatalf("moto has ended: %s\n%s", cmd.ProcessState, raw)
 		case <-time.After(100 * time.Millisecond):
 		}
 		if time.Now().After(end) {
