@@ -25,15 +25,16 @@ quick: ## build, vet and the short unit tests (under 2 minutes)
 	go vet -tags=next ./cluster/... ./media/... ./cmd/tmms
 	go test -short $$(go list ./... | grep -vE "/e2e|/deploy/watch")
 
+# Many packages wait for clocks and peers, so three go beside each other on two processors.
 .PHONY: unit
 unit: ## unit tests
-	.ci/again -shuffle=on $$(go list ./... | grep -v /e2e)
+	.ci/again -p=3 -shuffle=on $$(go list ./... | grep -v /e2e)
 	go test -tags=next ./cluster/state
 	go test -tags=next -run='^Test(NextRelease|Version1)$$' ./media/relaywire
 
 .PHONY: test-race
 test-race: ## unit tests of what has goroutines or locks, under the race detector
-	.ci/again -race -vet=off -short -shuffle=on $$(.ci/concurrent)
+	.ci/again -p=3 -race -vet=off -short -shuffle=on $$(.ci/concurrent)
 
 # The end-to-end tests wait most of the time, so two runs go beside each other:
 # those that start the cluster of docs/quickstart-cluster.md on its fixed ports,
