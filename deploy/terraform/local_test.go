@@ -300,11 +300,16 @@ func (l *lab) checkStreaming() {
 		l.t.Fatalf("%d origins and %d edges: want 3 and 4", o, e)
 	}
 	for _, region := range []string{"eu", "us"} {
-		var near []string
-		err := l.eventually(func() (err error) { near, err = l.nearest(l.t.Context(), region, l.askAt(region)); return err })
-		host := strings.TrimSuffix(strings.TrimPrefix(strings.Join(near[:min(1, len(near))], ""), "rtmp://"), ":1935")
-		if err != nil || !slices.ContainsFunc(l.of("origin", region), func(o string) bool { return l.nodes[o].Address == host }) {
-			l.t.Errorf("the nearest origin in %s is %q, %v: want one of %q", region, near, err, l.of("origin", region))
+		err := l.eventually(func() error { // once gossip has told of all
+			near, err := l.nearest(l.t.Context(), region, l.askAt(region))
+			host := strings.TrimSuffix(strings.TrimPrefix(strings.Join(near[:min(1, len(near))], ""), "rtmp://"), ":1935")
+			if err != nil || slices.ContainsFunc(l.of("origin", region), func(o string) bool { return l.nodes[o].Address == host }) {
+				return err
+			}
+			return fmt.Errorf("it is %q: want one of %q", near, l.of("origin", region)) //nolint:err113 // for the test's log
+		})
+		if err != nil {
+			l.t.Errorf("the nearest origin in %s: %v", region, err)
 		}
 		l.publish(region, region)
 	}
