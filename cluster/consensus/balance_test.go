@@ -112,9 +112,7 @@ func TestBalance(t *testing.T) {
 		got := owners(leader)
 		return got[idle.ID()] == 3 && got[full.ID()] == 1
 	})
-	if got := counted(t, leader, byBalance); got != 3 {
-		t.Errorf("%g moves are counted", got)
-	}
+	eventually(t, "they are counted", func() bool { return counted(t, leader, byBalance) == 3 })
 	l.set(full.ID(), 0)
 	l.set(idle.ID(), 255)
 	for _, p := range leader.Placements() {
