@@ -54,6 +54,10 @@ func (l *Lease) Check() error {
 // it for the standby in sync that they show.
 func (l *Lease) Starting() bool { return !l.started.Load() }
 
+// Started says that nothing is left of an earlier process; of a node that owns nothing
+// and stands by for nothing there never is.
+func (l *Lease) Started() { l.started.Store(true) }
+
 // Run renews the lease until ctx ends, and says whether the node is starting; a renewal
 // that fails is tried again soon. The lease is renewed by the start.
 func (l *Lease) Run(ctx context.Context, renew func(ctx context.Context, starting bool) error) {

@@ -218,7 +218,7 @@ func (w *Writes) UpsertNode(ctx context.Context, node state.Node) error {
 		return fmt.Errorf("upsert node: %w", err)
 	}
 	if node.ID == w.id {
-		w.lease.started.Store(true)
+		w.lease.Started()
 	}
 	return nil
 }

@@ -192,7 +192,7 @@ func TestLeaseOfAStart(t *testing.T) {
 func TestLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLease(DefaultTerm)
-		l.started.Store(true)
+		l.Started()
 		ctx, cancel := context.WithCancel(t.Context())
 		var fail atomic.Pointer[error]
 		var renewals atomic.Int64

@@ -115,6 +115,9 @@ func New(cfg Config, deps Deps) (*Node, error) {
 		cfg: cfg, log: deps.Log, cluster: deps.Cluster, copy: member.NewCopy(), lease: member.NewLease(cfg.Lease),
 		ready: make(chan struct{}), done: make(chan struct{}),
 	}
+	if !cfg.Owns { // it renews seldom from the first time on, though many of them start at once
+		n.lease.Started()
+	}
 	n.View = n.copy.View
 	n.Writes = member.NewWrites(member.WritesConfig{
 		ID: id, View: n.View, Lease: n.lease, Now: deps.Now, Attempt: n.attempt,

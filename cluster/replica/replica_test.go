@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -13,10 +14,24 @@ import (
 	"tmms/cluster/fabric"
 	"tmms/cluster/member"
 	"tmms/cluster/pki"
+	"tmms/cluster/replica"
 	"tmms/cluster/state"
 )
 
 func edge() options { return options{replica: true, roles: []string{pki.RoleEdge}} }
+
+// An edge has nothing that an earlier process of it had: a thousand that start at once do
+// not renew their leases often for that.
+func TestOnlyOriginsStart(t *testing.T) {
+	for _, owns := range []bool{true, false} {
+		n, err := replica.New(replica.Config{DataDir: t.TempDir(), Name: "n", Owns: owns}, replica.Deps{
+			Log: slog.New(slog.DiscardHandler), Cluster: struct{ replica.Cluster }{},
+		})
+		if err != nil || n.Starting() != owns {
+			t.Errorf("owns streams: %t, starting: %t, %v", owns, n.Starting(), err)
+		}
+	}
+}
 
 // Requirement: C5 (a node without a vote follows config and placement, goes on
 // after a break, and serves the last known state when no voter answers).
