@@ -372,10 +372,10 @@ const (
 	// keep-alive, which is sent again while it is lost, and a second for its answer.
 	FabricSilence = 1750 * time.Millisecond
 	// FabricQuietKeepAlive and FabricQuietSilence are those of the session on which an
-	// edge follows the state: a mark comes every two seconds, and a thousand edges must
+	// edge follows the state: a mark comes every three seconds, and a thousand edges must
 	// not cost a voter anything while there is nothing to say.
-	FabricQuietKeepAlive = 2250 * time.Millisecond
-	FabricQuietSilence   = 3250 * time.Millisecond
+	FabricQuietKeepAlive = 3250 * time.Millisecond
+	FabricQuietSilence   = 4250 * time.Millisecond
 	// FabricIdleTimeout ends a session by QUIC's own rule, whatever happens here.
 	FabricIdleTimeout = 10 * time.Second
 	// FabricBackoffFirst bounds the pause after the first failed dial, and

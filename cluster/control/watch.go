@@ -15,11 +15,11 @@ import (
 const (
 	// markEvery is the time between two marks. They also keep the sessions of edges
 	// alive, see media.FabricQuietKeepAlive.
-	markEvery = 2 * time.Second
+	markEvery = 3 * time.Second
 	// markTimeout is how long a follower waits for the next frame.
 	markTimeout = 3 * markEvery
 	// leaderless is how many marks in a row may lack a leader.
-	leaderless = 3
+	leaderless = 2
 	// writeTimeout bounds one write to a peer that does not read.
 	writeTimeout = 10 * time.Second
 	writeBuffer  = 4 << 10 // large parts go past it
